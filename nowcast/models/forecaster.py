@@ -1,0 +1,123 @@
+"""The contract of every model: the one edge where DataArrays become plain arrays and back.
+
+A forecaster is given the last radar frames of some cases (a case is an event and an init time) and returns members.
+It is told which member numbers to make, and member 17 of a case is the same field whether it is asked for alone, in
+a batch of ten, beside other cases or on another machine: every random draw comes from `nowcast.seeds`, keyed by
+(seed, stage, case, member). Pixels that no history frame has seen are NaN in the forecast, and nothing else is.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import xarray as xr
+
+from nowcast.conventions import MAX_COUNT
+from pipelines.errors import InputError
+
+
+@dataclass(frozen=True)
+class Cases:
+    """Histories as plain arrays.
+
+    Attributes:
+        frames: Counts with shape (case, frame, y, x), float32, zero where missing.
+        observed: False where missing, same shape.
+        keys: One text a case, "EVENT@init time", from which seeds derive.
+        cadence_minutes: Minutes between frames, the same in all cases.
+    """
+
+    frames: np.ndarray
+    observed: np.ndarray
+    keys: tuple[str, ...]
+    cadence_minutes: float
+
+    def last_seen(self) -> np.ndarray:
+        """Newest observed count of every pixel, shape (case, y, x); zero where a pixel was never observed."""
+        field = np.zeros_like(self.frames[:, 0])
+        for frame, seen in zip(np.moveaxis(self.frames, 1, 0), np.moveaxis(self.observed, 1, 0), strict=True):
+            field = np.where(seen, frame, field)
+        return field
+
+
+class Forecaster(ABC):
+    """A nowcasting model, learned or not.
+
+    Attributes:
+        deterministic: True when the model makes one member only, numbered 0, whatever is asked for.
+        member_batch: Members to ask for at once; None when the ensemble must be made whole.
+    """
+
+    deterministic: ClassVar[bool] = False
+    member_batch: int | None = None
+
+    @abstractmethod
+    def predict(self, cases: Cases, steps: int, members: Sequence[int], seed: int) -> np.ndarray:
+        """Counts with shape (case, member, step, y, x) for lead times 1..steps times the cadence."""
+
+    def forecast(
+        self, history: xr.DataArray, lead_times: np.ndarray, members: int | Sequence[int], seed: int
+    ) -> xr.DataArray:
+        """Forecast members of every case.
+
+        Args:
+            history: Counts, dims (case, frame, y, x), NaN missing, coordinates event(case), init_time(case) and
+                valid_time(case, frame).
+            lead_times: The first lead times in whole frames, as timedelta64.
+            members: How many members, or which member numbers.
+            seed: The seed of the run.
+
+        Returns:
+            Counts in [0, 254], dims (case, member, lead_time, y, x), NaN where no history frame was observed.
+
+        Raises:
+            InputError: when the lead times do not continue the history's cadence.
+        """
+        cases = _to_cases(history)
+        lead_times = np.asarray(lead_times, "timedelta64[s]")
+        _check_lead_times(lead_times, cases.cadence_minutes)
+        numbers = range(members) if isinstance(members, int) else members
+        numbers = [0] if self.deterministic else list(numbers)
+        counts = self.predict(cases, len(lead_times), numbers, seed)
+        seen = cases.observed.any(axis=1)[:, None, None]
+        counts = np.where(seen, np.clip(counts, 0, MAX_COUNT), np.nan).astype("float32")
+        return xr.DataArray(
+            counts,
+            dims=("case", "member", "lead_time", "y", "x"),
+            coords={
+                "member": numbers,
+                "lead_time": lead_times,
+                **{name: c for name, c in history.coords.items() if not {"frame", "member"} & set(c.dims)},
+            },
+            name="vil",
+        )
+
+
+def _to_cases(history: xr.DataArray) -> Cases:
+    history = history.transpose("case", "frame", "y", "x")
+    values = np.asarray(history.values, "float32")
+    observed = np.isfinite(values)
+    steps = np.diff(history["valid_time"].transpose("case", "frame").values, axis=1).astype("timedelta64[s]")
+    if not (steps == steps.flat[0]).all():
+        raise InputError(
+            "the frames of the history are not evenly spaced in time",
+            got=f"steps of {np.unique(steps)}",
+            expected="one cadence in all cases",
+        )
+    keys = tuple(
+        f"{event}@{np.datetime_as_string(time, unit='s')}"
+        for event, time in zip(history["event"].values, history["init_time"].values, strict=True)
+    )
+    return Cases(np.where(observed, values, 0).astype("float32"), observed, keys, float(steps.flat[0].astype(int)) / 60)
+
+
+def _check_lead_times(lead_times: np.ndarray, cadence_minutes: float) -> None:
+    expected = (np.arange(1, len(lead_times) + 1) * round(cadence_minutes * 60)).astype("timedelta64[s]")
+    if not np.array_equal(lead_times, expected):
+        raise InputError(
+            "the lead times do not follow the history",
+            got=lead_times.astype(int) / 60,
+            expected=f"multiples of {cadence_minutes:g} minutes from the first on",
+        )

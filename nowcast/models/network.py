@@ -1,0 +1,83 @@
+"""The contract of a trainable network, and the forecaster that serves a trained one.
+
+A network owns its loss, since a generative loss is no function of prediction and target. Tensors have shape
+(B, T, H, W) in counts, float32, zero where missing, with a boolean `observed` of the same shape beside them.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from pydantic import BaseModel
+from torch import Tensor, nn
+
+from nowcast.models.forecaster import Cases, Forecaster
+from nowcast.seeds import integer_seed
+
+
+class Batch(NamedTuple):
+    """Training windows: counts with shape (B, T, H, W), zero where missing, and where they were observed."""
+
+    history: Tensor
+    history_observed: Tensor
+    future: Tensor
+    future_observed: Tensor
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch on `device`."""
+        return Batch(*(tensor.to(device, non_blocking=True) for tensor in self))
+
+
+class Network(nn.Module, ABC):
+    """A network that `nowcast train` trains, one stage after another, and that then makes members.
+
+    Attributes:
+        Settings: Frozen pydantic model of the `network` section of its configuration; the constructor takes one.
+        stages: Names of its training stages, in order.
+    """
+
+    Settings: ClassVar[type[BaseModel]]
+    stages: ClassVar[tuple[str, ...]]
+
+    @abstractmethod
+    def trained_modules(self, stage: str) -> Sequence[nn.Module]:
+        """The modules whose parameters `stage` trains; all others are frozen and in eval mode meanwhile."""
+
+    def begin(self, stage: str, batches: Iterable[Batch]) -> None:  # noqa: B027
+        """Called once before the first step of a stage, with some training batches (to measure scales, say)."""
+
+    @abstractmethod
+    def loss(self, stage: str, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """Scalars to log; the one called "loss" is minimised. All random draws come from `generator` (a CPU one)."""
+
+    @abstractmethod
+    def generate(
+        self, history: Tensor, observed: Tensor, steps: int, generators: Sequence[Sequence[torch.Generator]]
+    ) -> Tensor:
+        """Members with shape (B, M, steps, H, W) in counts; `generators[b][m]` (CPU) draws member m of case b."""
+
+
+class TrainedForecaster(Forecaster):
+    """A trained network behind the contract of `Forecaster`."""
+
+    def __init__(self, network: Network, member_batch: int, device: str = "cpu"):
+        self.network = network.to(device).eval().requires_grad_(False)
+        self.member_batch = member_batch
+        self.device = torch.device(device)
+
+    def predict(self, cases: Cases, steps: int, members: Sequence[int], seed: int) -> np.ndarray:
+        """See `Forecaster.predict`."""
+        generators = [
+            [torch.Generator().manual_seed(integer_seed(seed, "forecast", key, member)) for member in members]
+            for key in cases.keys
+        ]
+        with torch.inference_mode():
+            counts = self.network.generate(
+                torch.from_numpy(cases.frames).to(self.device),
+                torch.from_numpy(cases.observed).to(self.device),
+                steps,
+                generators,
+            )
+        return counts.float().cpu().numpy()

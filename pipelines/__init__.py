@@ -1,0 +1,1 @@
+"""Raw radar archives to analysis-ready Zarr stores: h5py, dask, xarray, zarr; never torch."""
