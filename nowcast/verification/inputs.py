@@ -1,0 +1,187 @@
+"""Forecasts and observations as they come from anybody's files, brought to one shape and matched by event and time."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from nowcast.conventions import FORECAST_DIMS, MAX_COUNT
+from pipelines.errors import InputError
+from pipelines.store import DIMS as STORE_DIMS
+from pipelines.store import open_store
+
+COUNT_UNITS = {None, "", "1", "count", "counts"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """An event and an init time, with what is valid when.
+
+    Attributes:
+        event: Event id.
+        init_time: Time of the last observed frame, datetime64[s].
+        valid_times: One time a lead time, datetime64[s].
+    """
+
+    event: str
+    init_time: np.datetime64
+    valid_times: np.ndarray
+
+    def __str__(self) -> str:
+        return f"{self.event}@{self.init_time}"
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """A forecast file of any origin, read case by case.
+
+    Attributes:
+        vil: Counts, dims (case, member, lead_time, y, x), not yet read.
+        cases: The cases in the file's order.
+        attrs: The file's attributes.
+    """
+
+    vil: xr.DataArray
+    cases: tuple[Case, ...]
+    attrs: dict[str, Any]
+
+    @cached_property
+    def _position(self) -> dict[tuple[str, np.datetime64], int]:
+        return {(case.event, case.init_time): index for index, case in enumerate(self.cases)}
+
+    @property
+    def model(self) -> str:
+        """Name of the model that made it."""
+        return str(self.attrs.get("model", "unnamed"))
+
+    @property
+    def members(self) -> int:
+        """Ensemble size; 1 for a deterministic forecast."""
+        return self.vil.sizes["member"]
+
+    def fields(self, case: Case, lead_times: np.ndarray) -> np.ndarray:
+        """Counts of a case, float32 with dims (member, lead_time, y, x).
+
+        Raises:
+            InputError: when the file has not this case or not these lead times.
+        """
+        index = self._position.get((case.event, case.init_time))
+        if index is None:
+            raise InputError(f"the forecast of {self.model} has no case {case}", expected="the same cases in both")
+        absent = np.setdiff1d(lead_times, self.vil["lead_time"].values)
+        if absent.size:
+            raise InputError(f"the forecast of {self.model} lacks the lead time {absent[0]}")
+        return _counts(self.vil.isel(case=index).sel(lead_time=lead_times), f"the forecast of {self.model}")
+
+
+def open_forecast(source: Path | xr.Dataset) -> Forecast:
+    """A forecast file (NetCDF, or Zarr where the path is a folder) or a Dataset, whoever wrote it.
+
+    Args:
+        source: Holds `vil`, dims (case, member, lead_time, y, x) in any order; `member` may be absent. Coordinates
+            event(case), init_time(case), lead_time and valid_time(case, lead_time), by default their sum.
+
+    Raises:
+        InputError: when there is no such file, or something of the above is missing or doubled.
+    """
+    dataset, name = (source, "the forecast") if isinstance(source, xr.Dataset) else (_open(source), str(source))
+    dataset = xr.decode_cf(dataset, decode_timedelta=True)
+    wanted = {"vil", "event", "init_time", "lead_time"}
+    if not wanted <= set(dataset.variables):
+        raise InputError(
+            f"{name} is not a forecast",
+            got=f"the variables {', '.join(sorted(map(str, dataset.variables)))}",
+            expected=", ".join(sorted(wanted)),
+        )
+    vil = dataset["vil"]
+    if "member" not in vil.dims:
+        vil = vil.drop_vars("member", errors="ignore").expand_dims("member")
+    if set(vil.dims) != set(FORECAST_DIMS):
+        raise InputError(f"{name} is not a forecast", got=f"dims {vil.dims}", expected=f"dims {FORECAST_DIMS}")
+    if vil.attrs.get("units") not in COUNT_UNITS:
+        raise InputError(f"{name} is not in counts", got=f"units {vil.attrs['units']}", expected="units 1 (0 to 254)")
+    return Forecast(vil.transpose(*FORECAST_DIMS), tuple(_cases(dataset, name)), dict(dataset.attrs))
+
+
+def _open(path: Path) -> xr.Dataset:
+    try:
+        return xr.open_dataset(path, engine="zarr" if path.is_dir() else None, decode_timedelta=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{path} cannot be read", got=error, expected="a NetCDF or Zarr file") from error
+
+
+def _cases(dataset: xr.Dataset, name: str) -> Iterator[Case]:
+    if not np.issubdtype(dataset["lead_time"].dtype, np.timedelta64):
+        raise InputError(f"{name}: lead_time is no duration", expected='a timedelta, or units such as "minutes"')
+    valid = dataset["valid_time"] if "valid_time" in dataset else dataset["init_time"] + dataset["lead_time"]
+    rows = valid.transpose("case", "lead_time").values.astype("datetime64[s]")
+    inits = dataset["init_time"].values.astype("datetime64[s]")
+    seen = set()
+    for event, init, times in zip(_text(dataset["event"]), inits, rows, strict=True):
+        case = Case(event, init, times)
+        if str(case) in seen:
+            raise InputError(f"{name} has the case {case} twice", remedy="keep one of them")
+        seen.add(str(case))
+        yield case
+
+
+@dataclass(frozen=True)
+class Observations:
+    """A store, read by event and valid time.
+
+    Attributes:
+        store: The open store, dims (event, frame, y, x).
+    """
+
+    store: xr.Dataset
+
+    @cached_property
+    def _position(self) -> dict[str, int]:
+        return {event: index for index, event in enumerate(_text(self.store["event"]))}
+
+    def fields(self, case: Case) -> np.ndarray:
+        """Observed counts of a case, float32 with dims (lead_time, y, x).
+
+        Raises:
+            InputError: when the store has not this event or not these times.
+        """
+        if case.event not in self._position:
+            raise InputError(f"the store has no event {case.event}, which the forecast has")
+        event = self.store.isel(event=self._position[case.event])
+        times = event["valid_time"].values.astype("datetime64[s]")
+        absent = np.setdiff1d(case.valid_times, times)
+        if absent.size:
+            raise InputError(
+                f"the store has no frame of event {case.event} at {absent[0]}", expected=f"{times[0]} to {times[-1]}"
+            )
+        frames = [int(np.flatnonzero(times == time)[0]) for time in case.valid_times]
+        return _counts(event["vil"].isel(frame=frames).transpose("frame", "y", "x"), "the store")
+
+
+def open_observations(source: Path | xr.Dataset) -> Observations:
+    """The observations of a store, given by path or open.
+
+    Raises:
+        InputError: when it is not a store, or one of another schema.
+    """
+    store = source if isinstance(source, xr.Dataset) else open_store(source)
+    if not {"vil", "event", "valid_time"} <= set(store.variables) or set(store["vil"].dims) != set(STORE_DIMS):
+        raise InputError(
+            "the observations are not a store", expected=f"event, valid_time and vil with dims {STORE_DIMS}"
+        )
+    return Observations(store)
+
+
+def _text(names: xr.DataArray) -> list[str]:
+    return [name.decode() if isinstance(name, bytes) else str(name) for name in names.values.tolist()]
+
+
+def _counts(vil: xr.DataArray, name: str) -> np.ndarray:
+    values = vil.values
+    if values.dtype.kind in "ui" and values.size and values.max() > MAX_COUNT:
+        raise InputError(f"{name} has counts of {values.max()}", remedy="give vil the attribute _FillValue 255")
+    return values.astype("float32", copy=False)
