@@ -1,8 +1,57 @@
 """The table of models: one line adds one, as `"module:Class"` so that a name costs no import."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from pipelines.errors import InputError
+from pipelines.protocol import describe
+
+if TYPE_CHECKING:
+    from nowcast.config import RunConfig
+    from nowcast.models.network import Network
+
 MODELS: dict[str, str] = {
     "persistence": "nowcast.models.persistence:Persistence",
     "advection": "nowcast.models.advection:Advection",
     "steps": "nowcast.models.steps:Steps",
     "predldm": "nowcast.models.predldm:PredLDM",
 }
+
+
+def model_class(name: str) -> Any:
+    """The class of a model of the table, imported now.
+
+    Raises:
+        InputError: for a name that is not in the table.
+    """
+    if name not in MODELS:
+        raise InputError(f"no model {name!r}", expected=f"a run folder, a checkpoint or one of {', '.join(MODELS)}")
+    module, _, attribute = MODELS[name].partition(":")
+    return getattr(import_module(module), attribute)
+
+
+def is_trainable(cls: Any) -> bool:
+    """Whether a model of the table is a network, which `nowcast train` trains."""
+    return hasattr(cls, "stages")
+
+
+def build_network(config: "RunConfig", *, pretrained: bool = True) -> "Network":
+    """The untrained network that a configuration describes.
+
+    Args:
+        config: The configuration of a run.
+        pretrained: Whether to fetch the pretrained parts that it names; not needed to load a checkpoint, which is whole.
+
+    Raises:
+        InputError: when the model has nothing to train, or a setting is unknown or wrong.
+    """
+    cls = model_class(config.model)
+    if not is_trainable(cls):
+        raise InputError(f"model {config.model} has nothing to train", remedy="give its name to `nowcast forecast`")
+    try:
+        settings = cls.Settings(**config.network)
+    except ValidationError as error:
+        raise InputError(f"network settings of {config.model}: {describe(error)}") from error
+    return cls(settings, pretrained=pretrained)

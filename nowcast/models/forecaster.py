@@ -48,10 +48,12 @@ class Forecaster(ABC):
     Attributes:
         deterministic: True when the model makes one member only, numbered 0, whatever is asked for.
         member_batch: Members to ask for at once; None when the ensemble must be made whole.
+        window: Frames that a trained model is given and forecasts; None when it takes and makes any number.
     """
 
     deterministic: ClassVar[bool] = False
     member_batch: int | None = None
+    window: tuple[int, int] | None = None
 
     @abstractmethod
     def predict(self, cases: Cases, steps: int, members: Sequence[int], seed: int) -> np.ndarray:

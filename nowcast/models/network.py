@@ -13,6 +13,7 @@ import torch
 from pydantic import BaseModel
 from torch import Tensor, nn
 
+from nowcast.devices import multiplies_bf16
 from nowcast.models.forecaster import Cases, Forecaster
 from nowcast.seeds import integer_seed
 
@@ -34,12 +35,18 @@ class Network(nn.Module, ABC):
     """A network that `nowcast train` trains, one stage after another, and that then makes members.
 
     Attributes:
-        Settings: Frozen pydantic model of the `network` section of its configuration; the constructor takes one.
+        Settings: Frozen pydantic model of the `network` section of its configuration, with fields `history` and `lead`
+            (frames), and `sampling`, whose `member_batch` is the number of members to make at once.
         stages: Names of its training stages, in order.
     """
 
     Settings: ClassVar[type[BaseModel]]
     stages: ClassVar[tuple[str, ...]]
+
+    def __init__(self, settings: BaseModel, *, pretrained: bool = True):
+        """A network with fresh weights; parts that the settings call pretrained are fetched only if `pretrained`."""
+        super().__init__()
+        self.settings = settings
 
     @abstractmethod
     def trained_modules(self, stage: str) -> Sequence[nn.Module]:
@@ -53,6 +60,10 @@ class Network(nn.Module, ABC):
         """Scalars to log; the one called "loss" is minimised. All random draws come from `generator` (a CPU one)."""
 
     @abstractmethod
+    def preview(self, stage: str, batch: Batch, generator: torch.Generator) -> Tensor:
+        """What the stage makes of a batch, to be seen beside its future: counts with shape (B, lead, H, W)."""
+
+    @abstractmethod
     def generate(
         self, history: Tensor, observed: Tensor, steps: int, generators: Sequence[Sequence[torch.Generator]]
     ) -> Tensor:
@@ -62,10 +73,12 @@ class Network(nn.Module, ABC):
 class TrainedForecaster(Forecaster):
     """A trained network behind the contract of `Forecaster`."""
 
-    def __init__(self, network: Network, member_batch: int, device: str = "cpu"):
+    def __init__(self, network: Network, device: str = "cpu"):
         self.network = network.to(device).eval().requires_grad_(False)
-        self.member_batch = member_batch
+        self.member_batch = network.settings.sampling.member_batch
+        self.window = (network.settings.history, network.settings.lead)
         self.device = torch.device(device)
+        self.bf16 = multiplies_bf16(device)
 
     def predict(self, cases: Cases, steps: int, members: Sequence[int], seed: int) -> np.ndarray:
         """See `Forecaster.predict`."""
@@ -73,7 +86,7 @@ class TrainedForecaster(Forecaster):
             [torch.Generator().manual_seed(integer_seed(seed, "forecast", key, member)) for member in members]
             for key in cases.keys
         ]
-        with torch.inference_mode():
+        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             counts = self.network.generate(
                 torch.from_numpy(cases.frames).to(self.device),
                 torch.from_numpy(cases.observed).to(self.device),

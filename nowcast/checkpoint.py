@@ -1,0 +1,111 @@
+"""Checkpoints: safetensors files with the resolved configuration in their header; never pickle.
+
+`model.safetensors` in a run folder is a whole network (averaged weights) that forecasts; `state.safetensors` beside it
+is what training needs to go on exactly.
+"""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from nowcast.config import RunConfig, parse_config
+from nowcast.models import build_network
+from nowcast.models.network import Network
+from pipelines.errors import InputError
+
+MODEL_FILE = "model.safetensors"
+STATE_FILE = "state.safetensors"
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
+    """Write tensors and a JSON header; the file appears whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    save_file(contiguous, partial, metadata={key: json.dumps(value) for key, value in header.items()})
+    os.replace(partial, path)
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """The JSON header of a checkpoint.
+
+    Raises:
+        InputError: when the file is not a checkpoint of nowcast.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path} is not a safetensors file", got=error) from error
+    if "config" not in metadata:
+        raise InputError(f"{path} is not a checkpoint of nowcast", expected="a header with its configuration")
+    return {key: json.loads(value) for key, value in metadata.items()}
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """All tensors of a checkpoint, on the CPU."""
+    return load_file(path)
+
+
+def checkpoint_path(location: Path) -> Path:
+    """The checkpoint at a path that is one, or a run folder that holds one.
+
+    Raises:
+        InputError: when there is none.
+    """
+    path = location / MODEL_FILE if location.is_dir() else location
+    if not path.is_file():
+        raise InputError(f"no checkpoint at {location}", expected=f"a run folder with {MODEL_FILE}, or such a file")
+    return path
+
+
+def load_network(location: Path, overrides: dict[str, Any] | None = None) -> tuple[Network, RunConfig]:
+    """A trained network and its configuration.
+
+    Args:
+        location: Run folder or checkpoint file.
+        overrides: Settings of the network to replace by name, such as {"sampling": {...}}.
+
+    Raises:
+        InputError: when the checkpoint does not belong to the model that its header names.
+    """
+    path = checkpoint_path(location)
+    header = read_header(path)
+    config = parse_config(header["config"], f"in {path}")
+    if overrides:
+        config = config.model_copy(update={"network": {**config.network, **overrides}})
+    network = build_network(config, pretrained=False)
+    load_weights(network, load_tensors(path), path)
+    return network, config
+
+
+def load_weights(network: torch.nn.Module, tensors: dict[str, Tensor], source: Path) -> None:
+    """Fill a network with tensors.
+
+    Raises:
+        InputError: when names or shapes differ: a checkpoint of another model.
+    """
+    own = network.state_dict()
+    foreign = sorted(set(own) ^ set(tensors)) or sorted(n for n in own if own[n].shape != tensors[n].shape)
+    if foreign:
+        raise InputError(
+            f"{source} is a checkpoint of another model",
+            got=f"{len(foreign)} tensors that do not fit, such as {foreign[0]}",
+            expected=f"the {len(own)} tensors of {type(network).__name__}",
+        )
+    network.load_state_dict(tensors)
+
+
+def file_hash(path: Path) -> str:
+    """The first 16 hexadecimal digits of a file's SHA-256."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()[:16]

@@ -1,0 +1,188 @@
+"""The command line: each command loads its configuration, calls one function and prints a path.
+
+Heavy libraries are imported inside the commands, so that `nowcast --help` answers at once.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from pipelines.errors import InputError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+console = Console()
+
+Store = Annotated[Path, typer.Argument(help="Zarr store made by a prepare- command.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
+Seed = Annotated[int, typer.Option(help="Seed of every random draw.")]
+Device = Annotated[str | None, typer.Option(help="cpu or cuda; the best there is by default.")]
+
+
+@app.callback()
+def _main(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False) -> None:
+    """Weather nowcasting on SEVIR: archive, store, training, ensemble, scores, maps."""
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for everything that the demo makes.")] = Path("nowcast-demo"),
+) -> None:
+    """Walk the whole path on a simulated archive; ends with a score table and a map."""
+    from nowcast.demo import run_demo
+
+    run_demo(out, console)
+
+
+@app.command()
+def simulate_sevir(
+    out: Annotated[Path, typer.Argument(help="Folder to write: CATALOG.csv and data/vil/.")],
+    events: Annotated[int, typer.Option(help="Number of storm events.")] = 24,
+    seed: Seed = 0,
+) -> None:
+    """Write a simulated SEVIR archive in the real layout."""
+    from pipelines.storms import simulate_archive
+
+    console.print(simulate_archive(out, events=events, seed=seed))
+
+
+@app.command()
+def prepare_sevir(
+    archive: Annotated[Path, typer.Argument(help="Folder with CATALOG.csv and data/.")],
+    store: Annotated[Path, typer.Argument(help="Zarr store to write.")],
+    catalog: Annotated[Path | None, typer.Option(help="Catalog, when it is not ARCHIVE/CATALOG.csv.")] = None,
+    protocol: Annotated[str, typer.Option(help="Protocol: grid, reducer and splits.")] = "sevir-128-10-10",
+    event: Annotated[list[str] | None, typer.Option(help="Only this event; repeat for more.")] = None,
+    limit: Annotated[int | None, typer.Option(help="At most so many events.")] = None,
+    workers: Annotated[int, typer.Option(help="Processes.")] = 1,
+    overwrite: Overwrite = False,
+) -> None:
+    """Turn SEVIR's HDF5 into a chunked Zarr store; run again after a kill, it goes on."""
+    from pipelines.sevir import prepare
+
+    summary = prepare(
+        archive,
+        store,
+        catalog=catalog,
+        protocol=protocol,
+        events=event or None,
+        limit=limit,
+        workers=workers,
+        overwrite=overwrite,
+    )
+    console.print(summary)
+
+
+@app.command()
+def info(path: Annotated[Path, typer.Argument(help="A store, run, forecast, score file or configuration.")]) -> None:
+    """Say in words what a store, run, forecast, score file or configuration holds."""
+    from nowcast.describe import describe
+
+    console.print(describe(path), markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def train(
+    config: Annotated[str, typer.Argument(help="A configuration of configs/ by name, or a YAML file.")],
+    store: Annotated[Path, typer.Option(help="Zarr store to train on.")],
+    run: Annotated[Path, typer.Option(help="Run folder; an unfinished one is gone on with.")],
+    stage: Annotated[str, typer.Option(help="One stage of the model, or all.")] = "all",
+    settings: Annotated[list[str] | None, typer.Option("--set", help="key=value over the configuration.")] = None,
+    device: Device = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Train a model; resumes exactly where it was stopped."""
+    from nowcast.config import load_config
+    from nowcast.training import train as train_run
+
+    resolved = load_config(config, settings)
+    console.print(train_run(resolved, store, run, stage=stage, device=device, overwrite=overwrite))
+
+
+@app.command()
+def forecast(
+    model: Annotated[str, typer.Argument(help="A run folder, a checkpoint, or a name of `nowcast models`.")],
+    store: Store,
+    out: Annotated[Path, typer.Argument(help="Forecast to write: .nc or .zarr.")],
+    ensemble: Annotated[int, typer.Option(min=1, help="Members.")] = 100,
+    event: Annotated[list[str] | None, typer.Option(help="Only this event; repeat for more.")] = None,
+    init: Annotated[str | None, typer.Option(help="Init time, UTC: the last frame that the model sees.")] = None,
+    split: Annotated[str, typer.Option(help="Split whose windows are forecast.")] = "test",
+    limit: Annotated[int | None, typer.Option(help="At most so many cases.")] = None,
+    sampler: Annotated[str | None, typer.Option(help="Sampler of a diffusion model.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Sampling steps of a diffusion model.")] = None,
+    seed: Seed = 0,
+    device: Device = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Forecast an ensemble for the cases of a store."""
+    from nowcast.forecasting import Request, load_forecaster, parse_time, write_forecast
+
+    chosen = {key: value for key, value in {"sampler": sampler, "steps": steps}.items() if value is not None}
+    forecaster, described = load_forecaster(model, device=device, sampling=chosen)
+    request = Request(
+        members=ensemble,
+        split=split,
+        events=tuple(event or ()),
+        init=parse_time(init) if init else None,
+        limit=limit,
+        seed=seed,
+    )
+    console.print(write_forecast(forecaster, store, out, request, described=described, overwrite=overwrite))
+
+
+@app.command()
+def verify(
+    forecast: Annotated[Path, typer.Argument(help="Forecast, NetCDF or Zarr.")],
+    store: Store,
+    out: Annotated[Path | None, typer.Option(help="Score file to write, NetCDF.")] = None,
+    protocol: Annotated[str | None, typer.Option(help="Protocol; the store's own by default.")] = None,
+    reference: Annotated[Path | None, typer.Option(help="Forecast to compare with.")] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Score a forecast against a store, by lead time and pooled."""
+    from nowcast.verification import print_scores, save_scores, score
+    from pipelines.protocol import load_protocol
+
+    scores = score(forecast, store, reference=reference, protocol=load_protocol(protocol) if protocol else None)
+    print_scores(scores, console)
+    if out:
+        console.print(save_scores(scores, out, overwrite=overwrite))
+
+
+@app.command()
+def plot(
+    forecast: Annotated[Path, typer.Argument(help="Forecast, NetCDF or Zarr.")],
+    out: Annotated[Path, typer.Argument(help="Picture to write: .png, .pdf or .svg.")],
+    store: Annotated[Path | None, typer.Option(help="Store with the observed frames.")] = None,
+    case: Annotated[int, typer.Option(help="Number of the case in the file.")] = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Draw a map panel: observed, ensemble mean, one member, probability and spread."""
+    from nowcast.plots import save_forecast_map
+
+    console.print(save_forecast_map(forecast, out, store=store, case=case, overwrite=overwrite))
+
+
+@app.command()
+def models() -> None:
+    """List the models."""
+    from nowcast.models import MODELS, is_trainable, model_class
+
+    for name in MODELS:
+        cls = model_class(name)
+        kind = "trained with `nowcast train`" if is_trainable(cls) else "ready"
+        console.print(f"{name:12} {kind:30} {(cls.__doc__ or '').splitlines()[0]}", highlight=False, soft_wrap=True)
+
+
+def main() -> None:
+    """Entry point: wrong input is one line on standard error and exit code 2."""
+    try:
+        app()
+    except InputError as error:
+        if "--debug" in sys.argv:
+            raise
+        print(f"nowcast: {error}", file=sys.stderr)
+        sys.exit(2)

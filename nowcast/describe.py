@@ -1,0 +1,122 @@
+"""`nowcast info`: a store, run, forecast, score file or configuration, in words."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from pipelines.errors import InputError
+from pipelines.protocol import find_config
+
+
+def describe(path: Path) -> str:
+    """A few lines on what `path` holds.
+
+    Raises:
+        InputError: when it is nothing that nowcast makes or reads.
+    """
+    if (path / "config.yaml").is_file():
+        return _run(path)
+    if path.suffix == ".safetensors" and path.is_file():
+        return _checkpoint(path)
+    if path.suffix in {".yaml", ".yml"} or not path.exists():
+        return _config(find_config(str(path)))
+    if path.is_dir():
+        return _zarr(path)
+    return _dataset(xr.open_dataset(path))
+
+
+def _config(path: Path) -> str:
+    import torch
+
+    from nowcast.config import load_config
+    from nowcast.models import build_network
+
+    config = load_config(str(path))
+    with torch.device("meta"):
+        network = build_network(config, pretrained=False)
+    stages = [f"  stage {name}: {stage.steps} steps of {stage.batch} windows" for name, stage in config.stages.items()]
+    return "\n".join([f"configuration {path.stem}: model {config.model}, protocol {config.protocol}", *stages,
+                      *_parameters(network)])  # fmt: skip
+
+
+def _parameters(network: Any) -> list[str]:
+    counts = {name: sum(p.numel() for p in child.parameters()) for name, child in network.named_children()}
+    return [
+        f"parameters: {sum(counts.values()):,}",
+        *(f"  {name}: {count:,}" for name, count in counts.items() if count),
+    ]
+
+
+def _run(path: Path) -> str:
+    from nowcast.checkpoint import MODEL_FILE, STATE_FILE, read_header
+
+    lines = [f"run {path}"]
+    if (path / STATE_FILE).is_file():
+        header = read_header(path / STATE_FILE)
+        lines.append(f"in training: stage {header['stage']}, step {header['step']}")
+    if (path / MODEL_FILE).is_file():
+        lines.append(_checkpoint(path / MODEL_FILE))
+    if (path / "metrics.jsonl").is_file():
+        lines += _last_records(path / "metrics.jsonl")
+    return "\n".join(lines)
+
+
+def _last_records(file: Path) -> list[str]:
+    last: dict[tuple[str, bool], dict[str, Any]] = {}
+    for line in file.read_text().splitlines():
+        record = json.loads(line)
+        last[record["stage"], "val_loss" in record] = record
+    return [
+        f"  {stage} step {record['step']}: " + f"{'val_loss' if validation else 'loss'} "
+        f"{record['val_loss' if validation else 'loss']:.4g}"
+        for (stage, validation), record in last.items()
+    ]
+
+
+def _checkpoint(path: Path) -> str:
+    from nowcast.checkpoint import file_hash, load_network, read_header
+
+    header = read_header(path)
+    network, config = load_network(path)
+    return "\n".join(
+        [
+            f"checkpoint {path} (sha256 {file_hash(path)}...): model {config.model}, protocol {config.protocol}",
+            f"stages done: {', '.join(header['stages'])}",
+            *_parameters(network),
+        ]
+    )
+
+
+def _zarr(path: Path) -> str:
+    from pipelines.store import open_store
+
+    try:
+        dataset = xr.open_zarr(path)
+    except (FileNotFoundError, KeyError, ValueError) as error:
+        raise InputError(f"{path} is nothing that nowcast made", expected="a store, run or forecast") from error
+    if "member" in dataset.dims or "lead_time" in dataset.dims:
+        return _dataset(dataset)
+    store = open_store(path)
+    splits = Counter(store["split"].values.astype(str))
+    missing = float(store["missing_fraction"].mean())
+    return "\n".join(
+        [
+            f"store of {store.sizes['event']} events, {store.sizes['frame']} frames, "
+            f"{store.sizes['y']} x {store.sizes['x']} pixels, {missing:.1%} missing",
+            "splits: " + ", ".join(f"{split} {count}" for split, count in sorted(splits.items())),
+            *_attributes(store.attrs),
+        ]
+    )
+
+
+def _dataset(dataset: xr.Dataset) -> str:
+    sizes = ", ".join(f"{name} {size}" for name, size in dataset.sizes.items())
+    return "\n".join([f"{dataset.attrs.get('title', 'dataset')}: {sizes}",
+                      f"variables: {', '.join(map(str, dataset.data_vars))}", *_attributes(dataset.attrs)])  # fmt: skip
+
+
+def _attributes(attrs: dict[Any, Any]) -> list[str]:
+    return [f"{key}: {text if len(text := str(value)) < 400 else text[:400] + ' ...'}" for key, value in attrs.items()]

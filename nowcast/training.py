@@ -1,0 +1,304 @@
+"""One training loop for every stage of every network.
+
+Everything random is a function of the seed and of the number of steps done: the order and turning of windows
+(`TrainingWindows`), and masks, times and noise (one CPU generator a step). The learning rate and the averaging are
+functions of the step too. So twenty steps are the same twenty steps whether or not the run was stopped after ten.
+"""
+
+import logging
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from accelerate import Accelerator
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from nowcast.checkpoint import (
+    MODEL_FILE,
+    STATE_FILE,
+    load_tensors,
+    load_weights,
+    read_header,
+    save_tensors,
+)
+from nowcast.config import RunConfig, StageConfig
+from nowcast.devices import best_device, multiplies_bf16
+from nowcast.models import build_network
+from nowcast.models.network import Batch, Network
+from nowcast.records import Metrics
+from nowcast.seeds import integer_seed
+from nowcast.windows import TrainingWindows, find_windows
+from pipelines.errors import InputError
+from pipelines.protocol import load_protocol
+from pipelines.store import open_store
+
+logger = logging.getLogger(__name__)
+
+VALIDATION_BATCHES = 8
+
+
+class TrainingStoppedError(RuntimeError):
+    """The loss is no longer a number; the last checkpoint stands."""
+
+
+def train(
+    config: RunConfig, store: Path, run: Path, *, stage: str = "all", device: str | None = None, overwrite: bool = False
+) -> Path:
+    """Train the stages of a network, going on from where the run folder stands.
+
+    Args:
+        config: The resolved configuration.
+        store: Archive store with training and validation splits.
+        run: Run folder: config.yaml, metrics.jsonl, samples/, model.safetensors, state.safetensors.
+        stage: One stage of the network, or "all".
+        device: "cpu", "cuda", or None for the best there is.
+        overwrite: Start anew where the run folder holds another configuration.
+
+    Returns:
+        The path of model.safetensors.
+
+    Raises:
+        InputError: for an unknown stage, or a run folder of another configuration.
+        TrainingStoppedError: when the loss is not finite.
+    """
+    device = best_device(device)
+    accelerator = Accelerator(mixed_precision="bf16" if multiplies_bf16(device) else "no", cpu=device == "cpu")
+    torch.manual_seed(integer_seed(config.seed, "weights"))
+    network = build_network(config)
+    stages = network.stages if stage == "all" else (stage,)
+    for name in stages:
+        if name not in network.stages or name not in config.stages:
+            raise InputError(f"no stage {name!r}", expected=f"one of {', '.join(network.stages)} that the config sets")
+    _claim_folder(run, config, overwrite)
+    done = _load_model(run, network)
+    data = _Data(config, network, store, accelerator)
+    for name in stages:
+        if name not in done:
+            _StageRun(config, name, network, data, run, accelerator, done).complete()
+            done = [*done, name]
+    return run / MODEL_FILE
+
+
+def learning_rate(settings: StageConfig, step: int) -> float:
+    """The rate of step 0, 1, ...: linear warm-up, then constant or a half cosine down to zero."""
+    warm = min(1.0, (step + 1) / settings.warmup) if settings.warmup else 1.0
+    if settings.schedule == "constant":
+        return settings.rate * warm
+    fraction = max(0, step - settings.warmup) / max(1, settings.steps - settings.warmup)
+    return settings.rate * warm * 0.5 * (1 + math.cos(math.pi * fraction))
+
+
+def _claim_folder(run: Path, config: RunConfig, overwrite: bool) -> None:
+    resolved = config.model_dump(mode="json")
+    file = run / "config.yaml"
+    if file.is_file() and yaml.safe_load(file.read_text()) != resolved:
+        if not overwrite:
+            raise InputError(f"run folder {run} holds another configuration", remedy="take another one or --overwrite")
+        for name in (MODEL_FILE, STATE_FILE, "metrics.jsonl"):
+            (run / name).unlink(missing_ok=True)
+    run.mkdir(parents=True, exist_ok=True)
+    file.write_text(yaml.safe_dump(resolved, sort_keys=False))
+
+
+def _load_model(run: Path, network: Network) -> list[str]:
+    """Fill the network with the run's finished stages, and name them."""
+    path = run / MODEL_FILE
+    if not path.is_file():
+        return []
+    load_weights(network, load_tensors(path), path)
+    return list(read_header(path)["stages"])
+
+
+class _Data:
+    """Training batches on the device, and a few fixed validation batches."""
+
+    def __init__(self, config: RunConfig, network: Network, store: Path, accelerator: Accelerator):
+        self._accelerator = accelerator
+        protocol = load_protocol(config.protocol)
+        history, lead = network.settings.history, network.settings.lead
+        dataset = open_store(store)
+        self._windows = {
+            split: TrainingWindows(
+                store,
+                find_windows(dataset, history=history, lead=lead, stride=stride, split=split),
+                history,
+                lead,
+                seed=integer_seed(config.seed, split),
+                augment=config.augment and split == "train",
+            )
+            for split, stride in (("train", 1), ("val", protocol.stride))
+        }
+        logger.info("%s", ", ".join(f"{len(w)} {split} windows" for split, w in self._windows.items()))
+
+    def training(self, step: int, size: int) -> Iterator[Batch]:
+        ranks = self._accelerator.num_processes
+        first = step * size * ranks
+        arrays = self._windows["train"].batches(first, size, rank=self._accelerator.process_index, ranks=ranks)
+        return (self._batch(batch) for batch in arrays)
+
+    def validation(self, size: int) -> list[Batch]:
+        windows = self._windows["val"]
+        count = min(VALIDATION_BATCHES, max(1, len(windows) // size))
+        arrays = windows.batches(0, min(size, len(windows)))
+        return [self._batch(next(arrays)) for _ in range(count)]
+
+    def _batch(self, arrays: tuple) -> Batch:
+        return Batch(*map(torch.from_numpy, arrays)).to(self._accelerator.device)
+
+
+class _StageLoss(nn.Module):
+    """A stage of a network as one module whose forward pass is its loss, as data parallelism wants it."""
+
+    def __init__(self, network: Network, stage: str):
+        super().__init__()
+        self.network, self.stage = network, stage
+
+    def forward(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        return self.network.loss(self.stage, batch, generator)
+
+
+class _StageRun:
+    """One stage from its first or last saved step to its end."""
+
+    def __init__(
+        self,
+        config: RunConfig,
+        stage: str,
+        network: Network,
+        data: _Data,
+        run: Path,
+        accelerator: Accelerator,
+        done: list[str],
+    ):
+        self.config, self.stage, self.settings = config, stage, config.stages[stage]
+        self.network, self.data, self.run, self.accelerator, self.done = network, data, run, accelerator, done
+        network.to(accelerator.device)
+        self.trained = nn.ModuleList(network.trained_modules(stage))
+        network.requires_grad_(False).eval()
+        self.trained.requires_grad_(True)
+        kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[self.settings.optimizer]
+        self.optimizer = kind(self.trained.parameters(), lr=self.settings.rate)
+        self.average = AveragedModel(self.trained, avg_fn=_averaging(self.settings.ema))
+        self.metrics = Metrics(run)
+        self.step = 0
+
+    def complete(self) -> None:
+        """Run all steps that are left, then leave the averaged weights in the network and in model.safetensors."""
+        if not self._resume():
+            batches = self.data.training(0, self.settings.batch)
+            self.network.begin(self.stage, (next(batches) for _ in range(VALIDATION_BATCHES)))
+        self.metrics.cut(self.stage, self.step)
+        loss, self.optimizer = self.accelerator.prepare(_StageLoss(self.network, self.stage), self.optimizer)
+        batches = self.data.training(self.step, self.settings.batch)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, disable=not self.accelerator.is_main_process) as progress:
+            task = progress.add_task(self.stage, total=self.settings.steps, completed=self.step)
+            while self.step < self.settings.steps:
+                value = self._one_step(loss, next(batches))
+                progress.update(task, completed=self.step, description=f"{self.stage} loss {value:.4f}")
+                if self.step % self.settings.validate_every == 0 or self.step == self.settings.steps:
+                    self._validate()
+                    self._save_state()
+        self._use_average()
+        self._save_model()
+
+    def _one_step(self, loss: nn.Module, batch: Batch) -> float:
+        self.trained.train()
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.settings, self.step)
+        with self.accelerator.autocast():
+            parts = loss(batch, self._generator("step", self.step))
+        value = parts["loss"].item()
+        if not math.isfinite(value):
+            raise TrainingStoppedError(
+                f"the loss of stage {self.stage} is {value} at step {self.step}; the last good checkpoint is kept in "
+                f"{self.run}; lower the rate (stages.{self.stage}.rate) and run again"
+            )
+        self.accelerator.backward(parts["loss"])
+        norm = self.accelerator.clip_grad_norm_(self.trained.parameters(), self.settings.clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.average.update_parameters(self.trained)
+        self.step += 1
+        self._log(parts, gradient_norm=norm, rate=learning_rate(self.settings, self.step - 1))
+        return value
+
+    @torch.no_grad()
+    def _validate(self) -> None:
+        """Loss and a picture of samples of the averaged weights on the validation split."""
+        raw = {name: tensor.clone() for name, tensor in self.trained.state_dict().items()}
+        self._use_average()
+        batches = self.data.validation(self.settings.batch)
+        with self.accelerator.autocast():
+            totals: dict[str, Tensor] = {}
+            for number, batch in enumerate(batches):
+                for key, part in self.network.loss(self.stage, batch, self._generator("validation", number)).items():
+                    totals[key] = totals.get(key, 0) + part / len(batches)
+            preview = self.network.preview(self.stage, batches[0], self._generator("preview"))
+        self._log({f"val_{key}": total for key, total in totals.items()})
+        if self.accelerator.is_main_process:
+            self.metrics.picture(self.stage, self.step, batches[0], preview)
+        self.trained.load_state_dict(raw)
+
+    def _generator(self, *keys: str | int) -> torch.Generator:
+        rank = self.accelerator.process_index
+        return torch.Generator().manual_seed(integer_seed(self.config.seed, self.stage, *keys, rank))
+
+    def _log(self, values: dict[str, Any], **more: Any) -> None:
+        if self.accelerator.is_main_process:
+            self.metrics.write(self.stage, self.step, {**values, **more})
+
+    def _use_average(self) -> None:
+        self.trained.load_state_dict(self.average.module.state_dict())
+        self.trained.eval()
+
+    def _header(self, stages: list[str]) -> dict[str, Any]:
+        return {"config": self.config.model_dump(mode="json"), "stages": stages}
+
+    def _save_model(self) -> None:
+        if self.accelerator.is_main_process:
+            save_tensors(self.run / MODEL_FILE, self.network.state_dict(), self._header([*self.done, self.stage]))
+            (self.run / STATE_FILE).unlink(missing_ok=True)
+
+    def _save_state(self) -> None:
+        if not self.accelerator.is_main_process:
+            return
+        parts = {
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            **{f"optimizer.{n}": state for n, state in self.optimizer.state_dict()["state"].items()},
+        }
+        tensors = {f"{part}/{name}": tensor for part, state in parts.items() for name, tensor in state.items()}
+        header = {**self._header(self.done), "stage": self.stage, "step": self.step}
+        save_tensors(self.run / STATE_FILE, tensors, header)
+
+    def _resume(self) -> bool:
+        path = self.run / STATE_FILE
+        header = read_header(path) if path.is_file() else {}
+        if header.get("stage") != self.stage:
+            return False
+        parts: dict[str, dict[str, Tensor]] = {}
+        for name, tensor in load_tensors(path).items():
+            part, _, key = name.partition("/")
+            parts.setdefault(part, {})[key] = tensor
+        load_weights(self.network, parts.pop("network"), path)
+        self.average.load_state_dict(parts.pop("average"))
+        state = {int(part.removeprefix("optimizer.")): tensors for part, tensors in parts.items()}
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
+        self.step = header["step"]
+        return True
+
+
+def _averaging(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
+    """Exponential averaging whose decay grows to `decay` as (1 + n) / (10 + n), so that short runs average too."""
+
+    def average(averaged: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
+        weight = min(decay, (1 + int(count)) / (10 + int(count)))
+        return averaged.lerp(current.to(averaged.dtype), 1 - weight)
+
+    return average
