@@ -1,0 +1,214 @@
+"""THE schema of an archive store: dims, coordinates, encoding; create, open, validate.
+
+A store is a Zarr v3 group with one variable, `vil`, uint8 counts 0 to 254 with `_FillValue` 255, dims
+(event, frame, y, x), row 0 in the south. An inner chunk is one event by one 128x128 tile, a shard 16 events, so
+that any window of an event is one read and an archive is thousands of objects. Coordinates:
+
+    event                    id, text
+    valid_time               (event, frame) UTC
+    y, x                     metres north and east of the event's south-west corner, pixel centres
+    corner_x, corner_y       (event) that corner in projected metres
+    proj                     (event) PROJ string
+    crs                      CF grid mapping, where all events share one projection
+    split                    (event) train, val or test, by the protocol
+    event_type               (event) as in the catalog, may be empty
+    missing_fraction         (event, frame) share of missing pixels
+
+Attributes: schema, schema_version, protocol, reducer, cadence_minutes, source_files (name and bytes),
+event_list_hash, code_version.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import dask.array
+import numpy as np
+import xarray as xr
+import zarr
+
+from pipelines import geo
+from pipelines.errors import InputError
+
+SCHEMA, SCHEMA_VERSION = "nowcast-archive", 1
+DIMS = ("event", "frame", "y", "x")
+MISSING = 255
+TILE = 128
+SHARD_EVENTS = 16
+
+_TEXT = ("event", "proj", "split", "event_type")
+_ATTRS = {
+    "vil": {"long_name": "vertically integrated liquid, SEVIR count scale", "units": "1"},
+    "event": {"long_name": "event id", "cf_role": "timeseries_id"},
+    "valid_time": {"standard_name": "time", "long_name": "time of the frame, UTC"},
+    "y": {"long_name": "distance north of the event's south-west corner", "units": "m", "axis": "Y"},
+    "x": {"long_name": "distance east of the event's south-west corner", "units": "m", "axis": "X"},
+    "corner_y": {"long_name": "projected y of the event's south-west corner", "units": "m"},
+    "corner_x": {"long_name": "projected x of the event's south-west corner", "units": "m"},
+    "proj": {"long_name": "PROJ string of the event's map projection"},
+    "split": {"long_name": "split of the protocol"},
+    "event_type": {"long_name": "storm event type of the catalog"},
+    "missing_fraction": {"long_name": "fraction of missing pixels", "units": "1"},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One event of a store.
+
+    Attributes:
+        id: Its name, unique in the store.
+        time: Reference time, UTC, which decides the split.
+        offsets: Seconds from `time` to each frame.
+        proj: PROJ string.
+        corner_x: South-west corner in projected metres.
+        corner_y: South-west corner in projected metres.
+        split: "train", "val" or "test".
+        event_type: Type of storm event, may be empty.
+    """
+
+    id: str
+    time: datetime
+    offsets: tuple[int, ...]
+    proj: str
+    corner_x: float
+    corner_y: float
+    split: str
+    event_type: str = ""
+
+    @property
+    def valid_times(self) -> np.ndarray:
+        """UTC time of each frame, datetime64[s]."""
+        return np.datetime64(self.time, "s") + np.array(self.offsets, "timedelta64[s]")
+
+
+def event_list_hash(events: Sequence[Event]) -> str:
+    """SHA-256 of what the events are, where, when, and in which split: equal for equal lists in equal order."""
+    lines = [
+        f"{e.id}|{e.time.isoformat()}|{e.offsets}|{e.split}|{e.proj}|{e.corner_x:.0f}|{e.corner_y:.0f}|{e.event_type}"
+        for e in events
+    ]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def attributes(
+    events: Sequence[Event], *, protocol: str, reducer: str, cadence_minutes: float, source_files: Sequence[str]
+) -> dict:
+    """The attributes of a store: what it was made from and how."""
+    return {
+        "Conventions": "CF-1.11",
+        "title": f"Radar archive for nowcasting: {len(events)} events, protocol {protocol}",
+        "schema": SCHEMA,
+        "schema_version": SCHEMA_VERSION,
+        "protocol": protocol,
+        "reducer": reducer,
+        "cadence_minutes": cadence_minutes,
+        "source_files": list(source_files),
+        "event_list_hash": event_list_hash(events),
+        "code_version": version("nowcast"),
+    }
+
+
+def create(path: Path, events: Sequence[Event], *, side: int, pixel_m: float, attrs: dict) -> None:
+    """Write a store whose pixels are all missing yet.
+
+    Args:
+        path: Where; must not exist.
+        events: Its events, in order, all with the same number of frames.
+        side: Pixels along a side.
+        pixel_m: Metres along a side of a pixel.
+        attrs: See `attributes`.
+    """
+    dataset = _template(events, side, pixel_m, attrs)
+    tile = min(side, TILE)
+    frames = dataset.sizes["frame"]
+    encoding: dict = {
+        name: {"chunks": variable.shape, "_FillValue": None} for name, variable in dataset.variables.items()
+    }
+    encoding["vil"] = {
+        "chunks": (1, frames, tile, tile),
+        "shards": (SHARD_EVENTS, frames, tile, tile),
+        "_FillValue": np.uint8(MISSING),
+        "fill_value": np.uint8(MISSING),
+    }
+    encoding["valid_time"] |= {"units": "seconds since 1970-01-01", "dtype": "int64"}
+    for name in _TEXT:
+        dataset[name].encoding.clear()
+    dataset.to_zarr(path, mode="w-", zarr_format=3, consolidated=False, compute=False, encoding=encoding)
+
+
+def _template(events: Sequence[Event], side: int, pixel_m: float, attrs: dict) -> xr.Dataset:
+    shape = (len(events), len(events[0].offsets), side, side)
+    centres = geo.pixel_centres(side, pixel_m)
+    dataset = xr.Dataset(
+        {"vil": (DIMS, dask.array.full(shape, MISSING, "uint8", chunks=(SHARD_EVENTS, *shape[1:])))},
+        {
+            "event": ("event", _text(event.id for event in events)),
+            "valid_time": (("event", "frame"), np.stack([event.valid_times for event in events])),
+            "y": ("y", centres),
+            "x": ("x", centres),
+            "corner_x": ("event", np.array([event.corner_x for event in events])),
+            "corner_y": ("event", np.array([event.corner_y for event in events])),
+            "proj": ("event", _text(event.proj for event in events)),
+            "split": ("event", _text(event.split for event in events)),
+            "event_type": ("event", _text(event.event_type for event in events)),
+            "missing_fraction": (("event", "frame"), np.ones(shape[:2], "float32")),
+        },
+        attrs,
+    )
+    for name, variable_attrs in _ATTRS.items():
+        dataset[name].attrs = dict(variable_attrs)
+    if len({event.proj for event in events}) == 1:
+        dataset.coords["crs"] = ((), np.int32(0), geo.grid_mapping(events[0].proj))
+        dataset["vil"].attrs["grid_mapping"] = "crs"
+    return dataset
+
+
+def _text(values) -> np.ndarray:
+    return np.array(list(values), dtype=object)
+
+
+def open_store(path: str | Path) -> xr.Dataset:
+    """Open a store lazily: `vil` is float32 counts, NaN missing, read from disk when it is indexed and computed.
+
+    Raises:
+        InputError: when there is no store at `path`, or one of another schema.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"no store at {path}", remedy="make one with nowcast prepare-sevir")
+    try:
+        dataset = xr.open_zarr(path, chunks=None, consolidated=False)
+    except (FileNotFoundError, ValueError, KeyError, zarr.errors.BaseZarrError) as error:
+        raise InputError(f"{path} is not a Zarr store", got=error) from error
+    try:
+        validate(dataset)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    # Zarr text arrives as NumPy's StringDType, which neither netCDF nor older readers can write.
+    text = {name: (dataset[name].dims, dataset[name].values.astype(object).astype(str)) for name in _TEXT}
+    return dataset.assign_coords({name: (*value, dataset[name].attrs) for name, value in text.items()})
+
+
+def validate(dataset: xr.Dataset) -> None:
+    """Check that a dataset is a store of this schema.
+
+    Raises:
+        InputError: naming the first thing that is not as it should be.
+    """
+    found = f"{dataset.attrs.get('schema', 'no schema')} {dataset.attrs.get('schema_version', '')}".strip()
+    if found != f"{SCHEMA} {SCHEMA_VERSION}":
+        raise InputError(
+            "a store of another schema",
+            got=found,
+            expected=f"{SCHEMA} {SCHEMA_VERSION}",
+            remedy="prepare the archive again",
+        )
+    absent = [name for name in _ATTRS if name not in dataset.variables]
+    if absent:
+        raise InputError("an incomplete store", got=f"no {', '.join(absent)}", remedy="prepare the archive again")
+    if dataset["vil"].dims != DIMS:
+        raise InputError("vil has the wrong dimensions", got=dataset["vil"].dims, expected=DIMS)
