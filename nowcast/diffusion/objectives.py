@@ -1,0 +1,96 @@
+"""What a denoiser learns: three parametrisations of one Gaussian noising process.
+
+    z_t = alpha_t x0 + sigma_t eps
+
+x0: clean latents. eps: standard normal noise of the same shape. t: time in [0, 1000], 0 clean, 1000 noise, shape (B,),
+on the scale of diffusers' schedulers. alpha_t, sigma_t: signal and noise level. beta_t: variance added in step t.
+
+`epsilon`  the noise eps; discrete t, linear beta_t, alpha_t^2 = prod(1 - beta), sigma_t^2 = 1 - alpha_t^2
+           (Ho et al. 2020, https://arxiv.org/abs/2006.11239; PredLDM, equation 12)
+`v`        alpha_t eps - sigma_t x0; the same process (Salimans and Ho 2022, https://arxiv.org/abs/2202.00512)
+`flow`     the velocity eps - x0; t uniform, alpha_t = 1 - t/1000, sigma_t = t/1000
+           (rectified flow, Liu et al. 2022, https://arxiv.org/abs/2209.03003)
+"""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+TIMES = 1000
+BETA_START, BETA_END = 1e-4, 0.02
+
+
+class Objective(ABC):
+    """A noising process and the quantity that the denoiser predicts under it."""
+
+    @abstractmethod
+    def draw_times(self, batch: int, generator: torch.Generator) -> Tensor:
+        """Training times with shape (batch,), on the CPU."""
+
+    @abstractmethod
+    def levels(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Signal and noise level (alpha_t, sigma_t), each with the shape of `t`."""
+
+    @abstractmethod
+    def target(self, x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+        """What the denoiser should return for `noisy(x0, noise, t)`; shape of `x0`."""
+
+    def noisy(self, x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+        """z_t = alpha_t x0 + sigma_t eps, with `t` of shape (B,) for `x0` of shape (B, ...)."""
+        alpha, sigma = self._levels_like(x0, t)
+        return alpha * x0 + sigma * noise
+
+    def _levels_like(self, x0: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        alpha, sigma = self.levels(t.to(x0.device))
+        shape = (-1, *[1] * (x0.dim() - 1))
+        return alpha.view(shape), sigma.view(shape)
+
+
+class Epsilon(Objective):
+    """Prediction of the noise under linear betas, T = 1000 (PredLDM's own)."""
+
+    def __init__(self) -> None:
+        betas = torch.linspace(BETA_START, BETA_END, TIMES, dtype=torch.float64)
+        self._alpha_squared = torch.cumprod(1 - betas, 0)
+
+    def draw_times(self, batch: int, generator: torch.Generator) -> Tensor:
+        """See `Objective.draw_times`."""
+        return torch.randint(TIMES, (batch,), generator=generator)
+
+    def levels(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Objective.levels`."""
+        alpha_squared = self._alpha_squared.to(t.device)[t.long()]
+        return alpha_squared.sqrt().float(), (1 - alpha_squared).sqrt().float()
+
+    def target(self, x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+        """See `Objective.target`."""
+        return noise
+
+
+class Velocity(Epsilon):
+    """Prediction of v = alpha_t eps - sigma_t x0 under the same betas."""
+
+    def target(self, x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+        """See `Objective.target`."""
+        alpha, sigma = self._levels_like(x0, t)
+        return alpha * noise - sigma * x0
+
+
+class Flow(Objective):
+    """Prediction of the velocity eps - x0 of straight paths from data to noise."""
+
+    def draw_times(self, batch: int, generator: torch.Generator) -> Tensor:
+        """See `Objective.draw_times`."""
+        return TIMES * torch.rand(batch, generator=generator)
+
+    def levels(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Objective.levels`."""
+        return 1 - t / TIMES, t / TIMES
+
+    def target(self, x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+        """See `Objective.target`."""
+        return noise - x0
+
+
+OBJECTIVES: dict[str, type[Objective]] = {"epsilon": Epsilon, "v": Velocity, "flow": Flow}

@@ -1,0 +1,134 @@
+"""From noise to latents: diffusers' schedulers behind one loop.
+
+z: the current sample, starting as standard normal noise. t: the time that a scheduler visits, in [0, 1000].
+denoise(z, t): what the objective trained (eps, v or velocity), t with shape (B,).
+
+`ddpm`         ancestral sampling, stochastic (Ho et al. 2020, https://arxiv.org/abs/2006.11239)
+`ddim`         its deterministic limit, Euler's method in sigma / alpha (Song et al. 2020, https://arxiv.org/abs/2010.02502)
+`dpmsolver++`  second-order multistep solver (Lu et al. 2022, https://arxiv.org/abs/2211.01095)
+`euler`        Euler's method on the velocity of a rectified flow
+
+Every member has its own CPU generator, so its noise depends neither on its batch mates nor on the device.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nowcast.diffusion.objectives import BETA_END, BETA_START, TIMES
+from pipelines.errors import InputError
+
+_PREDICTION = {"epsilon": "epsilon", "v": "v_prediction"}
+
+
+def _linear_betas(objective: str) -> dict[str, Any]:
+    # "trailing" visits the last time, where training ended; the default spacing starts short of pure noise.
+    return {
+        "num_train_timesteps": TIMES,
+        "beta_start": BETA_START,
+        "beta_end": BETA_END,
+        "beta_schedule": "linear",
+        "prediction_type": _PREDICTION[objective],
+        "timestep_spacing": "trailing",
+    }
+
+
+def _ddpm(objective: str, steps: int) -> Any:
+    from diffusers import DDPMScheduler
+
+    # diffusers clips samples to [-1, 1] unless told otherwise: right for images, wrong for latents.
+    scheduler: Any = DDPMScheduler(**_linear_betas(objective), clip_sample=False)
+    scheduler.set_timesteps(steps)
+    return scheduler
+
+
+def _ddim(objective: str, steps: int) -> Any:
+    from diffusers import DDIMScheduler
+
+    scheduler: Any = DDIMScheduler(**_linear_betas(objective), clip_sample=False)
+    scheduler.set_timesteps(steps)
+    return scheduler
+
+
+def _dpmsolver(objective: str, steps: int) -> Any:
+    from diffusers import DPMSolverMultistepScheduler
+
+    scheduler: Any = DPMSolverMultistepScheduler(**_linear_betas(objective))
+    scheduler.set_timesteps(steps)
+    return scheduler
+
+
+def _euler(objective: str, steps: int) -> Any:
+    from diffusers import FlowMatchEulerDiscreteScheduler
+
+    scheduler: Any = FlowMatchEulerDiscreteScheduler(num_train_timesteps=TIMES)
+    # Equal steps down to zero; the default wastes its last step on the last thousandth.
+    scheduler.set_timesteps(sigmas=np.linspace(1, 1 / steps, steps).tolist())
+    return scheduler
+
+
+SAMPLERS: dict[tuple[str, str], Callable[[str, int], Any]] = {
+    ("epsilon", "ddpm"): _ddpm,
+    ("epsilon", "ddim"): _ddim,
+    ("epsilon", "dpmsolver++"): _dpmsolver,
+    ("v", "ddpm"): _ddpm,
+    ("v", "ddim"): _ddim,
+    ("v", "dpmsolver++"): _dpmsolver,
+    ("flow", "euler"): _euler,
+}
+
+
+def check_sampler(objective: str, sampler: str, steps: int) -> None:
+    """Refuses a sampler that cannot sample `objective`, or a number of steps that it cannot take.
+
+    Raises:
+        InputError: naming the samplers, or the numbers of steps, that are possible.
+    """
+    if (objective, sampler) not in SAMPLERS:
+        known = ", ".join(name for trained, name in SAMPLERS if trained == objective)
+        raise InputError(f"sampler for the objective {objective!r}", got=repr(sampler), expected=f"one of {known}")
+    if not 1 <= steps <= TIMES:
+        raise InputError("sampling steps", got=steps, expected=f"1 to {TIMES}")
+
+
+def draw_noise(shape: Sequence[int], generators: Sequence[torch.Generator]) -> Tensor:
+    """Standard normal noise with shape (len(generators), *shape), each row from its own CPU generator."""
+    return torch.stack([torch.randn(tuple(shape), generator=generator) for generator in generators])
+
+
+def sample(
+    denoise: Callable[[Tensor, Tensor], Tensor],
+    noise: Tensor,
+    *,
+    objective: str,
+    sampler: str,
+    steps: int,
+    generators: Sequence[torch.Generator],
+) -> Tensor:
+    """Integrates the reverse process from `noise` to clean latents.
+
+    Args:
+        denoise: Prediction for (z, t) with shapes (B, ...) and (B,).
+        noise: Standard normal start with shape (B, ...); its device is the sampling device.
+        objective: What `denoise` was trained for, a key of OBJECTIVES.
+        sampler: One of the samplers possible for `objective` (see SAMPLERS).
+        steps: Calls of `denoise`.
+        generators: One CPU generator a row of `noise`, for samplers that add noise on the way.
+
+    Returns:
+        Latents with the shape of `noise`, float32.
+
+    Raises:
+        InputError: for a sampler that does not fit the objective.
+    """
+    check_sampler(objective, sampler, steps)
+    scheduler = SAMPLERS[objective, sampler](objective, steps)
+    extra = {"generator": list(generators)} if sampler == "ddpm" else {}
+    z = noise.float()
+    for t in scheduler.timesteps:
+        prediction = denoise(z, t.to(z.device).expand(len(z))).float()
+        z = scheduler.step(prediction, t, z, **extra).prev_sample
+    return z

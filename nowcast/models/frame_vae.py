@@ -1,0 +1,132 @@
+"""The per-frame encoder E and decoder D of MT-VAE: a 2-D convolutional VAE of diffusers.
+
+Either Stable Diffusion's (the paper: factor 8, 4 channels, frozen), or a small one of one channel that is trained from
+scratch together with the temporal transformer. The small one first folds pixels into channels, so that convolutions
+never run at full resolution: on a processor that is most of the cost of an encoder.
+"""
+
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, model_validator
+from torch import Tensor, nn
+from torch.nn.functional import pixel_shuffle, pixel_unshuffle
+
+from pipelines.errors import InputError
+
+
+class FrameVAESettings(BaseModel):
+    """Which frame VAE.
+
+    Attributes:
+        pretrained: Folder or hub id of a diffusers AutoencoderKL with three colours, which is then frozen; None trains
+            one of a single channel from scratch. The other settings describe it either way.
+        factor: Pixels along a side of a latent location.
+        latent_channels: Channels of the latents.
+        latent_scale: What the latents are multiplied by to come near unit scale (0.18215 for Stable Diffusion's).
+        channels: Channels of the levels, each half as wide as the one before; what their halvings lack to `factor` is
+            folded into channels.
+        layers: Residual blocks a level.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    pretrained: str | None = None
+    factor: int = 8
+    latent_channels: int = 4
+    latent_scale: float = 1.0
+    channels: tuple[int, ...] = (64, 128)
+    layers: int = 1
+
+    @property
+    def fold(self) -> int:
+        """Pixels along a side that are folded into channels before the first convolution."""
+        return self.factor // 2 ** (len(self.channels) - 1)
+
+    @model_validator(mode="after")
+    def _levels_make_up_factor(self) -> "FrameVAESettings":
+        if self.factor % 2 ** (len(self.channels) - 1) or (self.pretrained and self.fold > 1):
+            raise ValueError(f"{len(self.channels)} levels do not make up a factor of {self.factor}")
+        return self
+
+
+class FrameVAE(nn.Module):
+    """Grey frames to latents and back, frame by frame.
+
+    Args:
+        settings: Their description.
+        vae: The diffusers AutoencoderKL. Three colours each see the grey frame, and their outputs are averaged.
+    """
+
+    def __init__(self, settings: FrameVAESettings, vae: Any):
+        super().__init__()
+        self.vae = vae
+        self.fold, self.scale = settings.fold, settings.latent_scale
+        self.colours = 1 if settings.pretrained is None else 3
+
+    def encode(self, frames: Tensor) -> Tensor:
+        """E(x): the mean latents (B, T, C, h, w) of frames (B, T, 1, H, W)."""
+        x = pixel_unshuffle(frames.flatten(0, 1).expand(-1, self.colours, -1, -1), self.fold)
+        latents = self.vae.encode(x.contiguous(memory_format=torch.channels_last)).latent_dist.mode()
+        return latents.unflatten(0, frames.shape[:2]) * self.scale
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """D(z): frames (B, T, 1, H, W) of latents (B, T, C, h, w)."""
+        z = latents.flatten(0, 1) / self.scale
+        x = self.vae.decode(z.contiguous(memory_format=torch.channels_last)).sample
+        return pixel_shuffle(x, self.fold).mean(1, keepdim=True).unflatten(0, latents.shape[:2])
+
+
+def build_frame_vae(settings: FrameVAESettings, pretrained: bool = True) -> FrameVAE:
+    """The frame VAE that `settings` describe, frozen if it is a pretrained one.
+
+    Args:
+        settings: Its description.
+        pretrained: Whether to fetch pretrained weights, or leave them to a checkpoint.
+
+    Raises:
+        InputError: when the pretrained VAE cannot be loaded, or is not as described.
+    """
+    from diffusers import AutoencoderKL
+
+    if settings.pretrained is None:
+        return FrameVAE(settings, AutoencoderKL(**_architecture(settings)))
+    vae: Any = _load(settings) if pretrained else AutoencoderKL(**_architecture(settings))
+    return FrameVAE(settings, vae.requires_grad_(False))
+
+
+def _architecture(settings: FrameVAESettings) -> dict[str, Any]:
+    levels, own = len(settings.channels), settings.pretrained is None
+    channels = settings.fold**2 if own else 3
+    return {
+        "in_channels": channels,
+        "out_channels": channels,
+        "down_block_types": ("DownEncoderBlock2D",) * levels,
+        "up_block_types": ("UpDecoderBlock2D",) * levels,
+        "block_out_channels": settings.channels,
+        "layers_per_block": settings.layers,
+        "latent_channels": settings.latent_channels,
+        "norm_num_groups": 8 if own else 32,
+        "mid_block_add_attention": not own,
+    }
+
+
+def _load(settings: FrameVAESettings) -> Any:
+    from diffusers import AutoencoderKL
+
+    name = str(settings.pretrained)
+    try:
+        vae = AutoencoderKL.from_pretrained(name, use_safetensors=True)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"frame_vae.pretrained: no AutoencoderKL at {name!r}",
+            expected="a folder with config.json and diffusion_pytorch_model.safetensors, or a hub id within reach",
+            remedy="download both files from https://huggingface.co/stabilityai/sd-vae-ft-mse and give their folder",
+        ) from error
+    for key, value in _architecture(settings).items():
+        found = vae.config[key]
+        if (tuple(found) if isinstance(found, list) else found) != value:
+            raise InputError(
+                f"frame_vae.pretrained {name!r} is not as the settings say: {key}", got=found, expected=value
+            )
+    return vae

@@ -1,0 +1,250 @@
+"""PredLDM: a masked-transformer VAE (MT-VAE) and a condition-aware latent diffusion model (CA-LDM) behind one network.
+
+Xu, Sun, Li and Qu, https://openreview.net/forum?id=TWlmOUzcCo. Counts at the edge, shape (B, T, H, W); inside, frames
+x = (counts - offset) / scale with shape (B, T, 1, H, W) and latents z with shape (B, T, C, h, w). History and future
+are encoded as separate clips, so that nothing of the future reaches the condition. The diffusion sees the mean of the
+latents' distribution, normalised to zero mean and unit scale per channel.
+"""
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, model_validator
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d
+
+from nowcast.diffusion.objectives import OBJECTIVES
+from nowcast.diffusion.samplers import check_sampler, draw_noise, sample
+from nowcast.models.caldm import Context, Denoiser, DenoiserSettings
+from nowcast.models.frame_vae import FrameVAESettings, build_frame_vae
+from nowcast.models.mtvae import MTVAE, MTVAESettings, kl_divergence
+from nowcast.models.network import Batch, Network
+from nowcast.models.perceptual import PerceptualLoss, load_perceptual
+from pipelines.errors import InputError
+
+# Counts up to 5 are no echo (SEVIR's scale); what is below is the network's noise around zero.
+ECHO = 5.5
+
+
+class SamplingSettings(BaseModel):
+    """How members are drawn: sampler and steps (see nowcast.diffusion.samplers), and members drawn at once."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sampler: str = "ddpm"
+    steps: int = 1000
+    member_batch: int = 10
+
+
+class PredLDMSettings(BaseModel):
+    """The `network` section of a PredLDM configuration.
+
+    Attributes:
+        side: Pixels along a side of a frame.
+        history: Frames given.
+        lead: Frames forecast.
+        offset: Count that the network sees as 0.
+        scale: Counts that the network sees as 1. The paper's VAE wants [-1, 1]: offset and scale 127.5.
+        frame_vae: Frame encoder and decoder.
+        mtvae: Temporal transformer and its loss.
+        denoiser: Size of the diffusion transformer.
+        objective: What the denoiser predicts, a key of OBJECTIVES.
+        loss_weights: Weights of the two terms of equation 14, forecast and condition.
+        sampling: How members are drawn.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    side: int = 128
+    history: int = 10
+    lead: int = 10
+    offset: float = 127.5
+    scale: float = 127.5
+    frame_vae: FrameVAESettings = FrameVAESettings()
+    mtvae: MTVAESettings = MTVAESettings()
+    denoiser: DenoiserSettings = DenoiserSettings()
+    objective: Literal["epsilon", "v", "flow"] = "epsilon"
+    loss_weights: tuple[float, float] = (1.0, 1.0)
+    sampling: SamplingSettings = SamplingSettings()
+
+    @property
+    def latent_side(self) -> int:
+        """Latent locations along a side of a frame."""
+        return self.side // self.frame_vae.factor
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "PredLDMSettings":
+        check_sampler(self.objective, self.sampling.sampler, self.sampling.steps)
+        if self.side % (self.frame_vae.factor * self.denoiser.patch):
+            raise ValueError(f"side {self.side} is no multiple of frame_vae.factor times denoiser.patch")
+        return self
+
+    def build_denoiser(self) -> Denoiser:
+        """A new denoiser of this size."""
+        channels = self.frame_vae.latent_channels
+        return Denoiser(self.denoiser, channels, self.latent_side, self.history, self.lead)
+
+
+class PredLDM(Network):
+    """Both stages of PredLDM.
+
+    Raises:
+        InputError: when a pretrained frame VAE is asked for and is not there.
+    """
+
+    Settings = PredLDMSettings
+    stages = ("autoencoder", "diffusion")
+
+    settings: PredLDMSettings
+    latent_mean: Tensor
+    latent_std: Tensor
+
+    def __init__(self, settings: PredLDMSettings, *, pretrained: bool = True):
+        super().__init__(settings, pretrained=pretrained)
+        self.mtvae = MTVAE(settings.mtvae, settings.frame_vae, build_frame_vae(settings.frame_vae, pretrained))
+        self.denoiser = settings.build_denoiser()
+        self.objective = OBJECTIVES[settings.objective]()
+        channels = settings.frame_vae.latent_channels
+        self.register_buffer("latent_mean", torch.zeros(channels, 1, 1))
+        self.register_buffer("latent_std", torch.ones(channels, 1, 1))
+
+    def trained_modules(self, stage: str) -> Sequence[nn.Module]:
+        """See `Network.trained_modules`."""
+        if stage == "diffusion":
+            return [self.denoiser]
+        return [self.mtvae if self.settings.frame_vae.pretrained is None else self.mtvae.transformer]
+
+    @torch.no_grad()
+    def begin(self, stage: str, batches: Iterable[Batch]) -> None:
+        """Before the diffusion stage, measures the latents' mean and scale per channel where pixels were observed."""
+        if stage == "autoencoder":
+            if self.settings.mtvae.perceptual_weight:
+                _ = self._perceptual  # fails now, if it must, and not after the first step
+            return
+        self.latent_mean.zero_()
+        self.latent_std.fill_(1)
+        self.mtvae.eval()
+        sums = torch.zeros(3, len(self.latent_mean), dtype=torch.float64, device=self.latent_mean.device)
+        for batch in batches:
+            for counts, observed in _clips(batch):
+                z, valid = self._encode(counts, observed)
+                z, weight = z.double(), valid.double().expand_as(z)
+                sums += torch.stack([(weight * z**power).sum((0, 1, 3, 4)) for power in (0, 1, 2)])
+        mean = sums[1] / sums[0]
+        self.latent_mean.copy_(mean.view(-1, 1, 1))
+        self.latent_std.copy_((sums[2] / sums[0] - mean**2).clamp(min=1e-12).sqrt().view(-1, 1, 1))
+
+    def loss(self, stage: str, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """See `Network.loss`; logs the parts of the loss beside it."""
+        return (self._autoencoder_loss if stage == "autoencoder" else self._diffusion_loss)(batch, generator)
+
+    def preview(self, stage: str, batch: Batch, generator: torch.Generator) -> Tensor:
+        """See `Network.preview`: the future through the autoencoder, or one member of the forecast."""
+        if stage == "autoencoder":
+            frames = self._to_frames(batch.future)
+            return self._to_counts(self.mtvae.decode(self.mtvae.encode(frames, batch.future_observed)))
+        generators = [[generator]] * len(batch.history)
+        return self.generate(batch.history, batch.history_observed, self.settings.lead, generators)[:, 0]
+
+    def generate(
+        self, history: Tensor, observed: Tensor, steps: int, generators: Sequence[Sequence[torch.Generator]]
+    ) -> Tensor:
+        """See `Network.generate`; counts below 5.5 are set to 0.
+
+        Raises:
+            InputError: when more frames are asked for than the network forecasts, or the history has another length.
+        """
+        if steps > self.settings.lead:
+            raise InputError("more frames than PredLDM forecasts", got=steps, expected=f"at most {self.settings.lead}")
+        if history.shape[1] != self.settings.history:
+            raise InputError("frames of the history", got=history.shape[1], expected=self.settings.history)
+        context = self.denoiser.context(*self._encode(history, observed))
+        flat = [generator for members in generators for generator in members]
+        side, channels = self.settings.latent_side, self.settings.frame_vae.latent_channels
+        noise = draw_noise((self.settings.lead, channels, side, side), flat).to(history.device)
+        z = self._sample(noise, context, flat)
+        frames = self.mtvae.decode(z * self.latent_std + self.latent_mean)[:, :steps]
+        return self._to_counts(frames).unflatten(0, (len(history), -1))
+
+    def _sample(self, noise: Tensor, context: Context, generators: Sequence[torch.Generator]) -> Tensor:
+        return sample(
+            lambda z, t: self.denoiser(z, t, context),
+            noise,
+            objective=self.settings.objective,
+            sampler=self.settings.sampling.sampler,
+            steps=self.settings.sampling.steps,
+            generators=generators,
+        )
+
+    def _autoencoder_loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """MSE on observed pixels + perceptual + KL, averaged over the clips of history and future."""
+        settings = self.settings.mtvae
+        parts: dict[str, list[Tensor]] = {"mse": [], "perceptual": [], "kl": []}
+        for counts, observed in _clips(batch):
+            x = self._to_frames(counts)
+            reconstruction, mean, log_variance = self.mtvae(x, observed, generator)
+            seen = observed[:, :, None]
+            parts["mse"].append(_weighted_mean((reconstruction - x).square(), seen.float()))
+            parts["kl"].append(kl_divergence(mean, log_variance))
+            if settings.perceptual_weight:
+                parts["perceptual"].append(self._perceptual_distance(torch.where(seen, reconstruction, x), x))
+        means = {name: torch.stack(values).mean() for name, values in parts.items() if values}
+        weights = {"mse": 1.0, "perceptual": settings.perceptual_weight, "kl": settings.kl_weight}
+        return {"loss": sum((weights[name] * value for name, value in means.items()), torch.zeros(())), **means}
+
+    def _diffusion_loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """Equation 14: the forecast's term (12) and the condition's own (13), both with the same denoiser.
+
+        Either clip has its own noise and both the same t; where the paper writes the noise, the objective's target
+        stands. Locations weigh by the observed fraction of their pixels.
+        """
+        with torch.no_grad():
+            history, history_valid = self._encode(batch.history, batch.history_observed)
+            future, future_valid = self._encode(batch.future, batch.future_observed)
+        t = self.objective.draw_times(len(future), generator).to(future.device)
+        context = self.denoiser.context(history, history_valid)
+        forecast = self._denoising_loss(future, future_valid, t, context, generator)  # (12)
+        condition = self._denoising_loss(history, history_valid, t, None, generator)  # (13)
+        weights = self.settings.loss_weights
+        loss = weights[0] * forecast + weights[1] * condition  # (14)
+        return {"loss": loss, "forecast": forecast, "condition": condition}
+
+    def _denoising_loss(
+        self, x0: Tensor, valid: Tensor, t: Tensor, context: Context | None, generator: torch.Generator
+    ) -> Tensor:
+        noise = torch.randn(x0.shape, generator=generator).to(x0.device)
+        prediction = self.denoiser(self.objective.noisy(x0, noise, t), t, context).float()
+        return _weighted_mean((prediction - self.objective.target(x0, noise, t)).square(), valid)
+
+    def _encode(self, counts: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
+        """Normalised latents (B, T, C, h, w) and the observed fraction of their pixels (B, T, 1, h, w)."""
+        z = self.mtvae.encode(self._to_frames(counts), observed)
+        valid = avg_pool2d(observed.float(), self.settings.frame_vae.factor)[:, :, None]
+        return (z - self.latent_mean) / self.latent_std, valid
+
+    def _to_frames(self, counts: Tensor) -> Tensor:
+        return ((counts - self.settings.offset) / self.settings.scale)[:, :, None]
+
+    def _to_counts(self, frames: Tensor) -> Tensor:
+        counts = frames[:, :, 0] * self.settings.scale + self.settings.offset
+        return torch.where(counts < ECHO, 0, counts)
+
+    @cached_property
+    def _perceptual(self) -> PerceptualLoss:
+        # Cached on the instance and so no submodule: a checkpoint neither holds it nor needs its file.
+        return load_perceptual(self.settings.mtvae.perceptual_weights).to(self.latent_mean.device)
+
+    def _perceptual_distance(self, x: Tensor, y: Tensor) -> Tensor:
+        images = [((f * self.settings.scale + self.settings.offset) / 127.5 - 1).flatten(0, 1) for f in (x, y)]
+        return self._perceptual(*images).mean()
+
+
+def _clips(batch: Batch) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    return (batch.history, batch.history_observed), (batch.future, batch.future_observed)
+
+
+def _weighted_mean(x: Tensor, weight: Tensor) -> Tensor:
+    """Mean of `x` (B, T, C, ...) under weights (B, T, 1, ...)."""
+    return (x * weight).sum() / (weight.sum() * x.shape[2]).clamp(min=1)
