@@ -5,8 +5,8 @@ The fields themselves are made in `pipelines.storm_fields`.
 """
 
 import csv
+import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
@@ -20,10 +20,10 @@ from pipelines.geo import SEVIR_PROJ, projection
 from pipelines.storm_fields import FRAMES, MISSING, SIZE, simulate_counts
 
 _CADENCE = 5  # minutes
-_PERIODS = {  # first and last day of the events of a split, under the dates of Earthformer
-    "train": (datetime(2018, 1, 1), datetime(2018, 12, 31)),
-    "val": (datetime(2019, 1, 1), datetime(2019, 5, 31)),
-    "test": (datetime(2019, 6, 1), datetime(2019, 11, 30)),
+_SEASONS = {  # first and last day of a split's events: the storm season within the dates of sevir-128-10-10
+    "train": (datetime(2018, 4, 1), datetime(2018, 10, 31)),
+    "val": (datetime(2019, 3, 1), datetime(2019, 5, 31)),
+    "test": (datetime(2019, 6, 1), datetime(2019, 10, 31)),
 }
 _VAL_TURNS = {2, 12}  # events of every twenty, early ones so that a small archive has all splits
 _TEST_TURNS = {3, 9, 16}
@@ -76,17 +76,17 @@ def simulate_archive(
         `out`.
 
     Raises:
-        InputError: when `events` is below one or `out` exists and is not an empty folder.
+        InputError: when `events` is below one, `seed` is negative, or `out` exists and is not an empty folder.
     """
-    out = Path(out)
     if events < 1:
         raise InputError("too few events to simulate", got=events, expected="at least 1")
+    if seed < 0:
+        raise InputError("negative seed", got=seed, expected="0 or more")
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise InputError(f"{out} exists and is not an empty folder", remedy="give another folder or remove it")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    unfinished = out.resolve().with_name(f".{out.resolve().name}-{os.getpid()}")
+    unfinished.mkdir(parents=True)
     try:
-        unfinished.chmod(0o755)
         rows = _plan(seed, events)
         for number in progress(range(events)):
             _write_event(unfinished / "data", rows[number], rows, _generator(seed, number, "fields"))
@@ -116,8 +116,8 @@ def _plan(seed: int, events: int) -> list[_Row]:
 def _draw_row(rng: np.random.Generator, number: int) -> _Row:
     """The catalog row of one event; as in SEVIR an event off the five minutes has offsets that bring its frames on."""
     turn = number % 20
-    first, last = _PERIODS["val" if turn in _VAL_TURNS else "test" if turn in _TEST_TURNS else "train"]
-    time = first + timedelta(days=int(rng.integers((last - first).days + 1)), hours=int(rng.integers(24)))
+    first, last = _SEASONS["val" if turn in _VAL_TURNS else "test" if turn in _TEST_TURNS else "train"]
+    time = first + timedelta(days=int(rng.integers((last - first).days + 1)), hours=int(rng.normal(22, 3)) % 24)
     time += timedelta(minutes=int(rng.integers(60)) if rng.random() < 0.4 else 5 * int(rng.integers(12)))
     offset = -time.minute % _CADENCE - _CADENCE * (FRAMES // 2)
     is_storm = rng.random() < 0.75
