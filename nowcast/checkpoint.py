@@ -6,8 +6,9 @@ is what training needs to go on exactly.
 
 import hashlib
 import json
-import os
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -29,7 +30,7 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, Any])
     partial = path.with_name(path.name + ".partial")
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     save_file(contiguous, partial, metadata={key: json.dumps(value) for key, value in header.items()})
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 def read_header(path: Path) -> dict[str, Any]:
@@ -65,12 +66,12 @@ def checkpoint_path(location: Path) -> Path:
     return path
 
 
-def load_network(location: Path, overrides: dict[str, Any] | None = None) -> tuple[Network, RunConfig]:
+def load_network(location: Path, sampling: Mapping[str, Any] = MappingProxyType({})) -> tuple[Network, RunConfig]:
     """A trained network and its configuration.
 
     Args:
         location: Run folder or checkpoint file.
-        overrides: Settings of the network to replace by name, such as {"sampling": {...}}.
+        sampling: Settings to replace in the network's `sampling` section.
 
     Raises:
         InputError: when the checkpoint does not belong to the model that its header names.
@@ -78,8 +79,9 @@ def load_network(location: Path, overrides: dict[str, Any] | None = None) -> tup
     path = checkpoint_path(location)
     header = read_header(path)
     config = parse_config(header["config"], f"in {path}")
-    if overrides:
-        config = config.model_copy(update={"network": {**config.network, **overrides}})
+    if sampling:
+        changed = {**config.network.get("sampling", {}), **sampling}
+        config = config.model_copy(update={"network": {**config.network, "sampling": changed}})
     network = build_network(config, pretrained=False)
     load_weights(network, load_tensors(path), path)
     return network, config

@@ -143,13 +143,15 @@ def verify(
     overwrite: Overwrite = False,
 ) -> None:
     """Score a forecast against a store, by lead time and pooled."""
-    from nowcast.verification import print_scores, save_scores, score
+    from nowcast import verification
     from pipelines.protocol import load_protocol
 
-    scores = score(forecast, store, reference=reference, protocol=load_protocol(protocol) if protocol else None)
-    print_scores(scores, console)
+    scores = verification.verify(
+        forecast, store, reference=reference, protocol=load_protocol(protocol) if protocol else None
+    )
+    verification.print_table(scores, console)
     if out:
-        console.print(save_scores(scores, out, overwrite=overwrite))
+        console.print(verification.save(scores, out, overwrite=overwrite))
 
 
 @app.command()

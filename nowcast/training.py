@@ -225,7 +225,8 @@ class _StageRun:
         self.optimizer.zero_grad(set_to_none=True)
         self.average.update_parameters(self.trained)
         self.step += 1
-        self._log(parts, gradient_norm=norm, rate=learning_rate(self.settings, self.step - 1))
+        detached = {key: part.detach() for key, part in parts.items()}
+        self._log(detached, gradient_norm=norm, rate=learning_rate(self.settings, self.step - 1))
         return value
 
     @torch.no_grad()

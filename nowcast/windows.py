@@ -96,12 +96,16 @@ def history_of(store: xr.Dataset, windows: list[Window], frames: int) -> xr.Data
         Counts, float32, NaN missing, dims (case, frame, y, x), with coordinates event, init_time and the geography of
         each case.
     """
-    parts = []
-    for window in windows:
-        part = store["vil"].isel(event=window.event, frame=slice(window.start, window.start + frames))
-        part = part.assign_coords(init_time=part["valid_time"][-1].drop_vars("event"))
-        parts.append(part.reset_coords("split", drop=True).astype("float32").load())
-    return xr.concat(parts, "case", coords="different", compat="equals", join="override")
+    values = [
+        store["vil"].isel(event=window.event, frame=slice(window.start, window.start + frames)).values
+        for window in windows
+    ]
+    events = xr.DataArray([window.event for window in windows], dims="case")
+    starts = xr.DataArray([window.start for window in windows], dims="case")
+    coords = store.coords.to_dataset().isel(event=events, frame=starts + xr.DataArray(np.arange(frames), dims="frame"))
+    coords = coords.assign_coords(init_time=coords["valid_time"].variable[:, -1])
+    history = xr.DataArray(np.stack(values).astype("float32"), dims=("case", "frame", "y", "x"), name="vil")
+    return history.assign_coords(coords.coords)
 
 
 class TrainingWindows:

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # A module may import modules of its own layer and of the layers before it.
 LAYERS = [
     ["nowcast.conventions", "nowcast.config", "nowcast.seeds", "nowcast.devices"],
-    ["nowcast.windows", "nowcast.diffusion", "nowcast.verification", "nowcast.plots", "nowcast.outlines",
+    ["nowcast.windows", "nowcast.forecast_file", "nowcast.diffusion", "nowcast.verification", "nowcast.plots", "nowcast.outlines",
      "nowcast.optical_flow"],
     ["nowcast.models"],
     ["nowcast.checkpoint", "nowcast.records"],

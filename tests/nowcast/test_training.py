@@ -1,0 +1,141 @@
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from nowcast.checkpoint import load_network
+from nowcast.config import parse_config
+from nowcast.training import TrainingStoppedError, learning_rate, train
+from pipelines.errors import InputError
+
+
+def changed(config, **update):
+    return parse_config({**config.model_dump(mode="json"), **update}, "test")
+
+
+def weights(run):
+    return load_file(run / "model.safetensors")
+
+
+def test_training_leaves_model_config_metrics_and_pictures(toy_config, small_store, tmp_path):
+    path = train(toy_config, small_store, tmp_path / "run", device="cpu")
+    network, config = load_network(path)
+    assert config == toy_config
+    assert network.gain.weight.item() != 0 and network.scale.item() > 0
+    records = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [r["step"] for r in records if r["stage"] == "gain" and "loss" in r] == list(range(1, 21))
+    assert [r["step"] for r in records if "val_loss" in r] == [10, 20, 10, 20]
+    assert len(list((tmp_path / "run" / "samples").glob("*.png"))) == 4
+    assert not (tmp_path / "run" / "state.safetensors").exists()
+
+
+def test_twenty_steps_equal_ten_and_ten(toy_config, small_store, tmp_path, monkeypatch):
+    from nowcast import training
+
+    whole = weights(train(toy_config, small_store, tmp_path / "whole", device="cpu").parent)
+    save = training._StageRun._save_state
+
+    def save_and_be_killed(self):
+        save(self)
+        if self.step == 10:
+            raise KeyboardInterrupt
+
+    for stage in ("gain", "offset"):
+        monkeypatch.setattr(training._StageRun, "_save_state", save_and_be_killed)
+        with pytest.raises(KeyboardInterrupt):
+            train(toy_config, small_store, tmp_path / "parts", device="cpu", stage=stage)
+        monkeypatch.setattr(training._StageRun, "_save_state", save)
+        train(toy_config, small_store, tmp_path / "parts", device="cpu", stage=stage)
+    parts = weights(tmp_path / "parts")
+    assert all(torch.equal(parts[name], whole[name]) for name in whole)
+
+    def losses(name):
+        return [json.loads(line).get("loss") for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
+
+    assert losses("parts") == losses("whole")
+
+
+def test_steps_after_the_last_checkpoint_are_done_and_recorded_again(toy_config, small_store, tmp_path, monkeypatch):
+    from nowcast import training
+
+    step = training._StageRun._one_step
+
+    def killed_at_fourteen(self, *args):
+        if self.step == 14:
+            raise KeyboardInterrupt
+        return step(self, *args)
+
+    monkeypatch.setattr(training._StageRun, "_one_step", killed_at_fourteen)
+    with pytest.raises(KeyboardInterrupt):
+        train(toy_config, small_store, tmp_path / "run", device="cpu", stage="gain")
+    monkeypatch.setattr(training._StageRun, "_one_step", step)
+    train(toy_config, small_store, tmp_path / "run", device="cpu", stage="gain")
+    records = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [r["step"] for r in records if "loss" in r] == list(range(1, 21))
+
+
+def test_a_finished_run_is_not_trained_again(toy_config, small_store, tmp_path):
+    path = train(toy_config, small_store, tmp_path / "run", device="cpu")
+    before = path.stat().st_mtime_ns
+    train(toy_config, small_store, tmp_path / "run", device="cpu")
+    assert path.stat().st_mtime_ns == before
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoint(toy_config, small_store, tmp_path):
+    good = train(toy_config, small_store, tmp_path / "run", device="cpu", stage="gain").read_bytes()
+    file = tmp_path / "run" / "config.yaml"
+    broken = changed(toy_config, network={"rate_of_nan": 1.0})
+    file.write_text(json.dumps(broken.model_dump(mode="json")))
+    with pytest.raises(TrainingStoppedError, match="nan at step 0"):
+        train(broken, small_store, tmp_path / "run", device="cpu")
+    assert (tmp_path / "run" / "model.safetensors").read_bytes() == good
+
+
+def test_another_configuration_is_refused_unless_overwritten(toy_config, small_store, tmp_path):
+    train(toy_config, small_store, tmp_path / "run", device="cpu")
+    other = changed(toy_config, seed=1)
+    with pytest.raises(InputError, match="--overwrite"):
+        train(other, small_store, tmp_path / "run", device="cpu")
+    train(other, small_store, tmp_path / "run", device="cpu", overwrite=True)
+    assert load_network(tmp_path / "run")[1].seed == 1
+
+
+def test_unknown_stage_and_unknown_setting(toy_config, small_store, tmp_path):
+    with pytest.raises(InputError, match="one of gain, offset"):
+        train(toy_config, small_store, tmp_path / "run", stage="third")
+    with pytest.raises(InputError, match="colour"):
+        train(changed(toy_config, network={"colour": 1}), small_store, tmp_path / "run")
+
+
+def test_average_of_weights_by_hand(toy_config, small_store, tmp_path):
+    # Three steps: the average takes the first weights whole, then (1 + n) / (10 + n) of itself.
+    from nowcast import training
+
+    config = changed(toy_config, stages={**toy_config.model_dump()["stages"], "gain": {
+        "steps": 3, "batch": 2, "rate": 0.1, "validate_every": 3}})  # fmt: skip
+    seen = []
+    step = training._StageRun._one_step
+
+    def watch(self, *args):
+        value = step(self, *args)
+        seen.append(self.network.gain.weight.item())
+        return value
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training._StageRun, "_one_step", watch)
+        train(config, small_store, tmp_path / "run", device="cpu", stage="gain")
+    average = seen[0]
+    for count, weight in enumerate(seen[1:], start=1):
+        decay = (1 + count) / (10 + count)
+        average = decay * average + (1 - decay) * weight
+    assert weights(tmp_path / "run")["gain.weight"].item() == pytest.approx(average, rel=1e-6)
+
+
+def test_learning_rate_by_hand(toy_config):
+    settings = toy_config.stages["gain"]  # 20 steps, warm-up of 5, cosine, peak 0.01
+    rates = [learning_rate(settings, step) for step in range(20)]
+    np.testing.assert_allclose(rates[:5], [0.002, 0.004, 0.006, 0.008, 0.01])
+    assert rates[5] == 0.01 and rates[12] == pytest.approx(0.005 * (1 + math.cos(math.pi * 7 / 15)))
