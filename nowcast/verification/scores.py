@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from nowcast import __version__
 from nowcast.conventions import COORDINATE_ATTRS, THRESHOLDS
 from nowcast.verification.aggregate import Progress, aggregate
+from nowcast.verification.contract import ratio
 from nowcast.verification.inputs import Forecast, Observations, open_forecast, open_observations
 from nowcast.verification.table import METRICS
 from pipelines.errors import InputError
@@ -47,8 +49,10 @@ def verify(
         InputError: when an input is not what it should be, or they do not fit together.
     """
     observations = open_observations(store)
-    protocol = protocol or _protocol_of(observations.store)
-    _check_protocol(observations.store, protocol)
+    if protocol is None:
+        protocol = _protocol_of(observations.store)
+    else:
+        _check_protocol(observations.store, protocol)
     forecasts = [open_forecast(source) for source in (forecast, reference) if source is not None]
     thresholds = protocol.thresholds if protocol else THRESHOLDS
     totals = aggregate(forecasts, observations, thresholds, progress)
@@ -84,15 +88,12 @@ def compare(forecast: xr.Dataset, reference: xr.Dataset) -> xr.Dataset:
     for name, metric in METRICS.items():
         for suffix in MEANS:
             score, base = (both[name + suffix].sel(forecast=label, drop=True) for label in ("forecast", "reference"))
-            label = {"long_name": both[name + suffix].attrs["long_name"], "units": "1"}
-            both[f"{name}{suffix}_difference"] = (score - base).assign_attrs(
-                label, long_name=f"{label['long_name']}: forecast minus reference"
-            )
+            words = both[name + suffix].attrs["long_name"]
+            compared = {"difference": (score - base, "forecast minus reference")}
             if metric.best is not None:
-                gap = metric.best - base
-                both[f"{name}{suffix}_skill"] = ((score - base) / gap.where(gap != 0)).assign_attrs(
-                    label, long_name=f"{label['long_name']}: skill against the reference"
-                )
+                compared["skill"] = (ratio(score - base, metric.best - base), "skill against the reference")
+            for kind, (value, how) in compared.items():
+                both[f"{name}{suffix}_{kind}"] = value.assign_attrs(long_name=f"{words}: {how}", units="1")
     return both
 
 
@@ -113,9 +114,7 @@ def _protocol_of(store: xr.Dataset) -> Protocol | None:
     return load_protocol(store.attrs["protocol"]) if store.attrs.get("protocol") else None
 
 
-def _check_protocol(store: xr.Dataset, protocol: Protocol | None) -> None:
-    if protocol is None:
-        return
+def _check_protocol(store: xr.Dataset, protocol: Protocol) -> None:
     reducer = store.attrs.get("reducer", protocol.reducer)
     if reducer != protocol.reducer or store.sizes["y"] != protocol.grid:
         raise InputError(
@@ -136,5 +135,10 @@ def _provenance(forecasts: list[Forecast], observations: Observations, protocol:
         "code_version": __version__,
     }
     for role, forecast in zip(("forecast", "reference"), forecasts, strict=False):
-        attrs |= {f"{role}_{key}": value for key, value in forecast.attrs.items() if key != "Conventions"}
+        attrs |= {f"{role}_{key}": _attribute(value) for key, value in forecast.attrs.items()}
     return attrs
+
+
+def _attribute(value: object) -> str | int | float | np.number:
+    """NetCDF has numbers and text; the rest goes in as text."""
+    return value if isinstance(value, str | int | float | np.number) and not isinstance(value, bool) else str(value)

@@ -1,0 +1,59 @@
+"""What is printed."""
+
+import io
+
+import numpy as np
+import pytest
+import xarray as xr
+from rich.console import Console
+
+from nowcast.verification import print_table, summary_row, verify
+
+
+@pytest.fixture
+def inputs(make_store, make_forecast) -> tuple[xr.Dataset, xr.Dataset]:
+    """A forecast of four members and its store."""
+    rng = np.random.default_rng(0)
+    store = make_store(rng.integers(0, 255, (1, 3, 8, 8))).assign_attrs(event_list_hash="abc123")
+    return make_forecast(rng.integers(0, 255, (1, 4, 2, 8, 8))).assign_attrs(model="mine"), store
+
+
+def printed(scores: xr.Dataset) -> list[str]:
+    text = io.StringIO()
+    print_table(scores, Console(file=text, width=80))
+    return text.getvalue().splitlines()
+
+
+def test_tables_name_the_means_and_hold_the_numbers(inputs) -> None:
+    scores = verify(*inputs)
+    lines = printed(scores)
+    assert lines[0] == "protocol none, event list abc123: 1 events, 1 cases"
+    pooled = [line.split() for line in lines if line.startswith("pooled")]
+    assert f"{scores['crps_fair_pooled'].item():.2f}" in pooled[0]
+    assert f"{scores['csi_m_pooled'].sel(summary='member').item():.4f}" in pooled[2]
+    assert sum(line.startswith("lead_averaged") for line in lines) == len(pooled) == 3
+    assert sum(line.startswith("10 min") for line in lines) == 3
+    assert sum(line.startswith(">= 219") for line in lines) == 2
+
+
+def test_no_number_is_cut_on_a_narrow_terminal(inputs) -> None:
+    assert "…" not in "\n".join(printed(verify(*inputs)))
+
+
+def test_a_reference_is_printed_beside_with_skill(inputs) -> None:
+    forecast, store = inputs
+    reference = forecast.isel(member=0).assign_attrs(model="theirs")
+    scores = verify(forecast, store, reference=reference)
+    lines = printed(scores)
+    row = next(line.split() for line in reversed(lines) if line.startswith("CRPS fair"))
+    expected = [*scores["crps_fair_pooled"].values, scores["crps_fair_pooled_difference"].item()]
+    assert row[2:5] == [f"{value:.2f}" for value in expected]
+    assert row[5] == f"{scores['crps_fair_pooled_skill'].item():.4f}"
+    assert sum("CSI (member)" in line for line in lines) == 1  # one member is its own mean
+
+
+def test_summary_row_is_pooled(inputs) -> None:
+    scores = verify(*inputs)
+    row = summary_row(scores)
+    assert row["CRPS fair"] == scores["crps_fair_pooled"].item()
+    assert row["CSI >= 74"] == scores["csi_pooled"].sel(summary="mean", threshold=74).item()

@@ -1,0 +1,239 @@
+"""The public entry: anybody's file in, scores out; what does not fit is refused in one line."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from nowcast.verification import save, verify
+from nowcast.verification.table import METRICS
+from pipelines.errors import InputError
+from pipelines.protocol import load_protocol
+
+MINUTE = np.timedelta64(60, "s")
+MEANS = ("", "_pooled", "_lead_averaged")
+
+
+@pytest.fixture
+def radar() -> np.ndarray:
+    """Observed counts with dims (event, frame, y, x), one pixel never seen."""
+    counts = np.round(np.random.default_rng(5).uniform(0, 250, (2, 5, 6, 6)))
+    counts[:, :, 0, 0] = np.nan
+    return counts
+
+
+@pytest.fixture
+def members() -> np.ndarray:
+    """Forecast counts with dims (case, member, lead_time, y, x)."""
+    return np.round(np.random.default_rng(6).uniform(0, 250, (2, 7, 3, 6, 6)))
+
+
+def test_scores_pooled_and_lead_averaged_differ_and_are_what_they_say(make_store, make_forecast) -> None:
+    # One pixel. Lead 1: two members hit. Lead 2: observed, one of two members hits. Lead 3: one false alarm of two.
+    obs = np.array([0, 80, 80, 10]).reshape(1, 4, 1, 1)
+    forecast = np.array([[90, 90, 10], [80, 0, 90]]).reshape(1, 2, 3, 1, 1)
+    scores = verify(make_forecast(forecast), make_store(obs)).sel(summary="member", threshold=74)
+    assert scores["csi"].values == pytest.approx([1, 1 / 2, 0])
+    assert scores["csi_pooled"] == pytest.approx(3 / 5)
+    assert scores["csi_lead_averaged"] == pytest.approx(1 / 2)
+    assert "pooled" in scores["csi_pooled"].attrs["long_name"]
+    assert "averaged" in scores["csi_lead_averaged"].attrs["long_name"]
+
+
+def test_missing_pixels_of_either_side_count_nowhere(make_store, make_forecast) -> None:
+    obs = np.array([[0, 0, 0], [10, np.nan, 30]]).reshape(1, 2, 1, 3)
+    forecast = np.array([[12, 50, np.nan], [14, 50, 30]]).reshape(1, 2, 1, 1, 3)  # a member lacks the third pixel
+    scores = verify(make_forecast(forecast), make_store(obs))
+    assert scores["mae"].item() == 3
+    assert scores["counted_fraction"].item() == pytest.approx(1 / 3)
+
+
+def test_every_metric_in_three_means_with_names_and_units(radar, members, make_store, make_forecast) -> None:
+    scores = verify(make_forecast(members), make_store(radar))
+    for name in METRICS:
+        for mean in MEANS:
+            assert scores[name + mean].attrs.keys() >= {"long_name", "units", "members"}
+    assert scores["crps_fair"].attrs["members"] == scores["members"] == 7
+    assert scores["counted_fraction_pooled"] == pytest.approx(35 / 36)
+    assert scores.attrs["events"] == 2
+    assert list(scores["threshold"]) == [16, 74, 133, 160, 181, 219]
+
+
+@pytest.mark.parametrize("suffix", ["nc", "zarr"])
+def test_a_file_of_plain_xarray_scores_like_the_arrays(suffix, radar, members, make_store, make_forecast, tmp_path):
+    forecast, store = make_forecast(members), make_store(radar)
+    path = tmp_path / f"theirs.{suffix}"
+    shuffled = forecast.transpose("lead_time", "case", "y", "x", "member").isel(case=[1, 0])
+    shuffled.to_netcdf(path) if suffix == "nc" else shuffled.to_zarr(path)
+    xr.testing.assert_allclose(verify(path, store), verify(forecast, store))
+
+
+def test_packed_uint8_with_a_fill_value_scores_like_the_arrays(radar, members, make_store, make_forecast, tmp_path):
+    members[0, :, :, 3, 3] = np.nan
+    forecast = make_forecast(members)
+    packing = {"vil": {"dtype": "uint8", "_FillValue": 255}, "lead_time": {"units": "minutes", "dtype": "int32"}}
+    forecast.to_netcdf(tmp_path / "packed.nc", encoding=packing)
+    store = make_store(radar)
+    xr.testing.assert_allclose(verify(tmp_path / "packed.nc", store), verify(forecast, store))
+
+
+def test_a_forecast_without_members_is_deterministic(radar, members, make_store, make_forecast) -> None:
+    scores = verify(make_forecast(members).isel(member=0), make_store(radar))
+    assert scores["members"] == 1
+    np.testing.assert_allclose(scores["crps_fair"], scores["mae"])
+    np.testing.assert_allclose(scores["crps_standard"], scores["mae"])
+    assert np.isnan(scores["spread_skill"]).all()
+    np.testing.assert_allclose(*(scores["csi"].sel(summary=s) for s in ("mean", "member")))
+
+
+def test_valid_time_goes_before_init_time_plus_lead_time(radar, members, make_store, make_forecast) -> None:
+    forecast, store = make_forecast(members), make_store(radar)
+    late = forecast["init_time"] + forecast["lead_time"] + np.timedelta64(300, "s")
+    shifted = store.isel(frame=slice(1, None)).assign_coords(valid_time=store["valid_time"].isel(frame=slice(0, -1)))
+    expected = verify(forecast, shifted)
+    xr.testing.assert_allclose(verify(forecast.assign_coords(valid_time=late), store), expected)
+
+
+def test_a_real_store_and_its_own_frames_score_perfectly(small_store) -> None:
+    from pipelines.store import open_store
+
+    store = open_store(small_store)
+    future = store.isel(event=[0, 4], frame=slice(10, 20))
+    forecast = xr.Dataset(
+        {"vil": (("case", "lead_time", "y", "x"), future["vil"].values)},
+        {
+            "event": ("case", future["event"].values),
+            "init_time": ("case", store["valid_time"].isel(event=[0, 4], frame=9).values),
+            "lead_time": np.arange(1, 11) * np.timedelta64(300, "s"),
+        },
+        {"model": "oracle", "seed": 3, "config": {"a": 1}},
+    )
+    scores = verify(forecast, small_store)
+    assert (scores["mae"] == 0).all() and (scores["csi_m"] == 1).all()
+    assert scores["counted_fraction_pooled"] == pytest.approx(1 - 4 / 256)
+    assert scores.attrs["protocol"] == "sevir-128-10-10"
+    assert scores.attrs["event_list_hash"] == store.attrs["event_list_hash"]
+    assert (scores.attrs["model"], scores.attrs["forecast_seed"]) == ("oracle", 3)
+
+
+def test_beside_a_reference_only_pixels_of_both_count(make_store, make_forecast) -> None:
+    obs = np.array([[0, 0, 0], [10, 20, 30]]).reshape(1, 2, 1, 3)
+    store = make_store(obs)
+    forecast = make_forecast(np.array([11, 20, 130]).reshape(1, 1, 1, 1, 3))
+    reference = make_forecast(np.array([14, 20, np.nan]).reshape(1, 1, 1, 1, 3))
+    scores = verify(forecast, store, reference=reference)
+    assert scores["mae_pooled"].sel(forecast="forecast") == 1 / 2
+    assert scores["mae_pooled"].sel(forecast="reference") == 4 / 2
+    assert scores["mae_pooled_difference"] == 1 / 2 - 2
+    assert scores["mae_pooled_skill"] == 1 - (1 / 2) / 2
+    assert (scores["counted_fraction_pooled"] == 2 / 3).all()
+    assert "spread_pooled_skill" not in scores
+
+
+def test_a_skill_score_counts_from_the_best_value(make_store, make_forecast) -> None:
+    obs = np.array([[0, 0, 0], [80, 80, 80]]).reshape(1, 2, 1, 3)
+    forecast, reference = (make_forecast(np.array(row).reshape(1, 1, 1, 1, 3)) for row in ([80, 80, 0], [80, 0, 0]))
+    scores = verify(forecast, make_store(obs), reference=reference).sel(summary="mean", threshold=74)
+    assert scores["csi_pooled_skill"] == pytest.approx((2 / 3 - 1 / 3) / (1 - 1 / 3))
+
+
+def test_the_reference_may_hold_more_and_in_another_order(radar, members, make_store, make_forecast) -> None:
+    forecast, store = make_forecast(members), make_store(radar)
+    scores = verify(forecast.isel(case=[1], lead_time=[1]), store, reference=forecast.isel(case=[1, 0], member=[0]))
+    alone = verify(forecast.isel(case=[1], lead_time=[1], member=[0]), store)
+    np.testing.assert_allclose(scores["mae"].sel(forecast="reference"), alone["mae"])
+    assert list(scores["members"].values) == [7, 1]
+
+
+def test_thresholds_come_from_the_protocol(radar, members, make_store, make_forecast) -> None:
+    protocol = load_protocol("sevir-128-10-10").model_copy(update={"thresholds": (20.0, 40.0), "grid": 6})
+    scores = verify(make_forecast(members), make_store(radar), protocol=protocol)
+    assert list(scores["threshold"]) == [20, 40]
+    assert scores.attrs["protocol"] == "sevir-128-10-10"
+
+
+def test_progress_sees_every_case(radar, members, make_store, make_forecast) -> None:
+    seen = []
+
+    def progress(cases):
+        for case in cases:
+            seen.append(str(case))
+            yield case
+
+    verify(make_forecast(members), make_store(radar), progress=progress)
+    assert seen == ["e0@2019-07-01T00:00:00", "e1@2019-07-02T00:00:00"]
+
+
+REFUSED = {
+    "has no event": lambda forecast: forecast.assign_coords(event=("case", ["e0", "e9"])),
+    "no frame of event": lambda forecast: forecast.assign_coords(
+        init_time=forecast["init_time"] + np.timedelta64(60, "s")
+    ),
+    "another grid": lambda forecast: forecast.isel(x=slice(3)),
+    "is not a forecast; got the variables": lambda forecast: forecast.rename(vil="rain"),
+    "is not a forecast; got dims": lambda forecast: forecast.isel(y=0),
+    "not in counts": lambda forecast: forecast.assign(vil=forecast["vil"].assign_attrs(units="kg m-2")),
+    "is no duration": lambda forecast: forecast.assign_coords(lead_time=[1, 2, 3]),
+    "twice": lambda forecast: forecast.isel(case=[0, 0]),
+    "_FillValue 255": lambda forecast: forecast.assign(vil=forecast["vil"].fillna(0).astype("uint8") | 255),
+    "no case": lambda forecast: forecast.isel(case=[]),
+}
+
+
+@pytest.mark.parametrize("reason", REFUSED)
+def test_a_forecast_that_does_not_fit_is_refused(reason, radar, members, make_store, make_forecast) -> None:
+    with pytest.raises(InputError, match=reason) as refused:
+        verify(REFUSED[reason](make_forecast(members)), make_store(radar))
+    assert "\n" not in str(refused.value)
+
+
+def test_a_reference_without_the_case_or_lead_time_is_refused(radar, members, make_store, make_forecast) -> None:
+    forecast, store = make_forecast(members), make_store(radar)
+    with pytest.raises(InputError, match="has no case e1@"):
+        verify(forecast, store, reference=forecast.isel(case=[0]))
+    with pytest.raises(InputError, match="lacks the lead time"):
+        verify(forecast, store, reference=forecast.isel(lead_time=[0, 1]))
+
+
+def test_files_that_are_no_forecast_or_store_are_refused(radar, members, make_store, make_forecast, tmp_path) -> None:
+    (tmp_path / "text.nc").write_text("no NetCDF")
+    (tmp_path / "empty").mkdir()
+    for path in (tmp_path / "absent.nc", tmp_path / "text.nc", tmp_path / "empty"):
+        with pytest.raises(InputError, match="cannot be read"):
+            verify(path, make_store(radar))
+    with pytest.raises(InputError, match="not a store"):
+        verify(make_forecast(members), make_forecast(members))
+    make_store(radar).to_zarr(tmp_path / "other.zarr")
+    with pytest.raises(InputError, match="schema"):
+        verify(make_forecast(members), tmp_path / "other.zarr")
+
+
+def test_a_store_of_another_grid_or_reducer_than_the_protocol_is_refused(radar, members, make_store, make_forecast):
+    protocol = load_protocol("sevir-128-10-10")
+    with pytest.raises(InputError, match="6 pixels a side"):
+        verify(make_forecast(members), make_store(radar), protocol=protocol)
+    with pytest.raises(InputError, match="by max; expected 6 by mean"):
+        store = make_store(radar).assign_attrs(reducer="max")
+        verify(make_forecast(members), store, protocol=protocol.model_copy(update={"grid": 6}))
+
+
+def test_verification_never_imports_torch_or_a_model() -> None:
+    code = "import sys, nowcast.verification; print([m for m in sys.modules if m in ('torch', 'nowcast.models')])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_scores_survive_netcdf_and_are_not_overwritten(radar, members, make_store, make_forecast, tmp_path) -> None:
+    forecast = make_forecast(members).assign_attrs(model="a", config={"b": None}, flag=True)
+    scores = verify(forecast, make_store(radar), reference=forecast.isel(member=[0]))
+    path = save(scores, tmp_path / "new" / "scores.nc")
+    with xr.open_dataset(path, decode_timedelta=True) as read:
+        xr.testing.assert_allclose(read, scores)
+        assert read.attrs["forecast_config"] == "{'b': None}"
+        assert read["lead_time"].attrs["standard_name"] == "forecast_period"
+    with pytest.raises(InputError, match="--overwrite"):
+        save(scores, path)
+    save(scores, path, overwrite=True)
+    assert [entry.name for entry in path.parent.iterdir()] == ["scores.nc"]
