@@ -90,7 +90,8 @@ def read_catalog(path: Path) -> pd.DataFrame:
     rows = rows.loc[rows["img_type"] == "vil", list(COLUMNS)].reset_index(drop=True)
     if rows.empty:
         raise InputError(f"{path} has no row of img_type vil")
-    rows["time_utc"] = pd.to_datetime(rows["time_utc"], errors="coerce")
+    times = pd.to_datetime(rows["time_utc"], format="ISO8601", errors="coerce", utc=True)
+    rows["time_utc"] = times.dt.tz_localize(None)
     for name in _NUMBERS:
         rows[name] = pd.to_numeric(rows[name], errors="coerce")
     lost = rows["proj"] == ""
@@ -126,18 +127,18 @@ def make_plan(
         rows = _choose(rows, events)
     rows, left_out = _one_row_an_event(rows)
     taken = []
-    for row in rows.itertuples(index=False):
-        offsets = _offsets(row.minute_offsets)
+    for row in rows.to_dict("records"):
+        offsets = _offsets(row["minute_offsets"])
         reason = _unfit(row, offsets, protocol.cadence_minutes)
         if reason:
-            left_out.append(LeftOut(row.id, reason))
+            left_out.append(LeftOut(row["id"], reason))
         else:
             taken.append(_planned(row, offsets, protocol))
     taken = sorted(taken, key=lambda event: (event.time, event.id))[:limit]
-    for row in left_out:
-        log.warning("left out %s: %s", row.id, row.reason)
+    for one in left_out:
+        log.warning("left out %s: %s", one.id, one.reason)
     if not taken:
-        raise InputError("no event to take", got=f"{len(left_out)} left out", remedy=_summary(left_out))
+        raise InputError("no event to take", got=f"{len(left_out)} left out", remedy=_summary(left_out) or None)
     pixel_m = _pixel_size(rows[rows["id"].isin({event.id for event in taken})])
     return Plan(tuple(taken), tuple(left_out), pixel_m, _check_files(taken, data, side))
 
@@ -157,10 +158,9 @@ def _one_row_an_event(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[LeftOut]]:
     left_out = [LeftOut(id_, "a repeated row, equal to the one taken") for id_ in rows.loc[repeated, "id"]]
     rows = rows[~repeated]
     conflicting = rows["id"].duplicated(keep=False)
-    for row in rows[conflicting].itertuples():
-        left_out.append(
-            LeftOut(row.id, f"one of several differing rows of this id ({row.file_name}[{row.file_index:g}])")
-        )
+    for row in rows[conflicting].to_dict("records"):
+        place = f"{row['file_name']}[{row['file_index']:g}]"
+        left_out.append(LeftOut(row["id"], f"one of several differing rows of this id, at {place}"))
     return rows[~conflicting], left_out
 
 
@@ -172,34 +172,35 @@ def _offsets(text: str) -> tuple[int, ...]:
         return ()
 
 
-def _unfit(row, offsets: tuple[int, ...], cadence_minutes: float) -> str | None:
+def _unfit(row: dict, offsets: tuple[int, ...], cadence_minutes: float) -> str | None:
     """Why this row cannot be taken, judged by itself."""
-    if pd.isna(row.time_utc):
-        return "its time cannot be read"
+    if pd.isna(row["time_utc"]):
+        return "its time_utc cannot be read"
     if len(offsets) < 2:
         return "its minute_offsets cannot be read"
     if set(np.diff(offsets)) != {round(60 * cadence_minutes)}:
-        steps = sorted({float(step) / 60 for step in np.diff(offsets)})
-        return f"frames every {', '.join(f'{step:g}' for step in steps)} minutes, not every {cadence_minutes:g}"
-    if not np.isfinite([row.llcrnrlat, row.llcrnrlon, row.size_x, row.width_m]).all():
-        return "its place cannot be read"
+        steps = ", ".join(f"{step / 60:g}" for step in sorted(set(np.diff(offsets))))
+        return f"frames every {steps} minutes, not every {cadence_minutes:g}"
+    unread = [name for name in _NUMBERS if not np.isfinite(row[name])]
+    if unread:
+        return f"its {', '.join(unread)} cannot be read"
     return None
 
 
-def _planned(row, offsets: tuple[int, ...], protocol: Protocol) -> PlannedEvent:
-    time = row.time_utc.to_pydatetime()
-    corner_x, corner_y = geo.corner(row.proj, row.llcrnrlat, row.llcrnrlon)
+def _planned(row: dict, offsets: tuple[int, ...], protocol: Protocol) -> PlannedEvent:
+    time = row["time_utc"].to_pydatetime()
+    corner_x, corner_y = geo.corner(row["proj"], row["llcrnrlat"], row["llcrnrlon"])
     return PlannedEvent(
-        id=row.id,
+        id=row["id"],
         time=time,
         offsets=offsets,
-        proj=row.proj,
+        proj=row["proj"],
         corner_x=corner_x,
         corner_y=corner_y,
         split=protocol.split(time),
-        event_type=row.event_type,
-        file=row.file_name,
-        index=int(row.file_index) if np.isfinite(row.file_index) else -1,
+        event_type=row["event_type"],
+        file=row["file_name"],
+        index=int(row["file_index"]),
     )
 
 
@@ -252,9 +253,9 @@ def below(data: Path, name: str, event: str) -> Path:
 def _check_file(path: Path, events: Sequence[PlannedEvent], side: int) -> None:
     try:
         with h5py.File(path) as file:
-            ids, vil = np.asarray(file["id"]).astype(str), file["vil"]
+            ids, vil = file["id"].asstr()[:], file["vil"]
             shape, dtype = vil.shape, vil.dtype
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path} cannot be read", got=error, expected="HDF5 with id and vil", remedy="fetch it anew"
         ) from error

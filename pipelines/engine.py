@@ -23,6 +23,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from pipelines import store
 from pipelines.errors import InputError
+from pipelines.units import MISSING
 
 log = logging.getLogger(__name__)
 
@@ -60,14 +61,15 @@ def build(
     Raises:
         InputError: when something else is at `path`, or a store of another plan and `overwrite` is false.
     """
-    if path.exists():
-        same = _is_same(path, attrs)
-        if same and not overwrite:
-            log.info("%s is up to date: %d events", path, len(events))
-            return 0
-        if not overwrite:
-            raise InputError(f"{path} holds other events or was made otherwise", remedy="say --overwrite to replace it")
     building = path.with_name(f".{path.name}.partial")
+    same = path.exists() and _is_same(path, attrs)
+    if path.exists() and not overwrite:
+        if not same:
+            raise InputError(f"{path} holds other events or was made otherwise", remedy="say --overwrite to replace it")
+        if not (building / "store").exists():  # what a run leaves that was killed after its last move
+            shutil.rmtree(building, ignore_errors=True)
+        log.info("%s is up to date: %d events", path, len(events))
+        return 0
     _begin(building, events, side, pixel_m, attrs)
     starts = range(0, len(events), store.SHARD_EVENTS)
     todo = [
@@ -114,9 +116,9 @@ def _is_same(path: Path, attrs: dict) -> bool:
     Raises:
         InputError: when what is at `path` is no store, and so must not be replaced.
     """
-    if not (path / "zarr.json").is_file():
-        raise InputError(f"{path} exists and is not a store", remedy="choose another path")
-    found = zarr.open_group(path, mode="r").attrs
+    found = zarr.open(path, mode="r").attrs if (path / "zarr.json").is_file() else {}
+    if found.get("schema") != store.SCHEMA:
+        raise InputError(f"{path} exists and is not an archive store", remedy="choose another path")
     return all(found.get(name) == attrs[name] for name in _IDENTITY)
 
 
@@ -138,13 +140,13 @@ def _mark(building: Path, start: int) -> Path:
 def _write_shard(building: Path, read: Reader, shard: tuple[int, Sequence[store.Event]]) -> None:
     start, events = shard
     counts = read(events)
-    zarr.open_group(building / "store", mode="r+")["vil"][start : start + len(events)] = counts
+    zarr.open_array(building / "store" / "vil", mode="r+")[start : start + len(events)] = counts
     for path in (building / "store" / "vil" / "c" / str(start // store.SHARD_EVENTS)).rglob("*"):
         _to_disk(path)
     mark = _mark(building, start)
     written = mark.with_suffix(".tmp")
     with written.open("wb") as file:
-        np.save(file, (counts == store.MISSING).mean(axis=(2, 3), dtype="float32"))
+        np.save(file, (counts == MISSING).mean(axis=(2, 3), dtype="float32"))
     _to_disk(written)
     written.rename(mark)
 
@@ -159,7 +161,7 @@ def _to_disk(path: Path) -> None:
 def _finish(building: Path, path: Path, starts: Sequence[int]) -> None:
     """Move the complete store to its place, instead of what may be there."""
     fractions = np.concatenate([np.load(_mark(building, start)) for start in starts])
-    zarr.open_group(building / "store", mode="r+")["missing_fraction"][:] = fractions
+    zarr.open_array(building / "store" / "missing_fraction", mode="r+")[:] = fractions
     if path.exists():
         path.rename(building / "replaced")
     (building / "store").rename(path)

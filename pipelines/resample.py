@@ -9,7 +9,8 @@ from collections.abc import Callable
 import numba
 import numpy as np
 
-MISSING = 255
+from pipelines.units import MISSING
+
 FACTOR = 3
 
 

@@ -1,6 +1,5 @@
 """SEVIR's HDF5 files of VIL to a store."""
 
-import logging
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -11,12 +10,11 @@ import h5py
 import numpy as np
 
 from pipelines import catalog as catalogs
-from pipelines import engine, store
+from pipelines import engine
 from pipelines.errors import InputError
 from pipelines.protocol import Protocol, load_protocol
 from pipelines.resample import FACTOR, REDUCERS
-
-log = logging.getLogger(__name__)
+from pipelines.store import attributes
 
 
 @dataclass(frozen=True)
@@ -37,10 +35,15 @@ class Summary:
     splits: dict[str, int]
     left_out: tuple[catalogs.LeftOut, ...]
 
+    def __str__(self) -> str:
+        splits = ", ".join(f"{count} {split}" for split, count in self.splits.items())
+        done = f"{self.written} of them written now" if self.written else "up to date, nothing to do"
+        return f"{self.store}: {self.events} events ({splits}); {done}; {len(self.left_out)} catalog rows left out"
+
 
 def prepare(
     archive: str | Path,
-    store_path: str | Path,
+    store: str | Path,
     *,
     catalog: str | Path | None = None,
     protocol: str = "sevir-128-10-10",
@@ -53,7 +56,7 @@ def prepare(
 
     Args:
         archive: Folder with CATALOG.csv and data/, or that data folder with the catalog beside it.
-        store_path: Where the store will appear.
+        store: Where the store will appear.
         catalog: Another catalog.
         protocol: Name or file of the protocol, which gives grid, reducer, cadence and splits.
         events: Ids to take; all by default.
@@ -69,7 +72,7 @@ def prepare(
     data, catalog_path = _locate(Path(archive), catalog)
     side = rules.grid * FACTOR
     plan = catalogs.make_plan(catalogs.read_catalog(catalog_path), data, rules, side=side, events=events, limit=limit)
-    attrs = store.attributes(
+    attrs = attributes(
         plan.events,
         protocol=rules.name,
         reducer=reducer,
@@ -77,7 +80,7 @@ def prepare(
         source_files=[f"{name} {size} bytes" for name, size in plan.files],
     )
     written = engine.build(
-        Path(store_path),
+        Path(store),
         plan.events,
         partial(read_events, data, reducer),
         side=rules.grid,
@@ -87,7 +90,7 @@ def prepare(
         overwrite=overwrite,
     )
     splits = dict(Counter(event.split for event in plan.events))
-    return Summary(Path(store_path), len(plan.events), written, splits, plan.left_out)
+    return Summary(Path(store), len(plan.events), written, splits, plan.left_out)
 
 
 def read_events(data: Path, reducer: str, events: Sequence[catalogs.PlannedEvent]) -> np.ndarray:
@@ -96,17 +99,16 @@ def read_events(data: Path, reducer: str, events: Sequence[catalogs.PlannedEvent
     Raises:
         InputError: when a file cannot be read.
     """
-    reduced: list[np.ndarray | None] = [None] * len(events)
+    reduced: dict[str, np.ndarray] = {}
     for name in {event.file for event in events}:
-        path = catalogs.below(data, name, events[0].id)
+        members = [event for event in events if event.file == name]
+        path = catalogs.below(data, name, members[0].id)
         try:
             with h5py.File(path) as file:
-                for position, event in enumerate(events):
-                    if event.file == name:
-                        reduced[position] = REDUCERS[reducer](file["vil"][event.index])
+                reduced |= {event.id: REDUCERS[reducer](file["vil"][event.index]) for event in members}
         except OSError as error:
             raise InputError(f"{path} cannot be read", got=error, remedy="fetch it anew and run again") from error
-    return np.stack(reduced)
+    return np.stack([reduced[event.id] for event in events])
 
 
 def _known_reducer(protocol: Protocol) -> str:

@@ -32,10 +32,10 @@ import zarr
 
 from pipelines import geo
 from pipelines.errors import InputError
+from pipelines.units import MISSING
 
 SCHEMA, SCHEMA_VERSION = "nowcast-archive", 1
 DIMS = ("event", "frame", "y", "x")
-MISSING = 255
 TILE = 128
 SHARD_EVENTS = 16
 
@@ -144,7 +144,7 @@ def _template(events: Sequence[Event], side: int, pixel_m: float, attrs: dict) -
     shape = (len(events), len(events[0].offsets), side, side)
     centres = geo.pixel_centres(side, pixel_m)
     dataset = xr.Dataset(
-        {"vil": (DIMS, dask.array.full(shape, MISSING, "uint8", chunks=(SHARD_EVENTS, *shape[1:])))},
+        {"vil": (DIMS, dask.array.full(shape, MISSING, dtype="uint8", chunks=(SHARD_EVENTS, *shape[1:])))},
         {
             "event": ("event", _text(event.id for event in events)),
             "valid_time": (("event", "frame"), np.stack([event.valid_times for event in events])),
@@ -181,7 +181,7 @@ def open_store(path: str | Path) -> xr.Dataset:
     if not path.exists():
         raise InputError(f"no store at {path}", remedy="make one with nowcast prepare-sevir")
     try:
-        dataset = xr.open_zarr(path, chunks=None, consolidated=False)
+        dataset = xr.open_zarr(path, chunks=None, consolidated=False, decode_coords="all")
     except (FileNotFoundError, ValueError, KeyError, zarr.errors.BaseZarrError) as error:
         raise InputError(f"{path} is not a Zarr store", got=error) from error
     try:

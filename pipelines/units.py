@@ -15,6 +15,7 @@ import xarray as xr
 Field = TypeVar("Field", np.ndarray, xr.DataArray)
 
 MAX_COUNT = 254
+MISSING = 255  # on disk; NaN in memory
 _ZERO_COUNT, _LINEAR_COUNT = 5.0, 18.0
 _SLOPE, _OFFSET = 90.66, 2.0
 _SCALE, _SHIFT = 38.9, 83.9

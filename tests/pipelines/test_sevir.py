@@ -1,0 +1,184 @@
+import logging
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from pipelines import sevir
+from pipelines.errors import InputError
+from pipelines.resample import mean
+from pipelines.sevir import prepare
+from pipelines.store import open_store
+
+
+def prepare_tiny(archive, store, **options):
+    return prepare(archive.root, store, protocol=str(archive.protocol), **options)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def twenty(archive):
+    """More events than one shard takes: sixteen and seven."""
+    archive.add_file("vil/2018/more.h5", [f"M{n:02d}" for n in range(20)], "2018-06-01T00:00:00", seed=3)
+    archive.write_catalog()
+    return archive
+
+
+def test_a_store_holds_the_reduced_counts_of_every_event(archive, tmp_path):
+    summary = prepare_tiny(archive, tmp_path / "s.zarr")
+    assert (summary.events, summary.written, summary.splits) == (3, 3, {"train": 2, "test": 1})
+    assert str(summary) == (
+        f"{tmp_path / 's.zarr'}: 3 events (2 train, 1 test); 3 of them written now; 0 catalog rows left out"
+    )
+    dataset = open_store(tmp_path / "s.zarr")
+    for event, counts in archive.counts.items():
+        expected = mean(counts).astype("float32")
+        expected[expected == 255] = np.nan
+        assert np.array_equal(dataset["vil"].sel(event=event), expected, equal_nan=True)
+    assert np.allclose(dataset["missing_fraction"], np.isnan(dataset["vil"]).mean(("y", "x")))
+    assert dataset["x"].values.tolist() == [1500, 4500, 7500, 10500]
+    assert dataset["event_type"].values.tolist() == ["Hail"] * 3
+    assert dataset.attrs["protocol"] == "tiny"
+    assert dataset.attrs["cadence_minutes"] == 5
+    size = (archive.data / "vil/2018/one.h5").stat().st_size
+    assert dataset.attrs["source_files"][0] == f"vil/2018/one.h5 {size} bytes"
+
+
+def test_only_the_store_is_left_behind(archive, tmp_path):
+    prepare_tiny(archive, tmp_path / "out" / "s.zarr")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["s.zarr"]
+
+
+def test_a_second_run_does_nothing_and_says_so(archive, tmp_path, caplog):
+    prepare_tiny(archive, tmp_path / "s.zarr")
+    before = contents(tmp_path / "s.zarr")
+    with caplog.at_level(logging.INFO):
+        summary = prepare_tiny(archive, tmp_path / "s.zarr")
+    assert summary.written == 0
+    assert "up to date" in str(summary)
+    assert "is up to date: 3 events" in caplog.text
+    assert contents(tmp_path / "s.zarr") == before
+
+
+def test_another_plan_replaces_a_store_only_when_told(archive, tmp_path):
+    prepare_tiny(archive, tmp_path / "s.zarr")
+    with pytest.raises(InputError, match=r"s.zarr holds other events .*--overwrite"):
+        prepare_tiny(archive, tmp_path / "s.zarr", limit=1)
+    assert open_store(tmp_path / "s.zarr").sizes["event"] == 3
+    prepare_tiny(archive, tmp_path / "s.zarr", limit=1, overwrite=True)
+    assert open_store(tmp_path / "s.zarr").sizes["event"] == 1
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_what_is_no_store_is_never_replaced(archive, tmp_path, overwrite):
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "thesis.txt").write_text("precious")
+    with pytest.raises(InputError, match="exists and is not an archive store"):
+        prepare_tiny(archive, tmp_path / "home", overwrite=overwrite)
+    assert (tmp_path / "home" / "thesis.txt").read_text() == "precious"
+
+
+def test_the_data_folder_itself_is_an_archive_and_the_catalog_may_be_elsewhere(archive, tmp_path):
+    tiny = {"protocol": str(archive.protocol)}
+    assert prepare(archive.data, tmp_path / "one.zarr", **tiny).events == 3
+    elsewhere = tmp_path / "my.csv"
+    (archive.root / "CATALOG.csv").rename(elsewhere)
+    assert prepare(archive.root, tmp_path / "two.zarr", catalog=elsewhere, **tiny).events == 3
+    with pytest.raises(InputError, match="no catalog at"):
+        prepare(archive.root, tmp_path / "three.zarr", **tiny)
+
+
+def test_wrong_input_writes_nothing(archive, tmp_path):
+    archive.rows[2]["file_index"] = 7
+    archive.write_catalog()
+    with pytest.raises(InputError, match="file_index out of range"):
+        prepare_tiny(archive, tmp_path / "out" / "s.zarr")
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(InputError, match="no archive at"):
+        prepare(tmp_path / "nowhere", tmp_path / "out" / "s.zarr")
+    archive.protocol.write_text(archive.protocol.read_text().replace("mean", "median"))
+    with pytest.raises(InputError, match="no reducer 'median'; expected one of mean"):
+        prepare_tiny(archive, tmp_path / "out" / "s.zarr")
+
+
+def test_damage_inside_a_file_is_an_input_error_and_the_run_goes_on_once_mended(archive, tmp_path):
+    path = archive.data / "vil/2019/two.h5"
+    sound = path.read_bytes()
+    with h5py.File(path) as file:
+        chunk = file["vil"].id.get_chunk_info(0)
+    spoilt = bytearray(sound)
+    spoilt[chunk.byte_offset : chunk.byte_offset + chunk.size] = bytes(chunk.size)
+    path.write_bytes(spoilt)
+    with pytest.raises(InputError, match=r"two\.h5 cannot be read"):
+        prepare_tiny(archive, tmp_path / "s.zarr")
+    assert not (tmp_path / "s.zarr").exists()
+    path.write_bytes(sound)
+    assert prepare_tiny(archive, tmp_path / "s.zarr").written == 3
+
+
+KILLED = """
+import os, signal, sys
+from pipelines import sevir
+read = sevir.read_events
+def dying(data, reducer, events):
+    if events[0].id == "M14":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return read(data, reducer, events)
+sevir.read_events = dying
+sevir.prepare(sys.argv[1], sys.argv[2], protocol=sys.argv[3])
+"""
+
+
+def test_a_killed_run_goes_on_and_ends_byte_identical(twenty, tmp_path, monkeypatch):
+    killed, whole = tmp_path / "killed.zarr", tmp_path / "whole.zarr"
+    command = [sys.executable, "-c", KILLED, twenty.root, killed, twenty.protocol]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert not killed.exists()
+
+    read, seen = sevir.read_events, []
+    monkeypatch.setattr(sevir, "read_events", lambda *args: seen.append(args[2][0].id) or read(*args))
+    assert prepare_tiny(twenty, killed).written == 7
+    assert seen == ["M14"]
+    monkeypatch.undo()
+    prepare_tiny(twenty, whole)
+    assert contents(killed) == contents(whole)
+
+
+def test_two_processes_make_the_same_store(twenty, tmp_path):
+    prepare_tiny(twenty, tmp_path / "one.zarr")
+    prepare_tiny(twenty, tmp_path / "two.zarr", workers=2)
+    assert contents(tmp_path / "one.zarr") == contents(tmp_path / "two.zarr")
+
+
+def test_real_radar(shared_data, tmp_path):
+    archive = shared_data / "sevir-layout"
+    summary = prepare(archive, tmp_path / "eu.zarr", protocol="europe-128-10-10")
+    assert summary.splits == {"train": 9, "val": 7, "test": 3}
+    dataset = open_store(tmp_path / "eu.zarr")
+    assert dict(dataset.sizes) == {"event": 19, "frame": 49, "y": 128, "x": 128}
+    split = dataset["split"].to_series()
+    assert set(split[split.index.str.startswith("XFMI17")]) == {"val"}
+    assert set(split[split.index.str.startswith("XRMI")]) == {"test"}
+    assert split["XKNMI10082600"] == "train"
+
+    with h5py.File(archive / "data/vil/2010/SEVIR_VIL_KNMI_20100826.h5") as file:
+        raw = file["vil"][0]
+    vil = dataset["vil"].sel(event="XKNMI10082600").values
+    missing = (raw == 255).reshape(128, 3, 128, 3, 49).sum((1, 3)).transpose(2, 0, 1)
+    assert missing.max() == 9  # the ring beyond the radar's range
+    assert np.array_equal(np.isnan(vil), missing >= 5)
+    assert raw[180:183, 234:237, 0].tolist() == [[76, 83, 77], [76, 83, 77], [77, 85, 91]]
+    assert vil[0, 60, 78] == 81  # 725 / 9
+    assert raw[237:240, 171:174, 1].tolist() == [[72, 72, 96], [77, 80, 96], [88, 93, 96]]
+    assert vil[1, 79, 57] == 86  # 770 / 9
+    assert missing[0, 45, 50] == 4
+    assert np.isfinite(vil[0, 45, 50])
+    assert missing[0, 43, 82] == 5
+    assert np.isnan(vil[0, 43, 82])

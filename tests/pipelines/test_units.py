@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.units import counts_to_vil, vil_to_counts
+
+
+@pytest.mark.parametrize(
+    ("count", "vil"),
+    [
+        (0, 0.0),
+        (5, 0.0),
+        (6, 0.0441209),  # 4 / 90.66
+        (18, 0.1764836),  # 16 / 90.66
+        (83.9, 1.0),  # exp(0)
+        (122.8, 2.7182818),  # exp(1)
+        (254, 79.2613518),  # exp(170.1 / 38.9)
+    ],
+)
+def test_counts_in_kg_by_hand(count, vil):
+    assert counts_to_vil(np.array([count], float))[0] == pytest.approx(vil, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("vil", "count"), [(0.0, 0), (0.03, 0), (0.0441209, 6), (0.18, 18), (1.0, 83.9), (1000.0, 254)]
+)
+def test_kg_in_counts_by_hand(vil, count):
+    assert vil_to_counts(np.array([vil]))[0] == pytest.approx(count, abs=1e-4)
+
+
+def test_missing_stays_missing_and_nothing_else_does():
+    field = np.array([np.nan, 0, 30], "float32")
+    assert np.isnan(counts_to_vil(field)).tolist() == [True, False, False]
+    assert np.isnan(vil_to_counts(field)).tolist() == [True, False, False]
+
+
+@given(st.integers(0, 254))
+def test_round_trip_of_every_count(count):
+    back = vil_to_counts(counts_to_vil(np.array([count], "float64")))[0]
+    assert back == pytest.approx(count if count > 5 else 0, abs=1e-9)
+
+
+@given(st.floats(0, 79), st.floats(0, 79))
+def test_more_liquid_never_means_fewer_counts(one, other):
+    low, high = vil_to_counts(np.array(sorted((one, other))))
+    assert low <= high
+
+
+def test_arrays_keep_dims_and_single_precision():
+    field = xr.DataArray(np.full((2, 3), 100, "float32"), dims=("y", "x"))
+    vil = counts_to_vil(field)
+    assert vil.dims == ("y", "x")
+    assert vil.dtype == "float32"
+    assert vil_to_counts(vil).dtype == "float32"
