@@ -247,8 +247,8 @@ def _add_cells(field: np.ndarray, cells: _Cells, frame: int) -> None:
 def _to_counts(latent: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Maps latent values to uint8 counts by rank; the event is the wetter, the more of the window its systems cover."""
     sample = np.sort(latent[:, ::4, ::4], axis=None)
-    wetness = np.clip(np.mean(sample > 1.2) / _SHARE_74, 0.6, 1.1)
-    shares = wetness * _SHARE_74 * (_SHARES / _SHARE_74) ** rng.uniform(0.85, 1.15)
+    wetness = np.clip(np.mean(sample > 1.1) / _SHARE_74, 0.65, 1.1)
+    shares = wetness * _SHARE_74 * (_SHARES / _SHARE_74) ** rng.uniform(0.75, 1.05)
     levels = np.interp(np.append(1 - shares, 1), np.linspace(0, 1, sample.size), sample)
     peak = rng.uniform(203, 250)
     return np.interp(latent, levels, (*_COUNTS, peak), left=0).astype(np.uint8)
