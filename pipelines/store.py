@@ -42,7 +42,7 @@ SHARD_EVENTS = 16
 _TEXT = ("event", "proj", "split", "event_type")
 _ATTRS = {
     "vil": {"long_name": "vertically integrated liquid, SEVIR count scale", "units": "1"},
-    "event": {"long_name": "event id", "cf_role": "timeseries_id"},
+    "event": {"long_name": "event id"},
     "valid_time": {"standard_name": "time", "long_name": "time of the frame, UTC"},
     "y": {"long_name": "distance north of the event's south-west corner", "units": "m", "axis": "Y"},
     "x": {"long_name": "distance east of the event's south-west corner", "units": "m", "axis": "X"},
@@ -135,8 +135,6 @@ def create(path: Path, events: Sequence[Event], *, side: int, pixel_m: float, at
         "fill_value": np.uint8(MISSING),
     }
     encoding["valid_time"] |= {"units": "seconds since 1970-01-01", "dtype": "int64"}
-    for name in _TEXT:
-        dataset[name].encoding.clear()
     dataset.to_zarr(path, mode="w-", zarr_format=3, consolidated=False, compute=False, encoding=encoding)
 
 
