@@ -90,7 +90,6 @@ class TemporalTransformer(nn.Module):
     def __init__(self, settings: MTVAESettings, frame_vae: FrameVAESettings):
         super().__init__()
         channels, factor, width = frame_vae.latent_channels, frame_vae.factor, settings.hidden
-        self.mask_ratio = settings.mask_ratio
         self.patches = nn.Conv3d(2, width, (1, factor, factor), stride=(1, factor, factor))
         # Zero padding in time is what tells this convolution, and so U, where in the clip it stands.
         self.position = nn.Conv3d(width, channels, 3, padding=1)
@@ -111,21 +110,22 @@ class TemporalTransformer(nn.Module):
         nn.init.constant_(self.log_variance.bias, -6.0)
 
     def forward(
-        self, encoded: Tensor, frames: Tensor, observed: Tensor, generator: torch.Generator | None = None
+        self, encoded: Tensor, frames: Tensor, observed: Tensor, mask: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of the latents, each with the shape (B, T, C, h, w) of `encoded`.
 
-        In training mode, time locations are masked by draws from `generator` (a CPU one); in eval mode none is.
+        Args:
+            encoded: E(x) with shape (B, T, C, h, w).
+            frames: The input x itself with shape (B, T, 1, H, W).
+            observed: Where it was observed, shape (B, T, H, W).
+            mask: M of equation 9 with shape (B, T), the same at every location, head and layer; None hides nothing.
         """
         batch, times, _, height, width = encoded.shape
         inputs = torch.stack([frames[:, :, 0], observed.to(frames.dtype)], 1)
         embedding = self.position(nn.functional.silu(self.patches(inputs)))
         z_s = encoded + embedding.transpose(1, 2)  # z_s = E(x) + U
         z = self.project(z_s.permute(0, 3, 4, 1, 2).reshape(batch * height * width, times, -1))
-        mask = None
-        if self.training and self.mask_ratio > 0:
-            assert generator is not None, "training draws its masks from a generator"
-            mask = draw_time_mask(batch, times, self.mask_ratio, generator).to(z.device)  # (10)
+        if mask is not None:
             mask = mask.repeat_interleave(height * width, 0)[:, None, None]
         for layer in self.layers:
             z = layer(z, mask)
@@ -141,6 +141,7 @@ class MTVAE(nn.Module):
         super().__init__()
         self.frame_vae = frame_vae
         self.transformer = TemporalTransformer(settings, frame_settings)
+        self.mask_ratio = settings.mask_ratio
 
     def encode(self, frames: Tensor, observed: Tensor) -> Tensor:
         """Mean latents (B, T, C, h, w), float32, of frames (B, T, 1, H, W) observed at (B, T, H, W)."""
@@ -151,8 +152,12 @@ class MTVAE(nn.Module):
         return self.frame_vae.decode(latents).float()
 
     def forward(self, frames: Tensor, observed: Tensor, generator: torch.Generator) -> Reconstruction:
-        """Encodes, samples z~ and decodes; masks and noise are drawn from `generator` (a CPU one)."""
-        mean, log_variance = self.transformer(self.frame_vae.encode(frames), frames, observed, generator)
+        """Encodes, samples z~ and decodes; noise, and in training the mask, are drawn from `generator` (a CPU one)."""
+        mask = None
+        if self.transformer.training:
+            batch, times = frames.shape[:2]
+            mask = draw_time_mask(batch, times, self.mask_ratio, generator).to(frames.device)  # (10)
+        mean, log_variance = self.transformer(self.frame_vae.encode(frames), frames, observed, mask)
         noise = torch.randn(mean.shape, generator=generator).to(mean.device)
         return Reconstruction(self.decode(mean + noise * (0.5 * log_variance).exp()), mean, log_variance)
 
