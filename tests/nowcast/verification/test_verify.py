@@ -61,6 +61,13 @@ def test_every_metric_in_three_means_with_names_and_units(radar, members, make_s
     assert list(scores["threshold"]) == [16, 74, 133, 160, 181, 219]
 
 
+def test_a_lead_time_without_pixels_makes_the_lead_average_nan_and_not_the_pooled(make_store, make_forecast) -> None:
+    obs = np.array([0, 10, np.nan]).reshape(1, 3, 1, 1)
+    scores = verify(make_forecast(np.array([12, 50]).reshape(1, 1, 2, 1, 1)), make_store(obs))
+    np.testing.assert_array_equal(scores["mae"], [2, np.nan])
+    assert np.isnan(scores["mae_lead_averaged"]) and scores["mae_pooled"] == 2
+
+
 @pytest.mark.parametrize("suffix", ["nc", "zarr"])
 def test_a_file_of_plain_xarray_scores_like_the_arrays(suffix, radar, members, make_store, make_forecast, tmp_path):
     forecast, store = make_forecast(members), make_store(radar)
@@ -141,9 +148,11 @@ def test_a_skill_score_counts_from_the_best_value(make_store, make_forecast) -> 
 
 def test_the_reference_may_hold_more_and_in_another_order(radar, members, make_store, make_forecast) -> None:
     forecast, store = make_forecast(members), make_store(radar)
-    scores = verify(forecast.isel(case=[1], lead_time=[1]), store, reference=forecast.isel(case=[1, 0], member=[0]))
-    alone = verify(forecast.isel(case=[1], lead_time=[1], member=[0]), store)
-    np.testing.assert_allclose(scores["mae"].sel(forecast="reference"), alone["mae"])
+    scored = forecast.isel(case=[1], lead_time=[1, 2])
+    scores = verify(scored, store, reference=forecast.isel(case=[1, 0], member=[0]))
+    alone = verify(scored.isel(member=[0]), store)
+    for name in METRICS:
+        np.testing.assert_allclose(scores[name].sel(forecast="reference"), alone[name])
     assert list(scores["members"].values) == [7, 1]
 
 
