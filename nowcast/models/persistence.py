@@ -1,0 +1,17 @@
+"""Persistence: the future is what was last seen."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from nowcast.models.forecaster import Cases, Forecaster
+
+
+class Persistence(Forecaster):
+    """Every lead time repeats the newest observed count of each pixel."""
+
+    deterministic = True
+
+    def predict(self, cases: Cases, steps: int, members: Sequence[int], seed: int) -> np.ndarray:
+        """See `Forecaster.predict`."""
+        return np.repeat(cases.last_seen()[:, None, None], steps, axis=2)
