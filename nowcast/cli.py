@@ -5,7 +5,7 @@ Heavy libraries are imported inside the commands, so that `nowcast --help` answe
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -24,6 +24,12 @@ Device = Annotated[str | None, typer.Option(help="cpu or cuda; the best there is
 @app.callback()
 def _main(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False) -> None:
     """Weather nowcasting on SEVIR: archive, store, training, ensemble, scores, maps."""
+
+
+def _progress(label: str) -> Any:
+    from rich.progress import track
+
+    return lambda items: track(items, label, console=console)
 
 
 @app.command()
@@ -45,7 +51,7 @@ def simulate_sevir(
     """Write a simulated SEVIR archive in the real layout."""
     from pipelines.storms import simulate_archive
 
-    console.print(simulate_archive(out, events=events, seed=seed))
+    console.print(simulate_archive(out, events=events, seed=seed, progress=_progress("simulate")))
 
 
 @app.command()
@@ -72,7 +78,7 @@ def prepare_sevir(
         workers=workers,
         overwrite=overwrite,
     )
-    console.print(summary)
+    console.print(str(summary), soft_wrap=True)
 
 
 @app.command()
@@ -180,11 +186,13 @@ def models() -> None:
 
 
 def main() -> None:
-    """Entry point: wrong input is one line on standard error and exit code 2."""
+    """Entry point: wrong input is one line on standard error and exit code 2, anything else one line and 1."""
     try:
         app()
-    except InputError as error:
+    except Exception as error:
         if "--debug" in sys.argv:
             raise
-        print(f"nowcast: {error}", file=sys.stderr)
-        sys.exit(2)
+        wrong_input = isinstance(error, InputError)
+        text = str(error) if wrong_input else f"{type(error).__name__}: {error} (run with --debug for the traceback)"
+        print(f"nowcast: {text}", file=sys.stderr)
+        sys.exit(2 if wrong_input else 1)

@@ -4,13 +4,14 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 
 from nowcast.config import load_config
 from nowcast.forecasting import Request, load_forecaster, write_forecast
 from nowcast.plots import plot_scores, save_forecast_map
 from nowcast.training import train
-from nowcast.verification import save_scores, score, summary_row
+from nowcast.verification import save, summary_row, verify
 from pipelines.sevir import prepare
 from pipelines.storms import simulate_archive
 
@@ -27,9 +28,9 @@ def run_demo(out: Path, console: Console) -> None:
     archive, store, run = out / "archive", out / "sevir.zarr", out / "run"
     step(f"simulate-sevir {archive} --events {EVENTS}")
     if not (archive / "CATALOG.csv").exists():
-        simulate_archive(archive, events=EVENTS, seed=0)
+        simulate_archive(archive, events=EVENTS, seed=0, progress=lambda numbers: track(numbers, "simulate"))
     step(f"prepare-sevir {archive} {store} --workers 2")
-    console.print(prepare(archive, store, protocol="sevir-128-10-10", workers=2))
+    console.print(str(prepare(archive, store, protocol="sevir-128-10-10", workers=2)), soft_wrap=True)
     step(f"train demo --store {store} --run {run}")
     console.print(train(load_config("demo"), store, run))
 
@@ -44,8 +45,8 @@ def run_demo(out: Path, console: Console) -> None:
             forecaster, described = load_forecaster(model)
             write_forecast(forecaster, store, forecast, Request(members=100, limit=1), described=described)
         step(f"verify {forecast} {store} --out {out / f'{name}-scores.nc'}")
-        scores[name] = score(forecast, store)
-        save_scores(scores[name], out / f"{name}-scores.nc", overwrite=True)
+        scores[name] = verify(forecast, store)
+        save(scores[name], out / f"{name}-scores.nc", overwrite=True)
     console.print(_table({name: summary_row(result) for name, result in scores.items()}))
 
     picture = out / "map.png"

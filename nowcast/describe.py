@@ -94,7 +94,7 @@ def _zarr(path: Path) -> str:
     from pipelines.store import open_store
 
     try:
-        dataset = xr.open_zarr(path)
+        dataset = xr.open_zarr(path, consolidated=False)
     except (FileNotFoundError, KeyError, ValueError) as error:
         raise InputError(f"{path} is nothing that nowcast made", expected="a store, run or forecast") from error
     if "member" in dataset.dims or "lead_time" in dataset.dims:
