@@ -37,7 +37,7 @@ def open_forecast(path: Path) -> xr.Dataset:
     if not path.exists():
         raise InputError(f"no forecast {path}")
     try:
-        engine = {"engine": "zarr", "consolidated": False} if path.is_dir() else {}
+        engine: dict[str, Any] = {"engine": "zarr", "consolidated": False} if path.is_dir() else {}
         forecast = xr.open_dataset(path, decode_timedelta=True, **engine)
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{path} cannot be read", got=error, expected="a NetCDF or Zarr file") from error

@@ -12,8 +12,8 @@ ROOT = Path(__file__).resolve().parents[1]
 # A module may import modules of its own layer and of the layers before it.
 LAYERS = [
     ["nowcast.conventions", "nowcast.config", "nowcast.seeds", "nowcast.devices"],
-    ["nowcast.windows", "nowcast.forecast_file", "nowcast.diffusion", "nowcast.verification", "nowcast.plots", "nowcast.outlines",
-     "nowcast.optical_flow"],
+    ["nowcast.windows", "nowcast.forecast_file", "nowcast.diffusion", "nowcast.verification", "nowcast.plots",
+     "nowcast.outlines", "nowcast.optical_flow"],
     ["nowcast.models"],
     ["nowcast.checkpoint", "nowcast.records"],
     ["nowcast.training", "nowcast.forecasting"],

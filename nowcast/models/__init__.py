@@ -42,7 +42,7 @@ def build_network(config: "RunConfig", *, pretrained: bool = True) -> "Network":
 
     Args:
         config: The configuration of a run.
-        pretrained: Whether to fetch the pretrained parts that it names; not needed to load a checkpoint, which is whole.
+        pretrained: Whether to fetch the pretrained parts that it names, which a checkpoint brings itself.
 
     Raises:
         InputError: when the model has nothing to train, or a setting is unknown or wrong.

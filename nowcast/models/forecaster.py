@@ -83,7 +83,7 @@ class Forecaster(ABC):
         numbers = range(members) if isinstance(members, int) else members
         numbers = [0] if self.deterministic else list(numbers)
         counts = self.predict(cases, len(lead_times), numbers, seed)
-        seen = cases.observed.any(axis=1)[:, None, None]
+        seen = np.expand_dims(cases.observed.any(axis=1), (1, 2))
         counts = np.where(seen, np.clip(counts, 0, MAX_COUNT), np.nan).astype("float32")
         return xr.DataArray(
             counts,

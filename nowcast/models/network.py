@@ -10,7 +10,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from nowcast.devices import multiplies_bf16
@@ -31,19 +31,37 @@ class Batch(NamedTuple):
         return Batch(*(tensor.to(device, non_blocking=True) for tensor in self))
 
 
+class NetworkSettings(BaseModel):
+    """What the `network` section of every trainable model has.
+
+    Attributes:
+        history: Frames given.
+        lead: Frames forecast.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    history: int = 10
+    lead: int = 10
+
+    @property
+    def members_at_once(self) -> int:
+        """Members that are best made in one call of `Network.generate`."""
+        return 10
+
+
 class Network(nn.Module, ABC):
     """A network that `nowcast train` trains, one stage after another, and that then makes members.
 
     Attributes:
-        Settings: Frozen pydantic model of the `network` section of its configuration, with fields `history` and `lead`
-            (frames), and `sampling`, whose `member_batch` is the number of members to make at once.
+        Settings: The `network` section of its configuration.
         stages: Names of its training stages, in order.
     """
 
-    Settings: ClassVar[type[BaseModel]]
+    Settings: ClassVar[type[NetworkSettings]]
     stages: ClassVar[tuple[str, ...]]
 
-    def __init__(self, settings: BaseModel, *, pretrained: bool = True):
+    def __init__(self, settings: NetworkSettings, *, pretrained: bool = True):
         """A network with fresh weights; parts that the settings call pretrained are fetched only if `pretrained`."""
         super().__init__()
         self.settings = settings
@@ -52,7 +70,7 @@ class Network(nn.Module, ABC):
     def trained_modules(self, stage: str) -> Sequence[nn.Module]:
         """The modules whose parameters `stage` trains; all others are frozen and in eval mode meanwhile."""
 
-    def begin(self, stage: str, batches: Iterable[Batch]) -> None:  # noqa: B027
+    def begin(self, stage: str, batches: Iterable[Batch]) -> None:
         """Called once before the first step of a stage, with some training batches (to measure scales, say)."""
 
     @abstractmethod
@@ -75,7 +93,7 @@ class TrainedForecaster(Forecaster):
 
     def __init__(self, network: Network, device: str = "cpu"):
         self.network = network.to(device).eval().requires_grad_(False)
-        self.member_batch = network.settings.sampling.member_batch
+        self.member_batch = network.settings.members_at_once
         self.window = (network.settings.history, network.settings.lead)
         self.device = torch.device(device)
         self.bf16 = multiplies_bf16(device)

@@ -20,7 +20,7 @@ from nowcast.diffusion.samplers import check_sampler, draw_noise, sample
 from nowcast.models.caldm import Context, Denoiser, DenoiserSettings
 from nowcast.models.frame_vae import FrameVAESettings, build_frame_vae
 from nowcast.models.mtvae import MTVAE, MTVAESettings, kl_divergence
-from nowcast.models.network import Batch, Network
+from nowcast.models.network import Batch, Network, NetworkSettings
 from nowcast.models.perceptual import PerceptualLoss, load_perceptual
 from pipelines.errors import InputError
 
@@ -38,13 +38,11 @@ class SamplingSettings(BaseModel):
     member_batch: int = 10
 
 
-class PredLDMSettings(BaseModel):
+class PredLDMSettings(NetworkSettings):
     """The `network` section of a PredLDM configuration.
 
     Attributes:
         side: Pixels along a side of a frame.
-        history: Frames given.
-        lead: Frames forecast.
         offset: Count that the network sees as 0.
         scale: Counts that the network sees as 1. The paper's VAE wants [-1, 1]: offset and scale 127.5.
         frame_vae: Frame encoder and decoder.
@@ -55,11 +53,7 @@ class PredLDMSettings(BaseModel):
         sampling: How members are drawn.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     side: int = 128
-    history: int = 10
-    lead: int = 10
     offset: float = 127.5
     scale: float = 127.5
     frame_vae: FrameVAESettings = FrameVAESettings()
@@ -68,6 +62,11 @@ class PredLDMSettings(BaseModel):
     objective: Literal["epsilon", "v", "flow"] = "epsilon"
     loss_weights: tuple[float, float] = (1.0, 1.0)
     sampling: SamplingSettings = SamplingSettings()
+
+    @property
+    def members_at_once(self) -> int:
+        """See `NetworkSettings`."""
+        return self.sampling.member_batch
 
     @property
     def latent_side(self) -> int:

@@ -14,7 +14,7 @@ from torch import nn
 
 import nowcast.models
 from nowcast.config import RunConfig, parse_config
-from nowcast.models.network import Network
+from nowcast.models.network import Network, NetworkSettings
 from pipelines import store
 
 SIDE, FRAMES = 16, 30
@@ -28,13 +28,13 @@ class Sampling(BaseModel):
     gain: float = 1.0
 
 
-class Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    history: int = 10
-    lead: int = 10
+class Settings(NetworkSettings):
     rate_of_nan: float = 0.0
     sampling: Sampling = Sampling()
+
+    @property
+    def members_at_once(self) -> int:
+        return self.sampling.member_batch
 
 
 class Toy(Network):
