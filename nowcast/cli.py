@@ -141,7 +141,7 @@ def forecast(
 
 @app.command()
 def verify(
-    forecast: Annotated[Path, typer.Argument(help="Forecast, NetCDF or Zarr.")],
+    forecast: Annotated[list[Path], typer.Argument(help="Forecast, NetCDF or Zarr; may be in several files.")],
     store: Store,
     out: Annotated[Path | None, typer.Option(help="Score file to write, NetCDF.")] = None,
     protocol: Annotated[str | None, typer.Option(help="Protocol; the store's own by default.")] = None,
@@ -149,11 +149,17 @@ def verify(
     overwrite: Overwrite = False,
 ) -> None:
     """Score a forecast against a store, by lead time and pooled."""
+    from rich.progress import track
+
     from nowcast import verification
     from pipelines.protocol import load_protocol
 
     scores = verification.verify(
-        forecast, store, reference=reference, protocol=load_protocol(protocol) if protocol else None
+        forecast,
+        store,
+        reference=reference,
+        protocol=load_protocol(protocol) if protocol else None,
+        progress=lambda cases: track(cases, "verify", console=console, transient=True),
     )
     verification.print_table(scores, console)
     if out:

@@ -6,6 +6,7 @@ forecast and score file made under it.
 
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -70,6 +71,8 @@ class Protocol(BaseModel):
         val_from: First UTC time of the validation split; events before it are the training split.
         test_from: First UTC time of the test split.
         thresholds: Event thresholds on the count scale, `>=`.
+        scaling: Counts that make 1 where the source gives errors on [0, 1].
+        mean: How the source takes a score over lead times: of the sums pooled, or averaged over lead times.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -85,6 +88,8 @@ class Protocol(BaseModel):
     val_from: datetime
     test_from: datetime
     thresholds: tuple[float, ...]
+    scaling: float = 255.0
+    mean: Literal["pooled", "lead_averaged"] = "pooled"
 
     def split(self, time: datetime) -> str:
         """The split ("train", "val" or "test") of an event whose reference time (UTC) is `time`."""

@@ -60,7 +60,7 @@ def aggregate(
     Raises:
         InputError: when a case, a time or a lead time is missing somewhere, or the grids differ.
     """
-    lead_times = forecasts[0].vil["lead_time"].values
+    lead_times = forecasts[0].lead_times
     totals: list[xr.Dataset] = []
     for case in progress(forecasts[0].cases):
         obs = observations.fields(case)

@@ -1,18 +1,23 @@
 """Forecasts and observations as they come from anybody's files, brought to one shape and matched by event and time."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from nowcast import forecast_file
 from nowcast.conventions import FORECAST_DIMS, MAX_COUNT
 from pipelines.errors import InputError
 from pipelines.store import DIMS as STORE_DIMS
 from pipelines.store import open_store
+
+Source = str | Path | xr.Dataset
 
 COUNT_UNITS = {None, "", "1", "count", "counts"}
 
@@ -37,21 +42,22 @@ class Case:
 
 @dataclass(frozen=True)
 class Forecast:
-    """A forecast file of any origin, read case by case.
+    """A forecast of any origin, in one file or several, read case by case.
 
     Attributes:
-        vil: Counts, dims (case, member, lead_time, y, x), not yet read.
-        cases: The cases in the file's order.
-        attrs: The file's attributes.
+        parts: Counts of each file, dims (case, member, lead_time, y, x), not yet read.
+        cases: The cases, file after file.
+        attrs: The first file's attributes.
     """
 
-    vil: xr.DataArray
+    parts: tuple[xr.DataArray, ...]
     cases: tuple[Case, ...]
     attrs: dict[str, Any]
 
     @cached_property
-    def _position(self) -> dict[tuple[str, np.datetime64], int]:
-        return {(case.event, case.init_time): index for index, case in enumerate(self.cases)}
+    def _position(self) -> dict[tuple[str, np.datetime64], tuple[int, int]]:
+        places = [(part, row) for part, vil in enumerate(self.parts) for row in range(vil.sizes["case"])]
+        return {(case.event, case.init_time): place for case, place in zip(self.cases, places, strict=True)}
 
     @property
     def model(self) -> str:
@@ -61,35 +67,68 @@ class Forecast:
     @property
     def members(self) -> int:
         """Ensemble size; 1 for a deterministic forecast."""
-        return self.vil.sizes["member"]
+        return self.parts[0].sizes["member"]
+
+    @property
+    def lead_times(self) -> np.ndarray:
+        """Lead times, timedelta64."""
+        return self.parts[0]["lead_time"].values
 
     def fields(self, case: Case, lead_times: np.ndarray) -> np.ndarray:
         """Counts of a case, float32 with dims (member, lead_time, y, x).
 
         Raises:
-            InputError: when the file has not this case or not these lead times.
+            InputError: when the forecast has not this case or not these lead times.
         """
-        index = self._position.get((case.event, case.init_time))
-        if index is None:
+        if (case.event, case.init_time) not in self._position:
             raise InputError(f"the forecast of {self.model} has no case {case}", expected="the same cases in both")
-        absent = np.setdiff1d(lead_times, self.vil["lead_time"].values)
+        absent = np.setdiff1d(lead_times, self.lead_times)
         if absent.size:
             raise InputError(f"the forecast of {self.model} lacks the lead time {absent[0]}")
-        return _counts(self.vil.isel(case=index).sel(lead_time=lead_times), f"the forecast of {self.model}")
+        part, row = self._position[case.event, case.init_time]
+        vil = self.parts[part].isel(case=row).sel(lead_time=lead_times)
+        return _counts(vil, f"the forecast of {self.model}")
 
 
-def open_forecast(source: Path | xr.Dataset) -> Forecast:
-    """A forecast file (NetCDF, or Zarr where the path is a folder) or a Dataset, whoever wrote it.
+def open_forecast(sources: Source | Sequence[Source]) -> Forecast:
+    """A forecast in files (NetCDF, or Zarr where the path is a folder) or Datasets, whoever wrote them.
 
     Args:
-        source: Holds `vil`, dims (case, member, lead_time, y, x) in any order; `member` may be absent. Coordinates
-            event(case), init_time(case), lead_time and valid_time(case, lead_time), by default their sum.
+        sources: One, or several of the same model with a part of the cases each. Each holds `vil`, dims (case, member,
+            lead_time, y, x) in any order; `member` may be absent. Coordinates event(case), init_time(case), lead_time
+            and valid_time(case, lead_time), by default their sum.
 
     Raises:
-        InputError: when there is no such file, or something of the above is missing or doubled.
+        InputError: when there is no such file, something of the above is missing or doubled, or the files are not of
+            one forecast.
     """
-    dataset, name = (source, "the forecast") if isinstance(source, xr.Dataset) else (_open(source), str(source))
-    dataset = xr.decode_cf(dataset, decode_timedelta=True)
+    several = [sources] if isinstance(sources, str | Path | xr.Dataset) else list(sources)
+    forecasts = [_open_one(source) for source in several]
+    first = forecasts[0]
+    for other in forecasts[1:]:
+        _check_same_forecast(first, other)
+    parts, cases = (tuple(chain.from_iterable(getattr(f, name) for f in forecasts)) for name in ("parts", "cases"))
+    doubled = [case for case, number in Counter(map(str, cases)).items() if number > 1]
+    if doubled:
+        raise InputError(f"the forecast has the case {doubled[0]} twice", remedy="keep one of them")
+    return Forecast(parts, cases, first.attrs)
+
+
+def _check_same_forecast(first: Forecast, other: Forecast) -> None:
+    for what, one, two in (
+        ("models", first.model, other.model),
+        ("ensemble sizes", first.members, other.members),
+        ("lead times", first.lead_times.tolist(), other.lead_times.tolist()),
+    ):
+        if one != two:
+            raise InputError(f"forecasts of different {what} are not one forecast", got=two, expected=one)
+
+
+def _open_one(source: Source) -> Forecast:
+    if isinstance(source, xr.Dataset):
+        dataset, name = xr.decode_cf(source, decode_timedelta=True), "the forecast"
+    else:
+        dataset, name = forecast_file.open_forecast(Path(source)), str(source)
     wanted = {"vil", "event", "init_time", "lead_time"}
     if not wanted <= set(dataset.variables):
         raise InputError(
@@ -104,14 +143,7 @@ def open_forecast(source: Path | xr.Dataset) -> Forecast:
         raise InputError(f"{name} is not a forecast", got=f"dims {vil.dims}", expected=f"dims {FORECAST_DIMS}")
     if vil.attrs.get("units") not in COUNT_UNITS:
         raise InputError(f"{name} is not in counts", got=f"units {vil.attrs['units']}", expected="units 1 (0 to 254)")
-    return Forecast(vil.transpose(*FORECAST_DIMS), tuple(_cases(dataset, name)), dict(dataset.attrs))
-
-
-def _open(path: Path) -> xr.Dataset:
-    try:
-        return xr.open_dataset(path, engine="zarr" if path.is_dir() else None, decode_timedelta=True)
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path} cannot be read", got=error, expected="a NetCDF or Zarr file") from error
+    return Forecast((vil.transpose(*FORECAST_DIMS),), tuple(_cases(dataset, name)), dict(dataset.attrs))
 
 
 def _cases(dataset: xr.Dataset, name: str) -> Iterator[Case]:
@@ -120,13 +152,8 @@ def _cases(dataset: xr.Dataset, name: str) -> Iterator[Case]:
     valid = dataset["valid_time"] if "valid_time" in dataset else dataset["init_time"] + dataset["lead_time"]
     rows = valid.transpose("case", "lead_time").values.astype("datetime64[s]")
     inits = dataset["init_time"].values.astype("datetime64[s]")
-    seen = set()
     for event, init, times in zip(_text(dataset["event"]), inits, rows, strict=True):
-        case = Case(event, init, times)
-        if str(case) in seen:
-            raise InputError(f"{name} has the case {case} twice", remedy="keep one of them")
-        seen.add(str(case))
-        yield case
+        yield Case(event, init, times)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Aggregates to scores: by lead time, pooled over lead times, and averaged over them, each under its own name."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from nowcast import __version__
 from nowcast.conventions import COORDINATE_ATTRS, THRESHOLDS
 from nowcast.verification.aggregate import Progress, aggregate
 from nowcast.verification.contract import ratio
-from nowcast.verification.inputs import Forecast, Observations, open_forecast, open_observations
+from nowcast.verification.inputs import Forecast, Observations, Source, open_forecast, open_observations
 from nowcast.verification.table import METRICS
 from pipelines.errors import InputError
 from pipelines.protocol import Protocol, load_protocol
@@ -24,17 +24,17 @@ MEANS = {
 
 
 def verify(
-    forecast: Path | xr.Dataset,
+    forecast: Source | Sequence[Source],
     store: Path | xr.Dataset,
     *,
-    reference: Path | xr.Dataset | None = None,
+    reference: Source | Sequence[Source] | None = None,
     protocol: Protocol | None = None,
     progress: Progress = iter,
 ) -> xr.Dataset:
     """Score a forecast against the observations of a store, and beside a reference forecast.
 
     Args:
-        forecast: A forecast file or Dataset, whoever wrote it (see `open_forecast`).
+        forecast: A forecast file or Dataset, whoever wrote it, or several of the same model (see `open_forecast`).
         store: The store that holds its events.
         reference: A forecast of the same cases. Only pixels that both have count, for both.
         protocol: Gives the thresholds; by default the one that the store names.

@@ -156,6 +156,35 @@ def test_the_reference_may_hold_more_and_in_another_order(radar, members, make_s
     assert list(scores["members"].values) == [7, 1]
 
 
+def test_a_forecast_in_several_files_scores_like_one(radar, members, make_store, make_forecast, tmp_path) -> None:
+    forecast, store = make_forecast(members), make_store(radar)
+    forecast.isel(case=[1]).to_netcdf(tmp_path / "second.nc")
+    parts = [forecast.isel(case=[0]), tmp_path / "second.nc"]
+    xr.testing.assert_allclose(verify(parts, store), verify(forecast, store))
+    xr.testing.assert_allclose(verify(forecast, store, reference=parts), verify(forecast, store, reference=forecast))
+
+
+@pytest.mark.parametrize(
+    ("reason", "other"),
+    {
+        "twice": lambda forecast: forecast.isel(case=[0]),
+        "ensemble sizes": lambda forecast: forecast.isel(case=[1], member=[0]),
+        "lead times": lambda forecast: forecast.isel(case=[1], lead_time=[0]),
+        "models": lambda forecast: forecast.isel(case=[1]).assign_attrs(model="another"),
+    }.items(),
+)
+def test_files_that_are_not_of_one_forecast_are_refused(reason, other, radar, members, make_store, make_forecast):
+    forecast = make_forecast(members)
+    with pytest.raises(InputError, match=reason):
+        verify([forecast.isel(case=[0]), other(forecast)], make_store(radar))
+
+
+@pytest.mark.parametrize("chunks", [{}, {"member": 3, "y": 2}, {"case": 1, "lead_time": 1, "x": 5}])
+def test_dask_and_its_chunks_change_nothing(chunks, radar, members, make_store, make_forecast) -> None:
+    forecast, store = make_forecast(members), make_store(radar)
+    xr.testing.assert_identical(verify(forecast.chunk(chunks), store.chunk(frame=2)), verify(forecast, store))
+
+
 def test_thresholds_come_from_the_protocol(radar, members, make_store, make_forecast) -> None:
     protocol = load_protocol("sevir-128-10-10").model_copy(update={"thresholds": (20.0, 40.0), "grid": 6})
     scores = verify(make_forecast(members), make_store(radar), protocol=protocol)
@@ -209,9 +238,10 @@ def test_a_reference_without_the_case_or_lead_time_is_refused(radar, members, ma
 def test_files_that_are_no_forecast_or_store_are_refused(radar, members, make_store, make_forecast, tmp_path) -> None:
     (tmp_path / "text.nc").write_text("no NetCDF")
     (tmp_path / "empty").mkdir()
-    for path in (tmp_path / "absent.nc", tmp_path / "text.nc", tmp_path / "empty"):
-        with pytest.raises(InputError, match="cannot be read"):
-            verify(path, make_store(radar))
+    refused = {"absent.nc": "no forecast", "text.nc": "cannot be read", "empty": "cannot be read"}
+    for name, reason in refused.items():
+        with pytest.raises(InputError, match=reason):
+            verify(tmp_path / name, make_store(radar))
     with pytest.raises(InputError, match="not a store"):
         verify(make_forecast(members), make_forecast(members))
     make_store(radar).to_zarr(tmp_path / "other.zarr")
