@@ -36,7 +36,8 @@ def _motion(frames: np.ndarray, observed: np.ndarray) -> np.ndarray:
     weight = np.zeros(frames.shape[1:], "float32")
     for before, after, seen in zip(images, images[1:], observed[:-1] & observed[1:], strict=False):
         if (echo := seen & (before > 0)).any():
-            momentum += search.calc(before, after, None) * echo[..., None]
+            flow = search.calc(before, after, None)  # type: ignore[call-overload]
+            momentum += flow * echo[..., None]
             weight += echo
     if not weight.any():
         return momentum
@@ -84,4 +85,4 @@ def _extrapolate(field: np.ndarray, velocity: np.ndarray, steps: int) -> np.ndar
 
 
 def _sample(image: np.ndarray, points: np.ndarray, border: int) -> np.ndarray:
-    return cv2.remap(image, points, None, cv2.INTER_LINEAR, borderMode=border, borderValue=0)
+    return cv2.remap(image, points, None, cv2.INTER_LINEAR, borderMode=border, borderValue=0)  # type: ignore[call-overload]
