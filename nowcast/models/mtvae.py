@@ -107,7 +107,7 @@ class TemporalTransformer(nn.Module):
         self.mean.weight.copy_(self.project.weight.T)
         self.mean.bias.copy_(-self.project.weight.T @ self.project.bias)
         nn.init.zeros_(self.log_variance.weight)
-        nn.init.constant_(self.log_variance.bias, -6.0)
+        nn.init.constant_(self.log_variance.bias, -10.0)
 
     def forward(
         self, encoded: Tensor, frames: Tensor, observed: Tensor, mask: Tensor | None = None
