@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 import xarray as xr
 
-from nowcast.verification.contract import Pair, coverage
+from nowcast.verification.contract import Arrays, Pair, coverage
 from nowcast.verification.inputs import Case, Forecast, Observations
 from nowcast.verification.table import METRICS
 from pipelines.errors import InputError
@@ -18,10 +18,7 @@ Progress = Callable[[Sequence[Case]], Iterable[Case]]
 
 def statistics(pair: Pair) -> xr.Dataset:
     """The sums of a pair that the metrics of the table need, each statistic computed once."""
-    sums = dict(coverage(pair))
-    for statistic in dict.fromkeys(s for metric in METRICS.values() for s in metric.statistics):
-        sums |= statistic(pair)
-    return xr.Dataset(sums)
+    return xr.Dataset(_statistics(pair))
 
 
 def add(first: xr.Dataset, second: xr.Dataset) -> xr.Dataset:
@@ -61,35 +58,57 @@ def aggregate(
         InputError: when a case, a time or a lead time is missing somewhere, or the grids differ.
     """
     lead_times = forecasts[0].lead_times
-    totals: list[xr.Dataset] = []
+    totals: list[dict[str, Arrays]] = [{} for _ in forecasts]
     for case in progress(forecasts[0].cases):
         obs = observations.fields(case)
         fields = [forecast.fields(case, lead_times) for forecast in forecasts]
         _check_grids(forecasts, fields, obs)
-        parts = [
-            part.assign_coords(lead_time=lead_times).expand_dims(event=[case.event]).assign_attrs(_origin(forecast))
-            for part, forecast in zip(_case_statistics(fields, obs, tuple(thresholds)), forecasts, strict=True)
-        ]
-        totals = [add(total, part) for total, part in zip(totals, parts, strict=True)] if totals else parts
-    if not totals:
+        for total, sums in zip(totals, _case_statistics(fields, obs, tuple(thresholds), str(case)), strict=True):
+            total[case.event] = _sum(total[case.event], sums) if case.event in total else sums
+    if not totals[0]:
         raise InputError("the forecast has no case")
-    return totals
+    return [_dataset(total, lead_times, forecast) for total, forecast in zip(totals, forecasts, strict=True)]
 
 
-def _case_statistics(fields: list[np.ndarray], obs: np.ndarray, thresholds: tuple[float, ...]) -> list[xr.Dataset]:
-    """Sums with dim lead_time, one Dataset a forecast."""
-    leads: list[list[xr.Dataset]] = [[] for _ in fields]
+def _statistics(pair: Pair) -> Arrays:
+    sums = dict(coverage(pair))
+    for statistic in dict.fromkeys(s for metric in METRICS.values() for s in metric.statistics):
+        sums |= statistic(pair)
+    return {name: value if isinstance(value, tuple) else ((), np.asarray(value)) for name, value in sums.items()}
+
+
+def _case_statistics(
+    fields: list[np.ndarray], obs: np.ndarray, thresholds: tuple[float, ...], case: str
+) -> list[Arrays]:
+    """Sums with dim lead_time in front, of every forecast."""
+    leads: list[list[Arrays]] = [[] for _ in fields]
     for lead, truth in enumerate(obs):
         counted = np.isfinite(truth)
         for members in fields:
             counted &= np.isfinite(members[:, lead]).all(axis=0)
         for sums, members in zip(leads, fields, strict=True):
-            sums.append(statistics(Pair(members[:, lead], truth, counted, thresholds)).assign(cases=1.0))
-    return [xr.concat(sums, dim="lead_time") for sums in leads]
+            pair = Pair(members[:, lead], truth, counted, thresholds, name=f"{case}+{lead}")
+            sums.append({**_statistics(pair), "cases": ((), np.ones(()))})
+    return [_stack("lead_time", sums) for sums in leads]
 
 
-def _origin(forecast: Forecast) -> dict[str, str | int]:
-    return {"model": forecast.model, "members": forecast.members}
+def _stack(dim: str, parts: Sequence[Arrays]) -> Arrays:
+    """Arrays joined along a new first dimension; coordinates, which are the same in all, stay as they are."""
+    return {
+        name: (dims, first) if dims == (name,) else ((dim, *dims), np.stack([part[name][1] for part in parts]))
+        for name, (dims, first) in parts[0].items()
+    }
+
+
+def _sum(one: Arrays, two: Arrays) -> Arrays:
+    return {name: (dims, first if dims == (name,) else first + two[name][1]) for name, (dims, first) in one.items()}
+
+
+def _dataset(total: dict[str, Arrays], lead_times: np.ndarray, forecast: Forecast) -> xr.Dataset:
+    events = sorted(total)
+    attrs = {"model": forecast.model, "members": forecast.members}
+    coords = {"event": events, "lead_time": lead_times}
+    return xr.Dataset(_stack("event", [total[event] for event in events]), coords, attrs)
 
 
 def _check_grids(forecasts: Sequence[Forecast], fields: list[np.ndarray], obs: np.ndarray) -> None:

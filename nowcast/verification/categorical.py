@@ -1,9 +1,9 @@
 """Scores of events, from the contingency table at each threshold (Wilks 2011, Statistical Methods, section 8.2).
 
-An event is a count `>=` threshold, as in the SEVIR papers. Two summaries of an ensemble are scored: its mean
-(`mean`), as in the papers, and its members one by one, their tables pooled (`member`). They differ: a mean is smoother
-than any member. Where neither observation nor forecast has an event, CSI is NaN (the papers' code often makes it 0),
-and so is any mean that it enters, CSI-M among them.
+An event is a count `>=` threshold, as in the SEVIR papers (pysteps takes `>`). Two summaries of an ensemble are scored:
+its mean (`mean`), as in the papers, and its members one by one, their tables pooled (`member`). They differ: a mean is
+smoother than any member. Where neither observation nor forecast has an event, CSI is NaN (the papers' code often makes
+it 0), and so is any mean that it enters, CSI-M among them.
 """
 
 import numpy as np
@@ -11,28 +11,32 @@ import xarray as xr
 
 from nowcast.verification.contract import Pair, Sums, ratio
 
-SUMMARIES = ("mean", "member")
+SUMMARIES = np.array(["mean", "member"])
+CELLS = ("hits", "misses", "false_alarms", "correct_negatives")
 
 
 def contingency(pair: Pair) -> Sums:
-    """Hits, misses and false alarms; dims (summary, threshold). Pooled members count one by one."""
-    tables = np.array([_table(pair, values) for values in (pair.mean[:, None], pair.ordered)])
-    coords = {"summary": list(SUMMARIES), "threshold": list(pair.thresholds)}
-    return {
-        name: xr.DataArray(tables[..., column], dims=("summary", "threshold"), coords=coords)
-        for column, name in enumerate(("hits", "misses", "false_alarms"))
-    }
+    """Hits, misses, false alarms and correct negatives; dims (summary, threshold). Pooled members count one by one."""
+    of_mean = pair.mean >= pair.levels[:, None]
+    tables = np.stack(
+        [cells(of_mean, pair.observed_events, 1), cells(pair.exceeding, pair.observed_events, len(pair.members))]
+    )
+    sums = {name: (("summary", "threshold"), tables[:, column]) for column, name in enumerate(CELLS)}
+    return {"summary": (("summary",), SUMMARIES), "threshold": (("threshold",), pair.levels), **sums}
 
 
-def _table(pair: Pair, values: np.ndarray) -> list[tuple[float, float, float]]:
-    """Hits, misses and false alarms at each threshold, of values with dims (pixel, member)."""
-    rows = []
-    for threshold in pair.thresholds:
-        forecast = np.count_nonzero(values >= threshold, axis=1)
-        observed = pair.truth >= threshold
-        hits = float(forecast[observed].sum())
-        rows.append((hits, float(np.count_nonzero(observed) * values.shape[1]) - hits, float(forecast.sum()) - hits))
-    return rows
+def cells(forecast: np.ndarray, observed: np.ndarray, members: int) -> np.ndarray:
+    """The cells of the contingency table at each threshold, dims (cell, threshold).
+
+    Args:
+        forecast: Number of the members with the event, dims (threshold, pixel).
+        observed: Where the event was observed, dims (threshold, pixel).
+        members: How many members there are.
+    """
+    hits = np.where(observed, forecast, 0).sum(axis=1, dtype="float64")
+    misses = observed.sum(axis=1) * members - hits
+    false_alarms = forecast.sum(axis=1) - hits
+    return np.stack([hits, misses, false_alarms, observed.shape[1] * members - hits - misses - false_alarms])
 
 
 def pod(totals: xr.Dataset) -> xr.DataArray:
@@ -45,8 +49,19 @@ def far(totals: xr.Dataset) -> xr.DataArray:
     return ratio(totals["false_alarms"], totals["hits"] + totals["false_alarms"])
 
 
+def sucr(totals: xr.Dataset) -> xr.DataArray:
+    """Success ratio, hits / (hits + false alarms) = 1 - FAR; dims (summary, threshold). Roebber (2009).
+
+    doi:10.1175/2008WAF2222159.1
+    """
+    return ratio(totals["hits"], totals["hits"] + totals["false_alarms"])
+
+
 def csi(totals: xr.Dataset) -> xr.DataArray:
-    """Critical success index, hits / (hits + misses + false alarms); dims (summary, threshold)."""
+    """Critical success index, hits / (hits + misses + false alarms); dims (summary, threshold). Schaefer (1990).
+
+    doi:10.1175/1520-0434(1990)005<0570:TCSIAA>2.0.CO;2
+    """
     return ratio(totals["hits"], totals["hits"] + totals["misses"] + totals["false_alarms"])
 
 
@@ -55,6 +70,29 @@ def frequency_bias(totals: xr.Dataset) -> xr.DataArray:
     return ratio(totals["hits"] + totals["false_alarms"], totals["hits"] + totals["misses"])
 
 
+def hss(totals: xr.Dataset) -> xr.DataArray:
+    """Heidke skill score, the share of right forecasts beyond chance; dims (summary, threshold). Heidke (1926).
+
+    doi:10.1080/20014422.1926.11881138. With a hits, b false alarms, c misses, d correct negatives:
+    2 (ad - bc) / ((a + c)(c + d) + (a + b)(b + d)).
+    """
+    a, c, b, d = (totals[name] for name in CELLS)
+    return ratio(2 * (a * d - b * c), (a + c) * (c + d) + (a + b) * (b + d))
+
+
+def ets(totals: xr.Dataset) -> xr.DataArray:
+    """Equitable threat score (Gilbert skill score), CSI beyond chance hits; dims (summary, threshold).
+
+    Hogan et al. (2010), doi:10.1175/2009WAF2222350.1. Chance hits: forecast events x observed events / pixels.
+    """
+    a, c, b, d = (totals[name] for name in CELLS)
+    chance = ratio((a + b) * (a + c), a + b + c + d)
+    return ratio(a - chance, a + b + c - chance)
+
+
 def csi_m(totals: xr.Dataset) -> xr.DataArray:
-    """Mean of CSI over the thresholds, NaN where one of them is; dims (summary,). Gao et al. (2022)."""
+    """Mean of CSI over the thresholds, NaN where one of them is; dims (summary,). Gao et al. (2022).
+
+    Earthformer, doi:10.48550/arXiv.2207.05833.
+    """
     return csi(totals).mean("threshold", skipna=False)

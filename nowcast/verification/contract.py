@@ -15,7 +15,8 @@ from functools import cached_property
 import numpy as np
 import xarray as xr
 
-Sums = Mapping[str, xr.DataArray | float]
+Arrays = dict[str, tuple[tuple[str, ...], np.ndarray]]  # dims and values, by name; coordinates among them
+Sums = Mapping[str, float | tuple[tuple[str, ...], np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -27,12 +28,14 @@ class Pair:
         obs: Counts with dims (y, x).
         counted: True where a pixel counts, dims (y, x).
         thresholds: Event thresholds on the count scale; an event is a count `>=` its threshold.
+        name: Names the pair (event, init time, lead time), so that what is drawn at random is drawn alike every time.
     """
 
     members: np.ndarray
     obs: np.ndarray
     counted: np.ndarray
     thresholds: tuple[float, ...]
+    name: str = ""
 
     @cached_property
     def ordered(self) -> np.ndarray:
@@ -49,6 +52,27 @@ class Pair:
     def mean(self) -> np.ndarray:
         """Ensemble mean, dims (pixel,), float64."""
         return self.ordered.mean(axis=1, dtype="float64")
+
+    @cached_property
+    def levels(self) -> np.ndarray:
+        """The thresholds, dims (threshold,)."""
+        return np.array(self.thresholds, "float64")
+
+    @cached_property
+    def exceeding(self) -> np.ndarray:
+        """Number of members with the event, dims (threshold, pixel)."""
+        return np.stack([np.count_nonzero(self.ordered >= threshold, axis=1) for threshold in self.levels])
+
+    @cached_property
+    def observed_events(self) -> np.ndarray:
+        """Where the event was observed, bool, dims (threshold, pixel)."""
+        return self.truth >= self.levels[:, None]
+
+    def on_grid(self, values: np.ndarray) -> np.ndarray:
+        """Values with dims (..., pixel) at their places, dims (..., y, x); 0 where no pixel counts."""
+        grid = np.zeros((*values.shape[:-1], *self.counted.shape), values.dtype)
+        grid[..., self.counted] = values
+        return grid
 
 
 @dataclass(frozen=True)
@@ -78,6 +102,6 @@ def counted_fraction(totals: xr.Dataset) -> xr.DataArray:
     return ratio(totals["pixels"], totals["grid_pixels"])
 
 
-def ratio(numerator: xr.DataArray, denominator: xr.DataArray) -> xr.DataArray:
+def ratio(numerator: xr.DataArray | float, denominator: xr.DataArray) -> xr.DataArray:
     """The quotient, NaN where the denominator is zero."""
     return numerator / denominator.where(denominator != 0)

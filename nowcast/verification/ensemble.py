@@ -10,27 +10,23 @@ Only the fair one compares ensembles of different size. One member has no pairs:
 
 import numpy as np
 import xarray as xr
-import xskillscore
 
 from nowcast.verification.contract import Pair, Sums, ratio
 
 
 def crps(pair: Pair) -> Sums:
-    """Sums over pixels of the standard CRPS (by xskillscore) and of the fair one; no dims.
+    """Sums over pixels of the standard and of the fair CRPS; no dims.
 
-    xskillscore sorts members that lie a field apart in memory, so it is given members that are already sorted and
-    contiguous in a pixel: about eight times as fast.
+    Of members in ascending order, sum_ij |x_i - x_j| / 2 is the sum of (2 i - M - 1) x_i: one product a pixel.
     """
-    standard = xskillscore.crps_ensemble(
-        xr.DataArray(pair.truth, dims="pixel"),
-        xr.DataArray(pair.ordered, dims=("pixel", "member")),
-        issorted=True,
-        dim=[],
-    ).values
-    error = np.abs(pair.ordered - pair.truth[:, None]).mean(axis=1)
     members = len(pair.members)
-    pairs = (error - standard) * members / (members - 1) if members > 1 else 0.0
-    return {"crps_standard": float(standard.sum()), "crps_fair": float((error - pairs).sum())}
+    error = np.abs(pair.ordered - pair.truth[:, None].astype("float32")).sum(dtype="float64") / members
+    ranks = 2 * np.arange(1, members + 1) - members - 1
+    differences = pair.ordered.sum(axis=0, dtype="float64") @ ranks
+    return {
+        "crps_standard": float(error - differences / members**2),
+        "crps_fair": float(error - differences / (members * max(members - 1, 1))),
+    }
 
 
 def crps_standard(totals: xr.Dataset) -> xr.DataArray:
@@ -53,7 +49,8 @@ def variance(pair: Pair) -> Sums:
     if members == 1:
         total = float(np.full(len(pair.truth), np.nan).sum())
     else:
-        total = float(pair.ordered.var(axis=1, ddof=1, dtype="float64").sum())
+        deviation = pair.ordered - pair.mean[:, None].astype("float32")
+        total = float(np.square(deviation, out=deviation).sum(dtype="float64")) / (members - 1)
     return {"variance": total, "expected_squared_error": total * (members + 1) / members}
 
 

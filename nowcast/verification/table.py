@@ -1,19 +1,29 @@
 """The table of metrics: one line adds one."""
 
-from nowcast.verification.categorical import contingency, csi, csi_m, far, frequency_bias, pod
-from nowcast.verification.continuous import mae, mean_errors, mse, rmse
+from nowcast.verification.blocks import block_contingency, csi_block, csi_m_block
+from nowcast.verification.categorical import contingency, csi, csi_m, ets, far, frequency_bias, hss, pod, sucr
+from nowcast.verification.continuous import bias, mae, mean_errors, mse, psnr, rmse
 from nowcast.verification.contract import Metric, counted_fraction
 from nowcast.verification.ensemble import crps, crps_fair, crps_standard, spread, spread_skill, variance
+from nowcast.verification.similarity import similarity, ssim
 
 METRICS: dict[str, Metric] = {
     "pod": Metric("probability of detection", (contingency,), pod, best=1),
     "far": Metric("false alarm ratio", (contingency,), far, best=0),
+    "sucr": Metric("success ratio", (contingency,), sucr, best=1),
     "csi": Metric("critical success index", (contingency,), csi, best=1),
     "frequency_bias": Metric("frequency bias", (contingency,), frequency_bias, best=None),
+    "hss": Metric("Heidke skill score", (contingency,), hss, best=1),
+    "ets": Metric("equitable threat score", (contingency,), ets, best=1),
     "csi_m": Metric("mean of CSI over the thresholds", (contingency,), csi_m, best=1),
+    "csi_block": Metric("CSI of coarsened fields", (block_contingency,), csi_block, best=1),
+    "csi_m_block": Metric("mean of the coarsened fields' CSI", (block_contingency,), csi_m_block, best=1),
     "mae": Metric("mean absolute error of the ensemble mean", (mean_errors,), mae, best=0),
     "mse": Metric("mean squared error of the ensemble mean", (mean_errors,), mse, best=0),
     "rmse": Metric("root mean squared error of the ensemble mean", (mean_errors,), rmse, best=0),
+    "bias": Metric("mean error of the ensemble mean", (mean_errors,), bias, best=None),
+    "psnr": Metric("peak signal-to-noise ratio of the ensemble mean, dB", (mean_errors,), psnr, best=None),
+    "ssim": Metric("structural similarity of the ensemble mean", (similarity,), ssim, best=1),
     "crps_fair": Metric("fair CRPS", (crps,), crps_fair, best=0),
     "crps_standard": Metric("standard CRPS", (crps,), crps_standard, best=0),
     "spread": Metric("root mean ensemble variance", (variance,), spread, best=None),

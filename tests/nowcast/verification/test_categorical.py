@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import xarray as xr
+from pysteps.verification.detcatscores import det_cat_fct
 from scores.categorical import ThresholdEventOperator
 
-from nowcast.verification.categorical import contingency, csi, csi_m, far, frequency_bias, pod
+from nowcast.verification.categorical import contingency, csi, csi_m, ets, far, frequency_bias, hss, pod, sucr
 from nowcast.verification.contract import Pair
 
 OBS = np.array([[74, 80, 0], [10, 74, 73], [255, 0, 90]], "float32")
@@ -22,9 +23,12 @@ def test_a_three_by_three_table_with_equality_and_a_missing_pixel() -> None:
     table = totals(FORECAST[None], OBS, COUNTED)
     for summary in ("mean", "member"):
         one = table.sel(summary=summary, threshold=74)
-        assert [one[name].item() for name in ("hits", "misses", "false_alarms")] == [3, 1, 2]
+        assert [one[name].item() for name in ("hits", "misses", "false_alarms", "correct_negatives")] == [3, 1, 2, 2]
         assert pod(one) == 3 / 4
         assert far(one) == 2 / 5
+        assert sucr(one) == 3 / 5
+        assert hss(one) == 2 * (3 * 2 - 2 * 1) / ((3 + 1) * (1 + 2) + (3 + 2) * (2 + 2))
+        assert ets(one) == (3 - 5 * 4 / 8) / (6 - 5 * 4 / 8)
         assert csi(one) == 3 / 6
         assert frequency_bias(one) == 5 / 4
 
@@ -47,7 +51,7 @@ def test_a_mean_equal_to_the_threshold_is_an_event() -> None:
 def test_scores_without_any_event_are_nan() -> None:
     zeros = np.zeros((1, 2, 2), "float32")
     table = totals(zeros, zeros[0], np.ones((2, 2), bool))
-    for score in (pod, far, csi, frequency_bias, csi_m):
+    for score in (pod, far, sucr, csi, frequency_bias, hss, ets, csi_m):
         assert np.isnan(score(table)).all(), score.__name__
 
 
@@ -58,14 +62,44 @@ def test_csi_m_is_the_plain_mean_over_thresholds_and_nan_with_one_of_them() -> N
     assert np.isnan(csi_m(totals(FORECAST[None], OBS, COUNTED, (74.0, 250.0)))).all()
 
 
-def test_pooled_table_agrees_with_scores() -> None:
-    rng = np.random.default_rng(1)
-    members, obs = (np.round(rng.uniform(60, 90, shape)).astype("float32") for shape in ((5, 16, 16), (16, 16)))
-    table = totals(members, obs, np.ones((16, 16), bool)).sel(summary="member", threshold=74)
-    forecast, truth = xr.DataArray(members, dims=("m", "y", "x")), xr.DataArray(obs, dims=("y", "x"))
+ORACLES = {
+    pod: "probability_of_detection",
+    far: "false_alarm_ratio",
+    sucr: "success_ratio",
+    csi: "critical_success_index",
+    frequency_bias: "frequency_bias",
+    hss: "heidke_skill_score",
+    ets: "equitable_threat_score",
+}
+
+
+@pytest.mark.parametrize("score", ORACLES)
+def test_pooled_table_agrees_with_scores(score) -> None:
+    members, obs = ties_and_gaps()
+    counted = np.isfinite(obs) & np.isfinite(members).all(axis=0)
+    table = totals(members, obs, counted).sel(summary="member", threshold=74)
+    forecast, truth = (
+        xr.DataArray(np.where(counted, members, np.nan), dims=("m", "y", "x")),
+        xr.DataArray(obs, dims=("y", "x")),
+    )
     event = ThresholdEventOperator(default_event_threshold=74.0)
     oracle = event.make_contingency_manager(forecast, truth.broadcast_like(forecast))
-    assert pod(table).item() == pytest.approx(oracle.probability_of_detection().item())
-    assert far(table).item() == pytest.approx(oracle.false_alarm_ratio().item())
-    assert csi(table).item() == pytest.approx(oracle.critical_success_index().item())
-    assert frequency_bias(table).item() == pytest.approx(oracle.frequency_bias().item())
+    assert score(table).item() == pytest.approx(getattr(oracle, ORACLES[score])().item())
+
+
+def test_tables_agree_with_pysteps_whose_events_are_greater_than() -> None:
+    (forecast,), obs = ties_and_gaps(members=1)
+    counted = np.isfinite(forecast + obs)  # pysteps would take a missing pixel for no event
+    table = totals(forecast[None], obs, counted).sel(summary="mean", threshold=74)
+    oracle = det_cat_fct(forecast[counted], obs[counted], 73.5)  # of whole counts, > 73.5 is >= 74
+    expected = {pod: "POD", far: "FAR", csi: "CSI", frequency_bias: "BIAS", hss: "HSS", ets: "GSS"}
+    for score, name in expected.items():
+        assert score(table).item() == pytest.approx(oracle[name]), name
+
+
+def ties_and_gaps(members: int = 5) -> tuple[np.ndarray, np.ndarray]:
+    """Members and observation of whole counts around 74, some missing."""
+    rng = np.random.default_rng(1)
+    field, obs = (np.round(rng.uniform(60, 90, shape)).astype("float32") for shape in ((members, 16, 16), (16, 16)))
+    obs[2, 3:8], field[0, 9, 9] = np.nan, np.nan
+    return field, obs
