@@ -3,6 +3,7 @@
 Heavy libraries are imported inside the commands, so that `nowcast --help` answers at once.
 """
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -56,29 +57,41 @@ def simulate_sevir(
 
 @app.command()
 def prepare_sevir(
-    archive: Annotated[Path, typer.Argument(help="Folder with CATALOG.csv and data/.")],
+    archive: Annotated[str, typer.Argument(help="Folder or URL (s3://sevir/data) with CATALOG.csv and data/.")],
     store: Annotated[Path, typer.Argument(help="Zarr store to write.")],
-    catalog: Annotated[Path | None, typer.Option(help="Catalog, when it is not ARCHIVE/CATALOG.csv.")] = None,
+    catalog: Annotated[str | None, typer.Option(help="Catalog, when it is not the archive's own.")] = None,
     protocol: Annotated[str, typer.Option(help="Protocol: grid, reducer and splits.")] = "sevir-128-10-10",
     event: Annotated[list[str] | None, typer.Option(help="Only this event; repeat for more.")] = None,
-    limit: Annotated[int | None, typer.Option(help="At most so many events.")] = None,
-    workers: Annotated[int, typer.Option(help="Processes.")] = 1,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many events.")] = None,
+    max_missing: Annotated[float | None, typer.Option(min=0, max=1, help="Largest share of missing pixels.")] = None,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Go on without files that cannot be opened.")] = False,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; one a core by default.")] = None,
+    scheduler: Annotated[str | None, typer.Option(help="Dask scheduler to use instead: tcp://HOST:PORT.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Turn SEVIR's HDF5 into a chunked Zarr store; run again after a kill, it goes on."""
-    from pipelines.sevir import prepare
+    """Turn SEVIR's HDF5 into a chunked Zarr store; run again, it goes on. Exit code 3: not all could be read."""
+    from pipelines.sevir import Choice, plan_archive, prepare
 
-    summary = prepare(
-        archive,
-        store,
+    def tell(text: str) -> None:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    choice = Choice(
         catalog=catalog,
         protocol=protocol,
         events=event or None,
         limit=limit,
-        workers=workers,
-        overwrite=overwrite,
+        max_missing=max_missing,
+        skip_bad=skip_bad,
     )
-    console.print(str(summary), soft_wrap=True)
+    if dry_run:
+        tell(str(plan_archive(archive, **choice)))
+        return
+    workers = workers or os.cpu_count() or 1
+    summary = prepare(archive, store, workers=workers, scheduler=scheduler, overwrite=overwrite, tell=tell, **choice)
+    tell(str(summary))
+    if summary.rejects:
+        raise typer.Exit(3)
 
 
 @app.command()

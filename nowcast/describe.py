@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import xarray as xr
+import zarr
 
 from pipelines.errors import InputError
 from pipelines.protocol import find_config
@@ -91,25 +92,51 @@ def _checkpoint(path: Path) -> str:
 
 
 def _zarr(path: Path) -> str:
-    from pipelines.store import open_store
+    from pipelines.store import SCHEMA
 
     try:
-        dataset = xr.open_zarr(path, consolidated=False)
+        schema = zarr.open_group(path, mode="r").attrs.get("schema")
     except (FileNotFoundError, KeyError, ValueError) as error:
         raise InputError(f"{path} is nothing that nowcast made", expected="a store, run or forecast") from error
-    if "member" in dataset.dims or "lead_time" in dataset.dims:
-        return _dataset(dataset)
+    if schema != SCHEMA:
+        dataset = xr.open_zarr(path, consolidated=False)
+        if {"member", "lead_time"} & set(dataset.dims):
+            return _dataset(dataset)
+    return _store(path)
+
+
+def _store(path: Path) -> str:
+    from pipelines.rejects import read_rejects
+    from pipelines.store import open_store
+
     store = open_store(path)
+    attrs = dict(store.attrs)
     splits = Counter(store["split"].values.astype(str))
     missing = float(store["missing_fraction"].mean())
+    sources, left_out = attrs.pop("source_files"), attrs.pop("left_out", [])
+    reasons = Counter(line.partition(": ")[2] for line in left_out)
+    rejects = [f"{reject.event}: {reject.reason}" for reject in read_rejects(path)]
     return "\n".join(
         [
             f"store of {store.sizes['event']} events, {store.sizes['frame']} frames, "
             f"{store.sizes['y']} x {store.sizes['x']} pixels, {missing:.1%} missing",
             "splits: " + ", ".join(f"{split} {count}" for split, count in sorted(splits.items())),
-            *_attributes(store.attrs),
+            f"times: {_minute(store['valid_time'].min())} to {_minute(store['valid_time'].max())} UTC",
+            *_attributes(attrs),
+            *_listed("source files", sources),
+            *_listed("left out of the catalog's rows", [f"{n} x {why}" for why, n in reasons.items()]),
+            *_listed("could not be read, wholly missing", rejects),
         ]
     )
+
+
+def _minute(time: xr.DataArray) -> str:
+    return str(time.values.astype("datetime64[m]")).replace("T", " ")
+
+
+def _listed(title: str, lines: list[str], shown: int = 10) -> list[str]:
+    more = [f"  and {len(lines) - shown} more"] if len(lines) > shown else []
+    return [f"{title}: {len(lines)}", *(f"  {line}" for line in lines[:shown]), *more] if lines else []
 
 
 def _dataset(dataset: xr.Dataset) -> str:

@@ -2,33 +2,48 @@
 
 A store grows in `.NAME.partial` beside its place. A task reads the events of one shard, writes that shard and then
 leaves a mark that it is done, with the missing fractions of its events; a run after a kill skips marked shards. When
-all are marked the store is moved to its place. No two tasks write one object.
+all are marked the store is moved to its place. No two tasks write one object, and no two runs one store.
+
+An event that cannot be read costs nothing else: it stays wholly missing and is listed in `rejects.jsonl` in the store.
+A later run of the same plan reads only such events again, in place: each object of a store is replaced in one step,
+and the list is written last, so that a reader never meets half an object and a run after a kill does all of it again.
 """
 
+import errno
+import json
 import logging
 import os
 import shutil
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import dask
 import numpy as np
 import zarr
-from dask.callbacks import Callback
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pipelines import store
 from pipelines.errors import InputError
+from pipelines.lock import exclusive
+from pipelines.rejects import Reject, read_rejects, write_rejects
 from pipelines.units import MISSING
+from pipelines.workers import run
 
 log = logging.getLogger(__name__)
 
 Reader = Callable[[Sequence[Any]], np.ndarray]
-_IDENTITY = ("schema", "schema_version", "protocol", "reducer", "cadence_minutes", "source_files", "event_list_hash")
+_IDENTITY = ("schema", "schema_version", "protocol", "reducer", "cadence_minutes", "event_list_hash")
+
+
+@dataclass(frozen=True)
+class _Shard:
+    """A task: the events of one shard, from number `start` of the store on, and which of them are to be read."""
+
+    start: int
+    events: Sequence[Any]
+    todo: tuple[int, ...]
 
 
 def build(
@@ -40,6 +55,7 @@ def build(
     pixel_m: float,
     attrs: dict,
     workers: int = 1,
+    scheduler: str | None = None,
     overwrite: bool = False,
 ) -> int:
     """Build the store of `events` at `path`, going on where an earlier run was stopped.
@@ -47,71 +63,74 @@ def build(
     Args:
         path: Where the store will appear.
         events: Its events, in order.
-        read: Gives the counts of some of them, uint8 with shape (event, frame, y, x), 255 missing; must be picklable
-            when there are several workers.
+        read: Gives the counts of some of them, uint8 with shape (event, frame, y, x), 255 missing; raises InputError
+            where it cannot, and is then asked for one event at a time. Must be picklable when there are several
+            workers.
         side: Pixels along a side.
         pixel_m: Metres along a side of a pixel.
         attrs: Attributes of the store, see `store.attributes`.
         workers: Processes.
+        scheduler: Address of a dask scheduler whose workers, on the same file system, do the work instead.
         overwrite: Replace the store that is at `path`.
 
     Returns:
-        Events written by this run; 0 when the same store was there already.
+        Events written by this run; 0 when the same store was there already. `rejects.read_rejects(path)` gives those
+        that could not be read.
 
     Raises:
-        InputError: when something else is at `path`, or a store of another plan and `overwrite` is false.
+        InputError: when something else is at `path`, or a store of another plan and `overwrite` is false; when another
+            run is writing it; when no event can be read; when the disk is full.
     """
     building = path.with_name(f".{path.name}.partial")
-    same = path.exists() and _is_same(path, attrs)
-    if path.exists() and not overwrite:
-        if not same:
-            raise InputError(f"{path} holds other events or was made otherwise", remedy="say --overwrite to replace it")
-        if not (building / "store").exists():  # what a run leaves that was killed after its last move
+    with exclusive(path), _clear_when_full(path):
+        mending = path.exists() and not _may_be_replaced(path, attrs, overwrite)
+        root = path if mending else building / "store"
+        if mending:
+            shards = _rejected_shards(path, events)
+            if not shards:
+                if not (building / "store").exists():  # what a run leaves that was killed after its last move
+                    shutil.rmtree(building, ignore_errors=True)
+                log.info("%s is up to date: %d events", path, len(events))
+                return 0
             shutil.rmtree(building, ignore_errors=True)
-        log.info("%s is up to date: %d events", path, len(events))
-        return 0
-    _begin(building, events, side, pixel_m, attrs)
-    starts = range(0, len(events), store.SHARD_EVENTS)
-    todo = [
-        (start, events[start : start + store.SHARD_EVENTS]) for start in starts if not _mark(building, start).exists()
-    ]
-    if len(todo) < len(starts):
-        log.info("going on with %s: %d of %d shards are done", building, len(starts) - len(todo), len(starts))
-    run(partial(_write_shard, building, read), todo, workers=workers, label=f"writing {path.name}")
-    _finish(building, path, starts)
-    return sum(len(shard) for _, shard in todo)
+            (building / "done").mkdir(parents=True)
+        else:
+            _begin(building, events, side, pixel_m, attrs)
+            shards = _unmarked_shards(building, events)
+        for unfinished in root.rglob("*.partial"):
+            unfinished.unlink()
+        write = partial(_write_shard, root, building / "done", read)
+        run(write, shards, workers=workers, scheduler=scheduler, label=f"writing {path.name}")
+        rejects = _finish(building, root, path, events, attrs)
+    asked = {shard.events[number].id for shard in shards for number in shard.todo}
+    return len(asked - {reject.event for reject in rejects})
 
 
-def run(function: Callable[[Any], Any], items: Sequence[Any], *, workers: int = 1, label: str) -> None:
-    """Call `function` once for each item on dask, in this process or in `workers` others, with a progress bar."""
-    tasks = [dask.delayed(partial(function, item), pure=False, traverse=False)() for item in items]
-    scheduler = {"scheduler": "processes", "num_workers": workers} if workers > 1 else {"scheduler": "synchronous"}
-    with _Bar(label, len(tasks)):
-        dask.compute(*tasks, **scheduler)
+@contextmanager
+def _clear_when_full(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        what = f"no space is left on the disk of {path}"
+        raise InputError(what, remedy="free some and run again: what is written already is kept") from error
 
 
-class _Bar(Callback):
-    """A progress bar over the tasks of a local dask scheduler, shown once they have taken two seconds."""
+def _may_be_replaced(path: Path, attrs: dict, overwrite: bool) -> bool:
+    """Whether what is at `path` is to be built anew; else it is the same store.
 
-    def __init__(self, label: str, total: int):
-        super().__init__(posttask=self._advance)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._progress = Progress(*columns, console=Console(stderr=True))
-        self._task = self._progress.add_task(label, total=total)
-        self._shown_from = time.monotonic() + 2
-
-    def __exit__(self, *args: object) -> None:
-        self._progress.stop()
-        super().__exit__(*args)
-
-    def _advance(self, *_: object) -> None:
-        self._progress.advance(self._task)
-        if time.monotonic() > self._shown_from:
-            self._progress.start()
+    Raises:
+        InputError: when it is another store and `overwrite` is false, or no store.
+    """
+    same = _is_same(path, attrs, read_rejects(path))
+    if not same and not overwrite:
+        raise InputError(f"{path} holds other events or was made otherwise", remedy="say --overwrite to replace it")
+    return overwrite
 
 
-def _is_same(path: Path, attrs: dict) -> bool:
-    """Whether the store at `path` was made from the same events in the same way.
+def _is_same(path: Path, attrs: dict, rejects: Sequence[Reject]) -> bool:
+    """Whether the store at `path` was made from the same events in the same way, files of rejects aside.
 
     Raises:
         InputError: when what is at `path` is no store, and so must not be replaced.
@@ -119,13 +138,20 @@ def _is_same(path: Path, attrs: dict) -> bool:
     found = zarr.open(path, mode="r").attrs if (path / "zarr.json").is_file() else {}
     if found.get("schema") != store.SCHEMA:
         raise InputError(f"{path} exists and is not an archive store", remedy="choose another path")
-    return all(found.get(name) == attrs[name] for name in _IDENTITY)
+    mended = tuple(f"{reject.file} " for reject in rejects)
+
+    def files(source_files: Any) -> set[str]:
+        return {line for line in source_files if not line.startswith(mended)}
+
+    same_files = files(found.get("source_files", [])) == files(attrs["source_files"])
+    return same_files and all(found.get(name) == attrs[name] for name in _IDENTITY)
 
 
 def _begin(building: Path, events: Sequence[store.Event], side: int, pixel_m: float, attrs: dict) -> None:
     """Make the folder that the store grows in, unless an earlier run of the same plan left one."""
     growing = building / "store"
-    if growing.exists() and _is_same(growing, attrs):
+    marks = (building / "done").glob("*.json")
+    if growing.exists() and _is_same(growing, attrs, [reject for mark in marks for reject in _read_mark(mark)[1]]):
         return
     shutil.rmtree(building, ignore_errors=True)
     (building / "done").mkdir(parents=True)
@@ -133,22 +159,76 @@ def _begin(building: Path, events: Sequence[store.Event], side: int, pixel_m: fl
     (building / "new").rename(growing)
 
 
-def _mark(building: Path, start: int) -> Path:
-    return building / "done" / f"{start}.npy"
+def _rejected_shards(path: Path, events: Sequence[store.Event]) -> list[_Shard]:
+    """The shards with events that an earlier run could not read."""
+    rejected = {reject.event for reject in read_rejects(path)}
+    return _shards(events, [number for number, event in enumerate(events) if event.id in rejected])
 
 
-def _write_shard(building: Path, read: Reader, shard: tuple[int, Sequence[store.Event]]) -> None:
-    start, events = shard
-    counts = read(events)
-    zarr.open_array(building / "store" / "vil", mode="r+")[start : start + len(events)] = counts
-    for path in (building / "store" / "vil" / "c" / str(start // store.SHARD_EVENTS)).rglob("*"):
+def _unmarked_shards(building: Path, events: Sequence[store.Event]) -> list[_Shard]:
+    """The shards that an unfinished run left to do, or could not read all of."""
+    todo: list[int] = []
+    for start in range(0, len(events), store.SHARD_EVENTS):
+        mark = _mark(building / "done", start)
+        shard = range(start, min(start + store.SHARD_EVENTS, len(events)))
+        rejected = {reject.event for reject in _read_mark(mark)[1]} if mark.exists() else None
+        todo += [number for number in shard if rejected is None or events[number].id in rejected]
+    if len(todo) < len(events):
+        log.info("going on with %s: %d of %d events are done", building, len(events) - len(todo), len(events))
+    return _shards(events, todo)
+
+
+def _shards(events: Sequence[store.Event], todo: Sequence[int]) -> list[_Shard]:
+    starts = sorted({number - number % store.SHARD_EVENTS for number in todo})
+    ends = [start + store.SHARD_EVENTS for start in starts]
+    return [
+        _Shard(start, events[start:end], tuple(number - start for number in todo if start <= number < end))
+        for start, end in zip(starts, ends, strict=True)
+    ]
+
+
+def _mark(done: Path, start: int) -> Path:
+    return done / f"{start}.json"
+
+
+def _read_mark(mark: Path) -> tuple[np.ndarray, list[Reject]]:
+    """Missing fractions with shape (event, frame), and rejects, of a shard that is done."""
+    content = json.loads(mark.read_text())
+    return np.array(content["missing_fraction"], "float32"), [Reject(**reject) for reject in content["rejects"]]
+
+
+def _write_shard(root: Path, done: Path, read: Reader, shard: _Shard) -> None:
+    vil = zarr.open_array(root / "vil", mode="r+")
+    place = slice(shard.start, shard.start + len(shard.events))
+    if len(shard.todo) < len(shard.events):
+        counts = np.asarray(vil[place])
+    else:
+        counts = np.full((len(shard.events), *vil.shape[1:]), MISSING, np.uint8)
+    rejects = _read_into(counts, read, shard)
+    vil[place] = counts
+    for path in (root / "vil" / "c" / str(shard.start // store.SHARD_EVENTS)).rglob("*"):
         _to_disk(path)
-    mark = _mark(building, start)
-    written = mark.with_suffix(".tmp")
-    with written.open("wb") as file:
-        np.save(file, (counts == MISSING).mean(axis=(2, 3), dtype="float32"))
-    _to_disk(written)
-    written.rename(mark)
+    missing = (counts == MISSING).mean(axis=tuple(range(2, counts.ndim)), dtype="float32")
+    mark = _mark(done, shard.start)
+    unfinished = mark.with_suffix(".tmp")
+    content = {"missing_fraction": missing.tolist(), "rejects": [asdict(reject) for reject in rejects]}
+    unfinished.write_text(json.dumps(content))
+    _to_disk(unfinished)
+    unfinished.rename(mark)
+
+
+def _read_into(counts: np.ndarray, read: Reader, shard: _Shard) -> list[Reject]:
+    """Fill in the counts of the events to be read; gives those that cannot be."""
+    todo = list(shard.todo)
+    try:
+        counts[todo] = read([shard.events[number] for number in todo])
+        return []
+    except InputError as error:
+        if len(todo) == 1:
+            event = shard.events[todo[0]]
+            return [Reject(event.id, getattr(event, "file", ""), str(error))]
+    alone = [_Shard(shard.start, shard.events, (number,)) for number in todo]
+    return [reject for one in alone for reject in _read_into(counts, read, one)]
 
 
 def _to_disk(path: Path) -> None:
@@ -158,11 +238,31 @@ def _to_disk(path: Path) -> None:
     os.close(descriptor)
 
 
-def _finish(building: Path, path: Path, starts: Sequence[int]) -> None:
-    """Move the complete store to its place, instead of what may be there."""
-    fractions = np.concatenate([np.load(_mark(building, start)) for start in starts])
-    zarr.open_array(building / "store" / "missing_fraction", mode="r+")[:] = fractions
-    if path.exists():
-        path.rename(building / "replaced")
-    (building / "store").rename(path)
+def _finish(building: Path, root: Path, path: Path, events: Sequence[store.Event], attrs: dict) -> list[Reject]:
+    """Complete the store at `root` from the marks, and move it to its place, instead of what may be there.
+
+    Returns:
+        Its rejects.
+    """
+    fractions = zarr.open_array(root / "missing_fraction", mode="r+")
+    values = np.asarray(fractions[:])
+    rejects: list[Reject] = []
+    for mark in sorted((building / "done").glob("*.json"), key=lambda mark: int(mark.stem)):
+        missing, rejected = _read_mark(mark)
+        start = int(mark.stem)
+        values[start : start + len(missing)] = missing
+        rejects += rejected
+    if len(rejects) == len(events):
+        shutil.rmtree(building)
+        raise InputError("no event can be read", got=rejects[0].reason)
+    fractions[:] = values
+    group = zarr.open_group(root, mode="r+")
+    if group.attrs["source_files"] != attrs["source_files"]:
+        group.attrs["source_files"] = attrs["source_files"]
+    write_rejects(root, rejects)
+    if root != path:
+        if path.exists():
+            path.rename(building / "replaced")
+        root.rename(path)
     shutil.rmtree(building)
+    return rejects

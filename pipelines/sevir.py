@@ -1,20 +1,59 @@
-"""SEVIR's HDF5 files of VIL to a store."""
+"""SEVIR's HDF5 files of VIL, in a folder or a bucket, to a store."""
 
+import logging
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypedDict, Unpack
 
-import h5py
 import numpy as np
 
-from pipelines import catalog as catalogs
 from pipelines import engine
+from pipelines.archive import Archive, locate
+from pipelines.catalog import read_catalog
 from pipelines.errors import InputError
+from pipelines.plan import Plan, PlannedEvent, make_plan
 from pipelines.protocol import Protocol, load_protocol
+from pipelines.rejects import FILE, Reject, read_rejects
 from pipelines.resample import FACTOR, REDUCERS
 from pipelines.store import attributes
+
+log = logging.getLogger(__name__)
+
+
+class Choice(TypedDict, total=False):
+    """What to take of an archive, and how; all may be left out.
+
+    Attributes:
+        catalog: Another catalog than the archive's own, a path or a URL.
+        protocol: Name or file of the protocol, which gives grid, reducer, cadence and splits.
+        events: Ids to take; all by default.
+        limit: Take the first so many events only.
+        max_missing: Leave out events with a larger share of missing pixels, by the catalog.
+        skip_bad: Go on without events whose file is absent or cannot be opened, or whose index is not in it: they
+            become rejects. Without it any such event ends the run before anything is written.
+    """
+
+    catalog: str | Path | None
+    protocol: str
+    events: Collection[str] | None
+    limit: int | None
+    max_missing: float | None
+    skip_bad: bool
+
+
+@dataclass(frozen=True)
+class Job:
+    """A checked plan, with the archive and the protocol that it was made for; its text says what will be taken."""
+
+    archive: Archive
+    rules: Protocol
+    plan: Plan
+
+    def __str__(self) -> str:
+        return self.plan.describe(self.rules)
 
 
 @dataclass(frozen=True)
@@ -23,107 +62,142 @@ class Summary:
 
     Attributes:
         store: Path of the store.
-        events: Events in it.
+        events: Events in it, rejects included.
         written: Events written by this run; 0 when the store was up to date.
         splits: Events in each split.
-        left_out: Rows of the catalog that were not taken, and why.
+        left_out: Rows of the catalog that were not taken.
+        rejects: Events that could not be read, wholly missing in the store.
     """
 
     store: Path
     events: int
     written: int
     splits: dict[str, int]
-    left_out: tuple[catalogs.LeftOut, ...]
+    left_out: int
+    rejects: tuple[Reject, ...] = ()
 
     def __str__(self) -> str:
         splits = ", ".join(f"{count} {split}" for split, count in self.splits.items())
-        done = f"{self.written} of them written now" if self.written else "up to date, nothing to do"
-        return f"{self.store}: {self.events} events ({splits}); {done}; {len(self.left_out)} catalog rows left out"
+        parts = [f"{self.store}: {self.events} events ({splits})"]
+        if self.written or not self.rejects:
+            parts.append(f"{self.written} of them written now" if self.written else "up to date, nothing to do")
+        parts.append(f"{self.left_out} catalog rows left out")
+        if self.rejects:
+            parts.append(
+                f"{len(self.rejects)} events could not be read and are missing, see {self.store / FILE}: "
+                "mend their files and run again, only those are done"
+            )
+        return "; ".join(parts)
+
+
+def plan_archive(archive: str | Path, **choice: Unpack[Choice]) -> Job:
+    """Decide what to take of an archive, and check that it can be read; nothing is written.
+
+    Args:
+        archive: Folder or fsspec URL with CATALOG.csv and data/, or that data folder with the catalog beside it.
+        **choice: See `Choice`.
+
+    Raises:
+        InputError: for anything wrong with the archive or the choice.
+    """
+    rules = load_protocol(choice.get("protocol", "sevir-128-10-10"))
+    files, catalog = locate(archive, choice.get("catalog"))
+    plan = make_plan(
+        read_catalog(catalog),
+        files,
+        rules,
+        side=rules.grid * _factor(rules),
+        events=choice.get("events"),
+        limit=choice.get("limit"),
+        max_missing=choice.get("max_missing"),
+        skip_bad=choice.get("skip_bad", False),
+    )
+    return Job(files, rules, plan)
 
 
 def prepare(
     archive: str | Path,
     store: str | Path,
     *,
-    catalog: str | Path | None = None,
-    protocol: str = "sevir-128-10-10",
-    events: Collection[str] | None = None,
-    limit: int | None = None,
     workers: int = 1,
+    scheduler: str | None = None,
     overwrite: bool = False,
+    tell: Callable[[str], None] = log.info,
+    **choice: Unpack[Choice],
 ) -> Summary:
-    """Make the store of an archive under a protocol; run again, it goes on or does nothing.
+    """Make the store of an archive under a protocol; run again, it goes on, mends, or does nothing.
+
+    What is wrong already when the plan is made (no catalog, an absent file, an index out of range) ends the run before
+    anything is written, unless `skip_bad`. What shows only in reading (a damaged chunk) costs its events only: they
+    are the summary's rejects.
 
     Args:
-        archive: Folder with CATALOG.csv and data/, or that data folder with the catalog beside it.
+        archive: Folder or fsspec URL with CATALOG.csv and data/, or that data folder with the catalog beside it.
         store: Where the store will appear.
-        catalog: Another catalog.
-        protocol: Name or file of the protocol, which gives grid, reducer, cadence and splits.
-        events: Ids to take; all by default.
-        limit: Take the first so many events only.
         workers: Processes.
+        scheduler: Address of a dask scheduler that does the work instead.
         overwrite: Replace a store made from other events or otherwise.
+        tell: Is given the plan in words before the work begins.
+        **choice: See `Choice`.
 
     Raises:
-        InputError: for anything wrong with the archive or the options; nothing is written then.
+        InputError: for anything wrong with the archive or the options, or when no event can be read.
     """
-    rules = load_protocol(protocol)
-    reducer = _known_reducer(rules)
-    data, catalog_path = _locate(Path(archive), catalog)
-    side = rules.grid * FACTOR
-    plan = catalogs.make_plan(catalogs.read_catalog(catalog_path), data, rules, side=side, events=events, limit=limit)
+    job = plan_archive(archive, **choice)
+    tell(str(job))
+    plan, rules = job.plan, job.rules
     attrs = attributes(
         plan.events,
         protocol=rules.name,
-        reducer=reducer,
+        reducer=rules.reducer,
         cadence_minutes=rules.cadence_minutes,
-        source_files=[f"{name} {size} bytes" for name, size in plan.files],
+        source_files=[f"{name} absent" if size is None else f"{name} {size} bytes" for name, size in plan.files],
     )
     written = engine.build(
         Path(store),
         plan.events,
-        partial(read_events, data, reducer),
+        partial(read_events, job.archive, rules.reducer),
         side=rules.grid,
-        pixel_m=FACTOR * plan.pixel_m,
-        attrs=attrs,
+        pixel_m=_factor(rules) * plan.pixel_m,
+        attrs=attrs | {"left_out": [f"{row.id}: {row.reason}" for row in plan.left_out]},
         workers=workers,
+        scheduler=scheduler,
         overwrite=overwrite,
     )
     splits = dict(Counter(event.split for event in plan.events))
-    return Summary(Path(store), len(plan.events), written, splits, plan.left_out)
+    rejects = tuple(read_rejects(Path(store)))
+    return Summary(Path(store), len(plan.events), written, splits, len(plan.left_out), rejects)
 
 
-def read_events(data: Path, reducer: str, events: Sequence[catalogs.PlannedEvent]) -> np.ndarray:
+def read_events(archive: Archive, reducer: str, events: Sequence[PlannedEvent]) -> np.ndarray:
     """Reduced counts of events, uint8 with shape (event, frame, y, x), 255 missing.
 
     Raises:
-        InputError: when a file cannot be read.
+        InputError: when one of them cannot be read.
     """
+    faults = [event.fault for event in events if event.fault]
+    if faults:
+        raise InputError(faults[0])
     reduced: dict[str, np.ndarray] = {}
     for name in {event.file for event in events}:
         members = [event for event in events if event.file == name]
-        path = catalogs.below(data, name, members[0].id)
         try:
-            with h5py.File(path) as file:
-                reduced |= {event.id: REDUCERS[reducer](file["vil"][event.index]) for event in members}
-        except OSError as error:
+            reduced |= archive.trying(partial(_read_file, archive, name, reducer, members))
+        except (OSError, KeyError, ValueError) as error:
+            path = f"{archive.root}/{name}"
             raise InputError(f"{path} cannot be read", got=error, remedy="fetch it anew and run again") from error
     return np.stack([reduced[event.id] for event in events])
 
 
-def _known_reducer(protocol: Protocol) -> str:
+def _read_file(archive: Archive, name: str, reducer: str, events: Sequence[PlannedEvent]) -> dict[str, np.ndarray]:
+    with archive.hdf5(name) as file:
+        vil = file["vil"]
+        return {event.id: REDUCERS[reducer](vil[event.index][..., :: event.step]) for event in events}
+
+
+def _factor(protocol: Protocol) -> int:
+    """Archive pixels along a side of a pixel of the store."""
     if protocol.reducer not in REDUCERS:
         what = f"protocol {protocol.name}: no reducer {protocol.reducer!r}"
         raise InputError(what, expected=f"one of {', '.join(REDUCERS)}")
-    return protocol.reducer
-
-
-def _locate(archive: Path, catalog: str | Path | None) -> tuple[Path, Path]:
-    """The data folder and the catalog of an archive."""
-    if not archive.is_dir():
-        raise InputError(f"no archive at {archive}", expected="a folder with CATALOG.csv and data/")
-    data = archive / "data" if (archive / "data").is_dir() else archive
-    if catalog is not None:
-        return data, Path(catalog)
-    beside = archive if data != archive or (archive / "CATALOG.csv").is_file() else archive.parent
-    return data, beside / "CATALOG.csv"
+    return FACTOR

@@ -15,10 +15,12 @@ that any window of an event is one read and an archive is thousands of objects. 
     missing_fraction         (event, frame) share of missing pixels
 
 Attributes: schema, schema_version, protocol, reducer, cadence_minutes, source_files (name and bytes),
-event_list_hash, code_version.
+event_list_hash, code_version; left_out (what of the catalog is not in it, and why). Events that could not be read are
+wholly missing and listed in the file rejects.jsonl.
 """
 
 import hashlib
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,7 +32,7 @@ import numpy as np
 import xarray as xr
 import zarr
 
-from pipelines import geo
+from pipelines import geo, rejects
 from pipelines.errors import InputError
 from pipelines.units import MISSING
 
@@ -179,7 +181,9 @@ def open_store(path: str | Path) -> xr.Dataset:
     if not path.exists():
         raise InputError(f"no store at {path}", remedy="make one with nowcast prepare-sevir")
     try:
-        dataset = xr.open_zarr(path, chunks=None, consolidated=False, decode_coords="all")
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", f"Object at {rejects.FILE} is not recognized")
+            dataset = xr.open_zarr(path, chunks=None, consolidated=False, decode_coords="all")
     except (FileNotFoundError, ValueError, KeyError, zarr.errors.BaseZarrError) as error:
         raise InputError(f"{path} is not a Zarr store", got=error) from error
     try:

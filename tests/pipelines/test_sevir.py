@@ -1,3 +1,4 @@
+import json
 import logging
 import signal
 import subprocess
@@ -108,19 +109,80 @@ def test_wrong_input_writes_nothing(archive, tmp_path):
         prepare_tiny(archive, tmp_path / "out" / "s.zarr")
 
 
-def test_damage_inside_a_file_is_an_input_error_and_the_run_goes_on_once_mended(archive, tmp_path):
-    path = archive.data / "vil/2019/two.h5"
+def spoil(path: Path, chunk: int) -> bytes:
+    """Overwrite a chunk of a file's vil; gives the file as it was."""
     sound = path.read_bytes()
     with h5py.File(path) as file:
-        chunk = file["vil"].id.get_chunk_info(0)
-    spoilt = bytearray(sound)
-    spoilt[chunk.byte_offset : chunk.byte_offset + chunk.size] = bytes(chunk.size)
-    path.write_bytes(spoilt)
-    with pytest.raises(InputError, match=r"two\.h5 cannot be read"):
+        place = file["vil"].id.get_chunk_info(chunk)
+    end = place.byte_offset + place.size
+    path.write_bytes(sound[: place.byte_offset] + bytes(place.size) + sound[end:])
+    return sound
+
+
+def test_a_damaged_chunk_costs_its_event_only_and_mended_only_that_is_read(archive, tmp_path, monkeypatch):
+    path = archive.data / "vil/2018/one.h5"
+    prepare_tiny(archive, tmp_path / "whole.zarr")
+    sound = spoil(path, 1)
+    summary = prepare_tiny(archive, tmp_path / "s.zarr")
+    assert (summary.events, summary.written) == (3, 2)
+    assert [(reject.event, reject.file) for reject in summary.rejects] == [("B", "vil/2018/one.h5")]
+    assert "cannot be read" in summary.rejects[0].reason
+    assert "1 events could not be read" in str(summary)
+    line = json.loads((tmp_path / "s.zarr" / "rejects.jsonl").read_text())
+    assert line == {"event": "B", "file": "vil/2018/one.h5", "reason": summary.rejects[0].reason}
+    dataset = open_store(tmp_path / "s.zarr")
+    assert dataset["missing_fraction"].sel(event="B").values.tolist() == [1] * 5
+    assert np.isfinite(dataset["vil"].sel(event="A")).any()
+
+    again = prepare_tiny(archive, tmp_path / "s.zarr")
+    assert (again.written, len(again.rejects)) == (0, 1)
+    assert "up to date" not in str(again)
+    path.write_bytes(sound)
+    read, seen = sevir.read_events, []
+    monkeypatch.setattr(sevir, "read_events", lambda *args: seen.extend(one.id for one in args[2]) or read(*args))
+    mended = prepare_tiny(archive, tmp_path / "s.zarr")
+    assert (mended.written, mended.rejects, seen) == (1, (), ["B"])
+    assert contents(tmp_path / "s.zarr") == contents(tmp_path / "whole.zarr")
+
+
+def test_an_absent_file_may_be_skipped_and_added_later(archive, tmp_path):
+    path = archive.data / "vil/2019/two.h5"
+    prepare_tiny(archive, tmp_path / "whole.zarr")
+    sound = path.read_bytes()
+    path.unlink()
+    with pytest.raises(InputError, match="event C: no file"):
         prepare_tiny(archive, tmp_path / "s.zarr")
     assert not (tmp_path / "s.zarr").exists()
+    summary = prepare_tiny(archive, tmp_path / "s.zarr", skip_bad=True)
+    assert (summary.written, [reject.event for reject in summary.rejects]) == (2, ["C"])
+    assert open_store(tmp_path / "s.zarr").attrs["source_files"][1] == "vil/2019/two.h5 absent"
     path.write_bytes(sound)
-    assert prepare_tiny(archive, tmp_path / "s.zarr").written == 3
+    assert prepare_tiny(archive, tmp_path / "s.zarr").written == 1
+    assert contents(tmp_path / "s.zarr") == contents(tmp_path / "whole.zarr")
+
+
+def test_no_event_that_can_be_read_is_an_input_error_and_leaves_nothing(archive, tmp_path):
+    spoil(archive.data / "vil/2019/two.h5", 0)
+    with pytest.raises(InputError, match=r"no event can be read; got .*two\.h5 cannot be read"):
+        prepare_tiny(archive, tmp_path / "out" / "s.zarr", events=["C"])
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_source_file_that_changed_makes_another_store(archive, tmp_path):
+    prepare_tiny(archive, tmp_path / "s.zarr")
+    with h5py.File(archive.data / "vil/2019/two.h5", "a") as file:
+        file["note"] = np.zeros(1000)
+    with pytest.raises(InputError, match="was made otherwise"):
+        prepare_tiny(archive, tmp_path / "s.zarr")
+
+
+def test_the_store_tells_what_was_left_out(archive, tmp_path):
+    archive.rows.append(dict(archive.rows[0]))
+    archive.write_catalog()
+    said = []
+    prepare_tiny(archive, tmp_path / "s.zarr", tell=said.append)
+    assert open_store(tmp_path / "s.zarr").attrs["left_out"] == ["A: a repeated row, equal to the one taken"]
+    assert "a repeated row, equal to the one taken: A" in said[0]
 
 
 KILLED = """
