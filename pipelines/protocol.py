@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipelines.errors import InputError
 
+FACTOR = 3  # archive pixels along a side of a pixel of the store, unless the reducer is none
 _ROOT = Path(__file__).resolve().parents[1]
 _CONFIG_FOLDERS = (_ROOT / "configs", _ROOT / "nowcast" / "configs")  # a checkout, an installed wheel
 
@@ -70,6 +71,7 @@ class Protocol(BaseModel):
         cadence_minutes: Minutes between frames.
         val_from: First UTC time of the validation split; events before it are the training split.
         test_from: First UTC time of the test split.
+        max_missing: Events with a larger share of missing pixels, by the catalog, are left out.
         thresholds: Event thresholds on the count scale, `>=`.
         scaling: Counts that make 1 where the source gives errors on [0, 1].
         mean: How the source takes a score over lead times: of the sums pooled, or averaged over lead times.
@@ -87,9 +89,23 @@ class Protocol(BaseModel):
     cadence_minutes: float
     val_from: datetime
     test_from: datetime
+    max_missing: float | None = None
     thresholds: tuple[float, ...]
     scaling: float = 255.0
     mean: Literal["pooled", "lead_averaged"] = "pooled"
+
+    @property
+    def factor(self) -> int:
+        """Archive pixels along a side of a pixel of the grid."""
+        return 1 if self.reducer == "none" else FACTOR
+
+    def by(self, reducer: str) -> "Protocol":
+        """This protocol with another reducer, which is then part of its name: NAME@REDUCER."""
+        if reducer == self.reducer:
+            return self
+        name = f"{self.name.partition('@')[0]}@{reducer}"
+        factor = 1 if reducer == "none" else FACTOR
+        return self.model_copy(update={"name": name, "reducer": reducer, "grid": self.grid * self.factor // factor})
 
     def split(self, time: datetime) -> str:
         """The split ("train", "val" or "test") of an event whose reference time (UTC) is `time`."""
@@ -101,11 +117,15 @@ class Protocol(BaseModel):
 def load_protocol(name: str) -> Protocol:
     """The protocol called `name` in configs/protocols/, or in the YAML file at that path.
 
+    NAME@REDUCER is the same protocol by another reducer (see `Protocol.by`).
+
     Raises:
         InputError: for an unknown name, an unknown key or a wrong value.
     """
-    path = find_config(name, "protocols")
+    base, _, reducer = (name, "", "") if Path(name).is_file() else name.partition("@")
+    path = find_config(base, "protocols")
     try:
-        return Protocol(name=path.stem, **read_yaml(path))
+        protocol = Protocol(name=path.stem, **read_yaml(path))
+        return protocol.by(reducer) if reducer else protocol
     except ValidationError as error:
         raise InputError(f"protocol {path}: {describe(error)}") from error

@@ -17,7 +17,7 @@ from pipelines.errors import InputError
 from pipelines.plan import Plan, PlannedEvent, make_plan
 from pipelines.protocol import Protocol, load_protocol
 from pipelines.rejects import FILE, Reject, read_rejects
-from pipelines.resample import FACTOR, REDUCERS
+from pipelines.resample import REDUCERS
 from pipelines.store import attributes
 
 log = logging.getLogger(__name__)
@@ -29,6 +29,8 @@ class Choice(TypedDict, total=False):
     Attributes:
         catalog: Another catalog than the archive's own, a path or a URL.
         protocol: Name or file of the protocol, which gives grid, reducer, cadence and splits.
+        grid: Pixels along a side instead: 384 takes all pixels, 128 reduces them.
+        reducer: Another reducer than the protocol's.
         events: Ids to take; all by default.
         limit: Take the first so many events only.
         max_missing: Leave out events with a larger share of missing pixels, by the catalog.
@@ -38,6 +40,8 @@ class Choice(TypedDict, total=False):
 
     catalog: str | Path | None
     protocol: str
+    grid: int | None
+    reducer: str | None
     events: Collection[str] | None
     limit: int | None
     max_missing: float | None
@@ -100,16 +104,16 @@ def plan_archive(archive: str | Path, **choice: Unpack[Choice]) -> Job:
     Raises:
         InputError: for anything wrong with the archive or the choice.
     """
-    rules = load_protocol(choice.get("protocol", "sevir-128-10-10"))
+    rules = _rules(choice.get("protocol", "sevir-128-10-10"), choice.get("grid"), choice.get("reducer"))
     files, catalog = locate(archive, choice.get("catalog"))
     plan = make_plan(
         read_catalog(catalog),
         files,
         rules,
-        side=rules.grid * _factor(rules),
+        side=rules.grid * rules.factor,
         events=choice.get("events"),
         limit=choice.get("limit"),
-        max_missing=choice.get("max_missing"),
+        max_missing=rules.max_missing if choice.get("max_missing") is None else choice["max_missing"],
         skip_bad=choice.get("skip_bad", False),
     )
     return Job(files, rules, plan)
@@ -158,7 +162,7 @@ def prepare(
         plan.events,
         partial(read_events, job.archive, rules.reducer),
         side=rules.grid,
-        pixel_m=_factor(rules) * plan.pixel_m,
+        pixel_m=rules.factor * plan.pixel_m,
         attrs=attrs | {"left_out": [f"{row.id}: {row.reason}" for row in plan.left_out]},
         workers=workers,
         scheduler=scheduler,
@@ -195,9 +199,15 @@ def _read_file(archive: Archive, name: str, reducer: str, events: Sequence[Plann
         return {event.id: REDUCERS[reducer](vil[event.index][..., :: event.step]) for event in events}
 
 
-def _factor(protocol: Protocol) -> int:
-    """Archive pixels along a side of a pixel of the store."""
-    if protocol.reducer not in REDUCERS:
-        what = f"protocol {protocol.name}: no reducer {protocol.reducer!r}"
+def _rules(protocol: str, grid: int | None, reducer: str | None) -> Protocol:
+    """The protocol, by another reducer where that or another grid is asked for."""
+    rules = load_protocol(protocol)
+    if reducer is None and grid not in (None, rules.grid):
+        reducer = "mean" if rules.reducer == "none" else "none"
+    rules = rules.by(reducer or rules.reducer)
+    if rules.reducer not in REDUCERS:
+        what = f"protocol {rules.name}: no reducer {rules.reducer!r}"
         raise InputError(what, expected=f"one of {', '.join(REDUCERS)}")
-    return FACTOR
+    if grid not in (None, rules.grid):
+        raise InputError(f"no grid of {grid} pixels by {rules.reducer}", expected=rules.grid)
+    return rules

@@ -8,10 +8,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import zarr
 
 from pipelines import sevir
 from pipelines.errors import InputError
-from pipelines.resample import mean
+from pipelines.resample import REDUCERS, mean
 from pipelines.sevir import prepare
 from pipelines.store import open_store
 
@@ -217,6 +218,49 @@ def test_two_processes_make_the_same_store(twenty, tmp_path):
     prepare_tiny(twenty, tmp_path / "one.zarr")
     prepare_tiny(twenty, tmp_path / "two.zarr", workers=2)
     assert contents(tmp_path / "one.zarr") == contents(tmp_path / "two.zarr")
+
+
+@pytest.mark.parametrize("name", ["max", "center", "antialias"])
+def test_another_reducer_is_written_in_the_store(archive, tmp_path, name):
+    prepare_tiny(archive, tmp_path / "s.zarr", reducer=name)
+    dataset = open_store(tmp_path / "s.zarr")
+    assert (dataset.attrs["protocol"], dataset.attrs["reducer"]) == (f"tiny@{name}", name)
+    expected = REDUCERS[name](archive.counts["B"]).astype("float32")
+    assert np.array_equal(dataset["vil"].sel(event="B").fillna(255), expected)
+
+
+def test_the_whole_grid_is_three_times_as_many_pixels_of_a_third_the_size(archive, tmp_path):
+    prepare_tiny(archive, tmp_path / "s.zarr", grid=12)
+    dataset = open_store(tmp_path / "s.zarr")
+    assert dataset.attrs["reducer"] == "none"
+    assert dataset["x"].values[:2].tolist() == [500, 1500]
+    expected = archive.counts["C"].transpose(2, 0, 1)
+    assert np.array_equal(dataset["vil"].sel(event="C").fillna(255), expected)
+    with pytest.raises(InputError, match="no grid of 8 pixels"):
+        prepare_tiny(archive, tmp_path / "t.zarr", grid=8)
+    with pytest.raises(InputError, match="no grid of 12 pixels by max; expected 4"):
+        prepare_tiny(archive, tmp_path / "t.zarr", grid=12, reducer="max")
+
+
+def test_a_slower_protocol_takes_every_other_frame(archive, tmp_path):
+    archive.protocol.write_text(archive.protocol.read_text().replace("cadence_minutes: 5", "cadence_minutes: 10"))
+    prepare_tiny(archive, tmp_path / "s.zarr")
+    dataset = open_store(tmp_path / "s.zarr")
+    assert dataset.sizes["frame"] == 3
+    minutes = (dataset["valid_time"][0] - np.datetime64("2018-05-01T10:00")).values.astype("timedelta64[m]")
+    assert minutes.astype(int).tolist() == [-10, 0, 10]
+    assert np.array_equal(dataset["vil"].sel(event="A").fillna(255), mean(archive.counts["A"])[::2])
+
+
+def test_real_radar_on_the_whole_grid(shared_data, tmp_path):
+    archive = shared_data / "sevir-layout"
+    event = "XKNMI10082600"
+    prepare(archive, tmp_path / "eu.zarr", protocol="europe-128-10-10", grid=384, events=[event])
+    with h5py.File(archive / "data/vil/2010/SEVIR_VIL_KNMI_20100826.h5") as file:
+        raw = file["vil"][0].transpose(2, 0, 1)
+    stored = zarr.open_array(tmp_path / "eu.zarr" / "vil")
+    assert stored.chunks == (1, 49, 128, 128)
+    assert np.array_equal(stored[0], raw)
 
 
 def test_real_radar(shared_data, tmp_path):
