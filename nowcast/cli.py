@@ -162,7 +162,7 @@ def verify(
     store: Store,
     out: Annotated[Path | None, typer.Option(help="Score file to write, NetCDF.")] = None,
     protocol: Annotated[str | None, typer.Option(help="Protocol; the store's own by default.")] = None,
-    reference: Annotated[Path | None, typer.Option(help="Forecast to compare with.")] = None,
+    reference: Annotated[list[Path] | None, typer.Option(help="Forecast to compare with; repeat for more.")] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Score a forecast against a store, by lead time and pooled."""
@@ -174,7 +174,7 @@ def verify(
     scores = verification.verify(
         forecast,
         store,
-        reference=reference,
+        reference=reference or (),
         protocol=load_protocol(protocol) if protocol else None,
         progress=lambda cases: track(cases, "verify", console=console, transient=True),
     )

@@ -102,15 +102,30 @@ def open_forecast(sources: Source | Sequence[Source]) -> Forecast:
         InputError: when there is no such file, something of the above is missing or doubled, or the files are not of
             one forecast.
     """
-    several = [sources] if isinstance(sources, str | Path | xr.Dataset) else list(sources)
-    forecasts = [_open_one(source) for source in several]
+    return _joined([_open_one(source) for source in _several(sources)])
+
+
+def open_references(sources: Source | Sequence[Source]) -> list[Forecast]:
+    """Forecasts to compare with; files of the same model and ensemble size are parts of one (see `open_forecast`)."""
+    forecasts: dict[tuple, list[Forecast]] = {}
+    for forecast in map(_open_one, _several(sources)):
+        made_by = (forecast.model, forecast.members, forecast.attrs.get("checkpoint_sha256"))
+        forecasts.setdefault(made_by, []).append(forecast)
+    return [_joined(parts) for parts in forecasts.values()]
+
+
+def _several(sources: Source | Sequence[Source]) -> Sequence[Source]:
+    return [sources] if isinstance(sources, str | Path | xr.Dataset) else sources
+
+
+def _joined(forecasts: list[Forecast]) -> Forecast:
     first = forecasts[0]
     for other in forecasts[1:]:
         _check_same_forecast(first, other)
     parts, cases = (tuple(chain.from_iterable(getattr(f, name) for f in forecasts)) for name in ("parts", "cases"))
     doubled = [case for case, number in Counter(map(str, cases)).items() if number > 1]
     if doubled:
-        raise InputError(f"the forecast has the case {doubled[0]} twice", remedy="keep one of them")
+        raise InputError(f"the forecast of {first.model} has the case {doubled[0]} twice", remedy="keep one of them")
     return Forecast(parts, cases, first.attrs)
 
 

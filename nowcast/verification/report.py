@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -11,12 +12,12 @@ from rich.table import Table
 
 from pipelines.errors import InputError
 
-ENSEMBLE_COLUMNS = {  # metric: heading
+LEAD_COLUMNS = {  # metric: heading
     "mae": "MAE",
-    "mse": "MSE",
     "rmse": "RMSE",
+    "bias": "bias",
+    "ssim": "SSIM",
     "crps_fair": "CRPS fair",
-    "crps_standard": "CRPS std.",
     "spread": "spread",
     "spread_skill": "spread / skill",
     "counted_fraction": "counted",
@@ -28,7 +29,28 @@ SUMMARY_COLUMNS = {
     "spread_skill": "spread / skill",
     "csi_m": "CSI-M",
 }
-EVENT_COLUMNS = {"pod": "POD", "far": "FAR", "csi": "CSI", "frequency_bias": "bias"}
+SUMMARY_LINES = {
+    "mae": "MAE",
+    "mse": "MSE",
+    "rmse": "RMSE",
+    "bias": "bias",
+    "psnr": "PSNR (dB)",
+    "ssim": "SSIM",
+    "crps_fair": "CRPS fair",
+    "crps_standard": "CRPS std.",
+    "spread": "spread",
+    "spread_skill": "spread / skill",
+    "counted_fraction": "counted",
+}
+EVENT_COLUMNS = {
+    "pod": "POD",
+    "far": "FAR",
+    "sucr": "SUCR",
+    "csi": "CSI",
+    "frequency_bias": "freq. bias",
+    "hss": "HSS",
+    "ets": "ETS",
+}
 
 
 def save(scores: xr.Dataset, path: Path, *, overwrite: bool = False) -> Path:
@@ -50,33 +72,48 @@ def save(scores: xr.Dataset, path: Path, *, overwrite: bool = False) -> Path:
 
 
 def summary_row(scores: xr.Dataset) -> dict[str, float]:
-    """The scores of one forecast, pooled over lead times, that stand beside those of other models; by heading."""
-    mean = scores.sel(summary="mean")
-    row = {heading: mean[f"{name}_pooled"].item() for name, heading in SUMMARY_COLUMNS.items()}
-    at = mean["csi_pooled"].to_series()
+    """The scores of one forecast that stand beside those of other models, taken over leads as the protocol says."""
+    mean, over = scores.sel(summary="mean"), scores.attrs.get("mean", "pooled")
+    row = {heading: mean[f"{name}_{over}"].item() for name, heading in SUMMARY_COLUMNS.items()}
+    at = mean[f"csi_{over}"].to_series()
     return row | {f"CSI >= {threshold:g}": float(csi) for threshold, csi in at.items()}
 
 
 def print_table(scores: xr.Dataset, console: Console) -> None:
-    """Print scores by lead time, pooled over lead times and averaged over them, of every forecast in the file."""
-    console.print(_heading(scores))
-    for one in _each_forecast(scores):
-        title = f"{one['model'].item()}, members: {one['members'].item()}"
-        console.print(_by_lead(f"{title}; errors and CRPS in counts", one))
-        summaries = one["summary"].values if one["members"] > 1 else ["mean"]
-        for summary in summaries:
-            console.print(_csi_by_lead(f"{title}; CSI ({summary})", one.sel(summary=summary)))
-            console.print(_by_threshold(f"{title}; events, all leads ({summary})", one.sel(summary=summary)))
-    if "forecast" in scores.dims:
-        console.print(_comparison("against the reference, pooled over lead times", scores))
+    """Print the forecast's scores by lead time and over all, then the same over all for each reference, compared."""
+    console.print("\n".join(_heading(scores)), highlight=False, soft_wrap=True)
+    forecasts = list(_each_forecast(scores))
+    one = forecasts[0]
+    console.print(_by_lead(f"{_title(one)}; errors and CRPS in counts", one))
+    for summary in _summaries(one):
+        part = one.sel(summary=summary)
+        console.print(_csi_by_lead(f"{_title(one)}; CSI ({summary})", part))
+        console.print(_by_threshold(f"{_title(one)}; events, all leads ({summary})", part))
+        console.print(_by_block(f"{_title(one)}; CSI of coarsened fields, all leads ({summary})", part))
+    for other in forecasts:
+        console.print(_over_all(f"{_title(other)}; all leads", other))
+    for reference in forecasts[1:]:
+        console.print(_comparison("pooled over lead times: " + _title(one), one, reference))
 
 
-def _heading(scores: xr.Dataset) -> str:
+def _title(one: xr.Dataset) -> str:
+    return f"{one['model'].item()}, members: {one['members'].item()}"
+
+
+def _summaries(one: xr.Dataset) -> list[str]:
+    return list(one["summary"].values) if one["members"] > 1 else ["mean"]
+
+
+def _heading(scores: xr.Dataset) -> Iterator[str]:
     attrs = scores.attrs
-    return (
-        f"protocol {attrs.get('protocol', 'none')}, event list {attrs.get('event_list_hash', 'unknown')}: "
-        f"{attrs.get('events', '?')} events, {scores['cases'].values.max():.0f} cases"
+    yield (
+        f"protocol {attrs.get('protocol', 'none')} (its mean over leads: {attrs.get('mean', 'pooled')}), "
+        f"split {attrs.get('split', 'unknown')}: {attrs.get('events', '?')} events, "
+        f"{scores['cases'].values.max():.0f} cases"
     )
+    yield f"event list {attrs.get('event_list_hash', 'unknown')}"
+    if "coverage" in attrs:
+        yield f"coverage: {attrs['coverage']}"
 
 
 def _each_forecast(scores: xr.Dataset) -> Iterator[xr.Dataset]:
@@ -93,6 +130,12 @@ def _number(value: float) -> str:
     return f"{value:.4f}" if abs(value) < 10 else f"{value:.2f}" if abs(value) < 1000 else f"{value:.0f}"
 
 
+def _interval(scores: xr.Dataset, name: str) -> str:
+    """The interval of a score, where there is one."""
+    bounds = scores[f"{name}_interval"].values if f"{name}_interval" in scores else np.array([np.nan])
+    return "-" if np.isnan(bounds).any() else " to ".join(map(_number, bounds))
+
+
 def _rows(scores: xr.Dataset, names: list[str]) -> Iterator[tuple[str, list[xr.DataArray]]]:
     """The label and the scores of every line: lead times, then the two means by name."""
     for lead in scores["lead_time"].values:
@@ -102,8 +145,8 @@ def _rows(scores: xr.Dataset, names: list[str]) -> Iterator[tuple[str, list[xr.D
 
 
 def _by_lead(title: str, scores: xr.Dataset) -> Table:
-    table = _table(title, "lead time", list(ENSEMBLE_COLUMNS.values()))
-    for label, values in _rows(scores, list(ENSEMBLE_COLUMNS)):
+    table = _table(title, "lead time", list(LEAD_COLUMNS.values()))
+    for label, values in _rows(scores, list(LEAD_COLUMNS)):
         table.add_row(label, *(_number(value.item()) for value in values))
     return table
 
@@ -123,19 +166,50 @@ def _by_threshold(title: str, scores: xr.Dataset) -> Table:
     return table
 
 
-def _comparison(title: str, scores: xr.Dataset) -> Table:
-    table = _table(title, "score", [*scores["model"].broadcast_like(scores["forecast"]).values, "difference", "skill"])
-    lines = [(label, scores, name) for name, label in ENSEMBLE_COLUMNS.items()]
-    lines += [(f"CSI-M ({s})", scores.sel(summary=s), "csi_m") for s in scores["summary"].values]
-    for label, part, name in lines:
-        skill = part.get(f"{name}_pooled_skill", xr.DataArray(np.nan))
-        values = [*part[f"{name}_pooled"].values, part[f"{name}_pooled_difference"].item(), skill.item()]
-        table.add_row(label, *map(_number, values))
+def _by_block(title: str, scores: xr.Dataset) -> Table:
+    table = _table(title, "threshold", [f"{block} px" for block in scores["block"].values])
+    for threshold in scores["threshold"].values:
+        table.add_row(f">= {threshold:g}", *map(_number, scores["csi_block_pooled"].sel(threshold=threshold).values))
+    table.add_row("CSI-M", *map(_number, scores["csi_m_block_pooled"].values))
+    return table
+
+
+def _lines(scores: xr.Dataset) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Label, metric and selection of each line of the tables over all lead times."""
+    yield from ((label, name, {}) for name, label in SUMMARY_LINES.items())
+    for summary in _summaries(scores):
+        yield f"CSI-M ({summary})", "csi_m", {"summary": summary}
+    for threshold in scores["threshold"].values:
+        yield f"CSI >= {threshold:g} (mean)", "csi", {"summary": "mean", "threshold": threshold}
+
+
+def _over_all(title: str, scores: xr.Dataset) -> Table:
+    table = _table(title, "score", ["pooled", "95 % interval", "lead-averaged", "95 % interval"])
+    for label, metric, where in _lines(scores):
+        at = scores.sel(where)
+        cells = [
+            cell
+            for name in (f"{metric}_pooled", f"{metric}_lead_averaged")
+            for cell in (_number(at[name].item()), _interval(at, name))
+        ]
+        table.add_row(label, *cells)
+    return table
+
+
+def _comparison(title: str, one: xr.Dataset, reference: xr.Dataset) -> Table:
+    models = [part["model"].item() for part in (one, reference)]
+    table = _table(f"{title}, against {_title(reference)}", "score", [*models, "difference", "95 % interval", "skill"])
+    for label, metric, where in _lines(one):
+        name = f"{metric}_pooled"
+        at = reference.sel(where)
+        numbers = [one.sel(where)[name].item(), at[name].item(), at[f"{name}_difference"].item()]
+        skill = at.get(f"{name}_skill", xr.DataArray(np.nan)).item()
+        table.add_row(label, *map(_number, numbers), _interval(at, f"{name}_difference"), _number(skill))
     return table
 
 
 def _table(title: str, first: str, columns: list[str]) -> Table:
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    table = Table(title=f"\n{title}", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column(first, no_wrap=True)
     for column in columns:
         table.add_column(column, justify="right")

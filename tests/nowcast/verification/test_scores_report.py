@@ -27,13 +27,16 @@ def printed(scores: xr.Dataset) -> list[str]:
 def test_tables_name_the_means_and_hold_the_numbers(inputs) -> None:
     scores = verify(*inputs)
     lines = printed(scores)
-    assert lines[0] == "protocol none, event list abc123: 1 events, 1 cases"
+    assert lines[:2] == [
+        "protocol none (its mean over leads: pooled), split unknown: 1 events, 1 cases",
+        "event list abc123",
+    ]
     pooled = [line.split() for line in lines if line.startswith("pooled")]
     assert f"{scores['crps_fair_pooled'].item():.2f}" in pooled[0]
     assert f"{scores['csi_m_pooled'].sel(summary='member').item():.4f}" in pooled[2]
     assert sum(line.startswith("lead_averaged") for line in lines) == len(pooled) == 3
     assert sum(line.startswith("10 min") for line in lines) == 3
-    assert sum(line.startswith(">= 219") for line in lines) == 2
+    assert sum(line.startswith(">= 219") for line in lines) == 4
 
 
 def test_no_number_is_cut_on_a_narrow_terminal(inputs) -> None:
@@ -45,15 +48,26 @@ def test_a_reference_is_printed_beside_with_skill(inputs) -> None:
     reference = forecast.isel(member=0).assign_attrs(model="theirs")
     scores = verify(forecast, store, reference=reference)
     lines = printed(scores)
+    assert "mine, members: 4, against theirs, members: 1" in " ".join(lines)
     row = next(line.split() for line in reversed(lines) if line.startswith("CRPS fair"))
-    expected = [*scores["crps_fair_pooled"].values, scores["crps_fair_pooled_difference"].item()]
+    against = scores.sel(forecast="reference")
+    expected = [*scores["crps_fair_pooled"].values, against["crps_fair_pooled_difference"].item()]
     assert row[2:5] == [f"{value:.2f}" for value in expected]
-    assert row[5] == f"{scores['crps_fair_pooled_skill'].item():.4f}"
-    assert sum("CSI (member)" in line for line in lines) == 1  # one member is its own mean
+    assert row[5:] == ["-", f"{against['crps_fair_pooled_skill'].item():.4f}"]  # one event has no interval
+    assert sum("CSI (member)" in line for line in lines) == 1  # the forecast's; the reference is told over all leads
 
 
-def test_summary_row_is_pooled(inputs) -> None:
-    scores = verify(*inputs)
+def test_intervals_are_printed_from_two_events_on(make_store, make_forecast) -> None:
+    rng = np.random.default_rng(0)
+    obs, forecast = rng.integers(0, 255, (2, 3, 8, 8)), rng.integers(0, 255, (2, 4, 2, 8, 8))
+    scores = verify(make_forecast(forecast), make_store(obs))
+    low, high = scores["crps_fair_pooled_interval"].values
+    assert f"{low:.2f} to {high:.2f}" in next(line for line in printed(scores) if line.startswith("CRPS fair"))
+
+
+@pytest.mark.parametrize("mean", ["pooled", "lead_averaged"])
+def test_summary_row_takes_the_protocols_mean(mean, inputs) -> None:
+    scores = verify(*inputs).assign_attrs(mean=mean)
     row = summary_row(scores)
-    assert row["CRPS fair"] == scores["crps_fair_pooled"].item()
-    assert row["CSI >= 74"] == scores["csi_pooled"].sel(summary="mean", threshold=74).item()
+    assert row["CRPS fair"] == scores[f"crps_fair_{mean}"].item()
+    assert row["CSI >= 74"] == scores[f"csi_{mean}"].sel(summary="mean", threshold=74).item()

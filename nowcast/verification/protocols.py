@@ -1,0 +1,135 @@
+"""What must agree before scores may bear a protocol's name, and how much of the protocol a forecast covers.
+
+Refused: a store of another grid or reducer, or split at other dates, than the protocol says; a forecast made under
+another protocol or of fields of another reducer; a forecast of events of several splits. A file that says nothing of
+these, as other people's files do, is taken at its word. Said but not refused: a forecast of a part of the protocol's
+windows or lead times (`coverage`).
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from nowcast.conventions import THRESHOLDS
+from nowcast.verification.inputs import Case, Forecast
+from nowcast.windows import evaluation_windows
+from pipelines.errors import InputError
+from pipelines.protocol import Protocol, load_protocol
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a set of scores was agreed to be.
+
+    Attributes:
+        thresholds: Event thresholds on the count scale.
+        attrs: What the score file says of it.
+    """
+
+    thresholds: tuple[float, ...]
+    attrs: dict[str, Any]
+
+
+def agree(store: xr.Dataset, forecasts: Sequence[Forecast], protocol: Protocol | None) -> Terms:
+    """The terms of a comparison.
+
+    Args:
+        store: The observations.
+        forecasts: What is scored, on the cases of the first.
+        protocol: The protocol to score under; by default the one that the store names, if any.
+
+    Raises:
+        InputError: when store, forecasts and protocol do not fit together; see above.
+    """
+    if protocol is not None:
+        _check_store(store, protocol)
+    elif store.attrs.get("protocol"):
+        protocol = load_protocol(store.attrs["protocol"])
+    for forecast in forecasts:
+        _check_forecast(forecast, store, protocol)
+    cases = forecasts[0].cases
+    split = _split(store, cases)
+    attrs = {
+        "protocol": protocol.name if protocol else "none",
+        "split": split,
+        "event_list_hash": store.attrs.get("event_list_hash", "unknown"),
+        "case_list_hash": hashlib.sha256("\n".join(sorted(map(str, cases))).encode()).hexdigest(),
+        "mean": protocol.mean if protocol else "pooled",
+    }
+    if protocol is not None:
+        attrs["protocol_settings"] = protocol.model_dump_json()
+        attrs["coverage"] = _coverage(store, forecasts[0], protocol, split)
+    return Terms(protocol.thresholds if protocol else THRESHOLDS, attrs)
+
+
+def _check_store(store: xr.Dataset, protocol: Protocol) -> None:
+    reducer = store.attrs.get("reducer", protocol.reducer)
+    if reducer != protocol.reducer or store.sizes["y"] != protocol.grid:
+        raise InputError(
+            f"the store does not fit the protocol {protocol.name}",
+            got=f"{store.sizes['y']} pixels a side by {reducer}",
+            expected=f"{protocol.grid} by {protocol.reducer}",
+        )
+    if not store.attrs.get("protocol"):
+        return
+    own = load_protocol(store.attrs["protocol"])
+    for what in ("val_from", "test_from", "cadence_minutes"):
+        if getattr(own, what) != getattr(protocol, what):
+            raise InputError(
+                f"the store, made under {own.name}, has another {what} than {protocol.name}",
+                got=getattr(own, what),
+                expected=getattr(protocol, what),
+                remedy=f"prepare a store with --protocol {protocol.name}",
+            )
+
+
+def _check_forecast(forecast: Forecast, store: xr.Dataset, protocol: Protocol | None) -> None:
+    said = {"reducer": store.attrs.get("reducer"), "protocol": protocol.name if protocol else None}
+    for what, expected in said.items():
+        got = forecast.attrs.get(what)
+        if got and expected and got != expected:
+            raise InputError(
+                f"the forecast of {forecast.model} was made under another {what}",
+                got=got,
+                expected=expected,
+                remedy="their scores would not compare: forecast from this store, or verify against its own",
+            )
+
+
+def _split(store: xr.Dataset, cases: Sequence[Case]) -> str:
+    """The split of the events that are scored; "unknown" where the store has none.
+
+    Raises:
+        InputError: when they are of several.
+    """
+    if "split" not in store.variables:
+        return "unknown"
+    by_event = dict(zip(store["event"].values.astype(str), store["split"].values.astype(str), strict=True))
+    splits = sorted({by_event[case.event] for case in cases if case.event in by_event})
+    if len(splits) > 1:
+        raise InputError("the forecast mixes splits", got=" and ".join(splits), remedy="score one split at a time")
+    return splits[0] if splits else "unknown"
+
+
+def _coverage(store: xr.Dataset, forecast: Forecast, protocol: Protocol, split: str) -> str:
+    """In words, how much of the protocol a forecast is."""
+    minutes = forecast.lead_times / np.timedelta64(1, "m")
+    expected = np.arange(1, protocol.lead + 1) * protocol.cadence_minutes
+    more = f", {np.isin(minutes, expected, invert=True).sum()} others" if np.setdiff1d(minutes, expected).size else ""
+    leads = f"{np.isin(expected, minutes).sum()} of {protocol.lead} lead times{more}"
+    if split == "unknown" or "missing_fraction" not in store.variables:
+        return leads
+    try:
+        windows = evaluation_windows(store, protocol, split)
+    except InputError:  # events too short for the protocol's windows
+        windows = []
+    times = store["valid_time"].values.astype("datetime64[s]")
+    events = store["event"].values.astype(str)
+    wanted = {(events[w.event], times[w.event, w.start + protocol.history - 1]) for w in windows}
+    scored = {(case.event, case.init_time) for case in forecast.cases}
+    more = f", {len(scored - wanted)} other cases" if scored - wanted else ""
+    return f"{len(scored & wanted)} of {len(wanted)} windows of split {split}{more}; {leads}"
