@@ -48,7 +48,9 @@ def read_catalog(path: str | Path) -> pd.DataFrame:
     except FileNotFoundError as error:
         what = f"no catalog at {path}"
         raise InputError(what, expected="a folder with CATALOG.csv", remedy="or say --catalog CSV") from error
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        raise InputError(f"{path} cannot be read", got=error) from error
+    except ValueError as error:
         raise InputError(f"{path} is not a CSV table", got=error) from error
     rows.columns = rows.columns.str.strip()
     absent = [name for name in COLUMNS if name not in rows]
