@@ -22,6 +22,7 @@ from nowcast.models.attention import Attention
 Context = Sequence[tuple[Tensor, Tensor]]
 
 _TIME_CHANNELS = 256
+_LONGEST = 10  # of the positions, of which there are some twenty: longer waves would barely tell two apart
 
 
 class DenoiserSettings(BaseModel):
@@ -53,6 +54,17 @@ def sinusoids(positions: Tensor, channels: int, longest: float) -> Tensor:
     return torch.cat([angles.sin(), angles.cos()], -1)
 
 
+def space_time_positions(times: int, side: int, channels: int) -> Tensor:
+    """Fixed embeddings, shape (times, side * side, channels): 1/4 of the channels tell time, 3/8 the row, 3/8 the column.
+
+    Apart from each other, so that two tokens are alike exactly as far as they are near in time and in space.
+    """
+    time = sinusoids(torch.arange(times), channels // 4, _LONGEST)
+    place = sinusoids(torch.arange(side), 3 * channels // 8, _LONGEST)
+    parts = [time[:, None, None], place[None, :, None], place[None, None]]
+    return torch.cat([part.expand(times, side, side, -1) for part in parts], -1).flatten(1, 2)
+
+
 def patchify(z: Tensor, patch: int) -> Tensor:
     """Latents (B, T, C, h, w) to patches (B, T, N, C*p*p)."""
     return pixel_unshuffle(z, patch).flatten(3).transpose(2, 3)
@@ -77,8 +89,12 @@ class Block(nn.Module):
         self.cross_attention = Attention(d, settings.heads)
         self.forward_norm = nn.LayerNorm(d, elementwise_affine=False)
         self.feed_forward = nn.Sequential(nn.Linear(d, wide), nn.GELU(approximate="tanh"), nn.Linear(wide, d))
-        nn.init.zeros_(self.cross_attention.out.weight)
-        nn.init.zeros_(self.cross_attention.out.bias)
+        with torch.no_grad():
+            # Equal and large: cross-attention then begins at the same place in the newest frames, since nearby tokens
+            # have similar positions, and a small model need not spend its few steps on finding that.
+            self.cross_attention.key.weight.copy_(self.cross_attention.query.weight.mul_(2))
+            nn.init.zeros_(self.cross_attention.out.weight)
+            nn.init.zeros_(self.cross_attention.out.bias)
 
     def forward(self, x: Tensor, time: Tensor, history: tuple[Tensor, Tensor] | None) -> Tensor:
         """Tokens (B, T, N, d) to the same shape, with adaLN from `time` (B, 6, d) and the history's keys and values."""
@@ -129,10 +145,8 @@ class Denoiser(nn.Module):
         for layer in (self.modulation, self.out_modulation, self.out):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
-        rows = sinusoids(torch.arange(side // self.patch), d // 2, 100)
-        grid = torch.cat([rows[:, None].expand(-1, len(rows), -1), rows[None].expand(len(rows), -1, -1)], -1)
-        times = sinusoids(torch.arange(history + lead), d, 100)
-        self.register_buffer("positions", times[:, None] + grid.flatten(0, 1), persistent=False)
+        positions = space_time_positions(history + lead, side // self.patch, d)
+        self.register_buffer("positions", positions, persistent=False)
 
     def context(self, history: Tensor, valid: Tensor) -> Context:
         """Keys and values of the history for every block: computed once for all members and sampling steps.

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from nowcast.models.attention import attend
 from nowcast.models.caldm import Denoiser, DenoiserSettings, patchify, sinusoids, unpatchify
 
 SETTINGS = DenoiserSettings(hidden=16, blocks=4, heads=2, patch=2, mlp_ratio=2)
@@ -66,6 +67,18 @@ def test_zero_starts_survive_construction(fresh):
         assert not block.cross_attention.out.weight.any()
         x, modulation = torch.randn(2, LEAD, 4, 16), fresh.modulation(torch.randn(2, 16)).unflatten(1, (6, -1))
         assert torch.equal(block(x, modulation, fresh.context(history[:2], valid[:2])[0]), x)
+
+
+def test_cross_attention_begins_near_the_same_place_in_the_newest_frame():
+    torch.manual_seed(0)
+    denoiser = Denoiser(DenoiserSettings(hidden=128, blocks=2, heads=4), CHANNELS, 16, HISTORY, LEAD)
+    block, tokens = denoiser.blocks[0], denoiser.positions[None, :HISTORY].flatten(1, 2)
+    keys, _ = block.cross_attention.keys_values(tokens)
+    query = block.cross_attention.query(block.cross_norm(denoiser.positions[HISTORY, 3 * 8 + 5])).view(1, 4, 1, 32)
+    weights = attend(query, keys, torch.eye(HISTORY * 64)).mean(1).view(HISTORY, 8, 8)
+    assert weights.sum((1, 2)).argmax() == HISTORY - 1
+    assert weights[-1].sum() > 0.3  # even attention: 0.2
+    assert weights[:, 2:5, 4:7].sum() > 2 * 9 / 64  # twice what even attention would give its neighbourhood
 
 
 def test_samples_of_a_batch_do_not_meet(denoiser):
@@ -137,9 +150,10 @@ def test_valid_fraction_is_part_of_the_condition(denoiser):
 
 
 def test_history_and_future_stand_at_their_own_times(denoiser):
-    expected = sinusoids(torch.arange(HISTORY + LEAD), 16, 100)
-    step = denoiser.positions - denoiser.positions[0]
-    close(step[:, 0], expected - expected[0])
+    positions = denoiser.positions.unflatten(1, (2, 2))
+    close(positions[:, 1, 0, :4], sinusoids(torch.arange(HISTORY + LEAD), 4, 10))
+    close(positions[3, :, 1, 4:10], sinusoids(torch.arange(2), 6, 10))
+    close(positions[3, 1, :, 10:], sinusoids(torch.arange(2), 6, 10))
     # Frames without a context are the history's: the same frames at the future's times come out otherwise.
     _, t, history, _ = inputs()
     as_history = denoiser(history, t)
