@@ -13,7 +13,7 @@ https://arxiv.org/abs/2310.00426). Gates, cross-attention and output start at ze
 from collections.abc import Sequence
 
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
@@ -40,7 +40,7 @@ class DenoiserSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    hidden: int = 1152
+    hidden: int = Field(default=1152, multiple_of=16)
     blocks: int = 32
     heads: int = 16
     patch: int = 2
@@ -55,7 +55,7 @@ def sinusoids(positions: Tensor, channels: int, longest: float) -> Tensor:
 
 
 def space_time_positions(times: int, side: int, channels: int) -> Tensor:
-    """Fixed embeddings, shape (times, side * side, channels): 1/4 of the channels tell time, 3/8 the row, 3/8 the column.
+    """Fixed embeddings, shape (times, side * side, channels): 1/4 of the channels for time, 3/8 for rows and columns.
 
     Apart from each other, so that two tokens are alike exactly as far as they are near in time and in space.
     """

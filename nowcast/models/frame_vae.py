@@ -4,7 +4,7 @@ Either Stable Diffusion's (the paper: factor 8, 4 channels, frozen), or a small 
 scratch together with the temporal transformer. Two things make the small one trainable on a processor. It folds pixels
 into channels before its first convolution, so that none runs at full resolution. And it adds to a linear autoencoder
 that starts as the low frequencies of a block cosine transform, which alone reconstructs radar better than hundreds of
-steps of the convolutions from nothing (8 channels: mean absolute error 4.0 counts against 7.2 after 200 steps).
+steps of the convolutions from nothing (8 channels, simulated storms: mean absolute error 4.0 counts against 7.2).
 """
 
 from typing import Any

@@ -78,6 +78,9 @@ class PredLDMSettings(NetworkSettings):
         check_sampler(self.objective, self.sampling.sampler, self.sampling.steps)
         if self.side % (self.frame_vae.factor * self.denoiser.patch):
             raise ValueError(f"side {self.side} is no multiple of frame_vae.factor times denoiser.patch")
+        for name, part in (("mtvae", self.mtvae), ("denoiser", self.denoiser)):
+            if part.hidden % part.heads:
+                raise ValueError(f"{name}.hidden {part.hidden} is no multiple of {name}.heads")
         return self
 
     def build_denoiser(self) -> Denoiser:

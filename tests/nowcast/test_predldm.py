@@ -188,6 +188,7 @@ def test_settings_that_do_not_fit_are_refused():
     for changes, message in (
         ({"objective": "epsilon"}, "expected one of ddpm, ddim"),
         ({"side": 20}, "no multiple"),
+        ({"denoiser": {"hidden": 16, "heads": 3}}, "denoiser.hidden 16 is no multiple"),
         ({"colour": 1}, "Extra inputs"),
         ({"mtvae": {"mask_ratio": 1.0}}, "less than 1"),
     ):
