@@ -45,8 +45,9 @@ def run(
             _run_on_cluster(scheduler, function, items, advance)
         elif workers > 1:
             tasks = [dask.delayed(partial(function, item), pure=False, traverse=False)() for item in items]
+            pool = {"scheduler": "processes", "num_workers": workers, "initializer": _end_with_parent}
             with Callback(posttask=lambda *_: advance()):
-                dask.compute(*tasks, scheduler="processes", num_workers=workers, initializer=_end_with_parent)
+                dask.compute(*tasks, **pool, chunksize=1)  # by default six tasks go to one worker
         else:
             for item in items:
                 function(item)
