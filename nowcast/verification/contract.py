@@ -93,8 +93,9 @@ class Metric:
 
 
 def coverage(pair: Pair) -> Sums:
-    """How many pixels count (`pixels`), and of how many (`grid_pixels`); no dims."""
-    return {"pixels": float(pair.counted.sum()), "grid_pixels": float(pair.counted.size)}
+    """How many pixels count (`pixels`), of how many (`grid_pixels`), and of how many `fields`; no dims."""
+    pixels = float(pair.counted.sum())
+    return {"pixels": pixels, "grid_pixels": float(pair.counted.size), "fields": float(pixels > 0)}
 
 
 def counted_fraction(totals: xr.Dataset) -> xr.DataArray:

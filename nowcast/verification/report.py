@@ -51,6 +51,13 @@ EVENT_COLUMNS = {
     "hss": "HSS",
     "ets": "ETS",
 }
+PROBABILITY_COLUMNS = {
+    "brier": "Brier",
+    "brier_reliability": "reliability",
+    "brier_resolution": "resolution",
+    "brier_uncertainty": "uncertainty",
+    "roc_area": "ROC area",
+}
 
 
 def save(scores: xr.Dataset, path: Path, *, overwrite: bool = False) -> Path:
@@ -88,8 +95,10 @@ def print_table(scores: xr.Dataset, console: Console) -> None:
     for summary in _summaries(one):
         part = one.sel(summary=summary)
         console.print(_csi_by_lead(f"{_title(one)}; CSI ({summary})", part))
-        console.print(_by_threshold(f"{_title(one)}; events, all leads ({summary})", part))
+        console.print(_by_threshold(f"{_title(one)}; events, all leads ({summary})", part, EVENT_COLUMNS))
         console.print(_by_block(f"{_title(one)}; CSI of coarsened fields, all leads ({summary})", part))
+    console.print(_by_threshold(f"{_title(one)}; probability of the event, all leads", one, PROBABILITY_COLUMNS))
+    console.print(_by_scale(f"{_title(one)}; fractions skill score, all leads", one))
     for other in forecasts:
         console.print(_over_all(f"{_title(other)}; all leads", other))
     for reference in forecasts[1:]:
@@ -158,11 +167,11 @@ def _csi_by_lead(title: str, scores: xr.Dataset) -> Table:
     return table
 
 
-def _by_threshold(title: str, scores: xr.Dataset) -> Table:
-    table = _table(title, "threshold", list(EVENT_COLUMNS.values()))
+def _by_threshold(title: str, scores: xr.Dataset, columns: dict[str, str]) -> Table:
+    table = _table(title, "threshold", list(columns.values()))
     for threshold in scores["threshold"].values:
         at = scores.sel(threshold=threshold)
-        table.add_row(f">= {threshold:g}", *(_number(at[f"{name}_pooled"].item()) for name in EVENT_COLUMNS))
+        table.add_row(f">= {threshold:g}", *(_number(at[f"{name}_pooled"].item()) for name in columns))
     return table
 
 
@@ -171,6 +180,13 @@ def _by_block(title: str, scores: xr.Dataset) -> Table:
     for threshold in scores["threshold"].values:
         table.add_row(f">= {threshold:g}", *map(_number, scores["csi_block_pooled"].sel(threshold=threshold).values))
     table.add_row("CSI-M", *map(_number, scores["csi_m_block_pooled"].values))
+    return table
+
+
+def _by_scale(title: str, scores: xr.Dataset) -> Table:
+    table = _table(title, "threshold", [f"{scale} px" for scale in scores["scale"].values])
+    for threshold in scores["threshold"].values:
+        table.add_row(f">= {threshold:g}", *map(_number, scores["fss_pooled"].sel(threshold=threshold).values))
     return table
 
 

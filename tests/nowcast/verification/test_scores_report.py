@@ -36,7 +36,12 @@ def test_tables_name_the_means_and_hold_the_numbers(inputs) -> None:
     assert f"{scores['csi_m_pooled'].sel(summary='member').item():.4f}" in pooled[2]
     assert sum(line.startswith("lead_averaged") for line in lines) == len(pooled) == 3
     assert sum(line.startswith("10 min") for line in lines) == 3
-    assert sum(line.startswith(">= 219") for line in lines) == 4
+    assert sum(line.startswith(">= 219") for line in lines) == 6
+    area, fss = (
+        scores["roc_area_pooled"].sel(threshold=74).item(),
+        scores["fss_pooled"].sel(threshold=74, scale=81).item(),
+    )
+    assert [line.split()[-1] for line in lines if line.startswith(">= 74")][-2:] == [f"{area:.4f}", f"{fss:.4f}"]
 
 
 def test_no_number_is_cut_on_a_narrow_terminal(inputs) -> None:
