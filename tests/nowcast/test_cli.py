@@ -65,6 +65,23 @@ def test_the_chain_on_a_simulated_archive(archive, tmp_path):
     assert np.isfinite(xr.open_dataset(scores)["crps_fair_pooled"])
 
 
+def test_train_and_forecast_with_predldm(prepared, tmp_path):
+    out, forecast = tmp_path / "run", tmp_path / "f.nc"
+    short = [w for stage in ("autoencoder", "diffusion") for w in ("--set", f"stages.{stage}.steps=2")]
+    commands = [
+        ("train", "demo", "--store", prepared, "--run", out, *short, "--set", "stages.diffusion.batch=1"),
+        ("info", out),
+        ("forecast", out, prepared, forecast, "--ensemble", 3, "--steps", 2, "--limit", 1),
+        ("verify", forecast, prepared),
+    ]
+    for command in commands:
+        code, text, err = run(*command)
+        assert code == 0, (command, text, err)
+    written = xr.open_dataset(forecast)
+    assert written.sizes["member"] == 3 and (written["vil"][0, 0] != written["vil"][0, 1]).any()
+    assert '"steps": 2' in written.attrs["config"]
+
+
 def test_prepare_twice_does_nothing_the_second_time(archive, prepared):
     before = {path: path.stat().st_mtime_ns for path in prepared.rglob("*")}
     assert run("prepare-sevir", archive, prepared)[0] == 0
