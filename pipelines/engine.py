@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numcodecs.blosc
 import numpy as np
 import zarr
 
@@ -32,6 +33,9 @@ from pipelines.units import MISSING
 from pipelines.workers import run
 
 log = logging.getLogger(__name__)
+
+# Several threads would write the blocks of a chunk in the order in which they finish, and no two runs the same bytes.
+numcodecs.blosc.use_threads = False
 
 Reader = Callable[[Sequence[Any]], np.ndarray]
 _IDENTITY = ("schema", "schema_version", "protocol", "reducer", "cadence_minutes", "event_list_hash")
@@ -200,15 +204,12 @@ def _read_mark(mark: Path) -> tuple[np.ndarray, list[Reject]]:
 def _write_shard(root: Path, done: Path, read: Reader, shard: _Shard) -> None:
     vil = zarr.open_array(root / "vil", mode="r+")
     place = slice(shard.start, shard.start + len(shard.events))
-    if len(shard.todo) < len(shard.events):
-        counts = np.asarray(vil[place])
-    else:
-        counts = np.full((len(shard.events), *vil.shape[1:]), MISSING, np.uint8)
-    rejects = _read_into(counts, read, shard)
+    counts, rejects = _read_together(read, shard) or _read_one_by_one(read, shard, np.asarray(vil[place]))
     vil[place] = counts
     for path in (root / "vil" / "c" / str(shard.start // store.SHARD_EVENTS)).rglob("*"):
         _to_disk(path)
-    missing = (counts == MISSING).mean(axis=tuple(range(2, counts.ndim)), dtype="float32")
+    pixels = tuple(range(2, counts.ndim))
+    missing = np.count_nonzero(counts == MISSING, axis=pixels) / np.prod(counts.shape[2:])
     mark = _mark(done, shard.start)
     unfinished = mark.with_suffix(".tmp")
     content = {"missing_fraction": missing.tolist(), "rejects": [asdict(reject) for reject in rejects]}
@@ -217,18 +218,26 @@ def _write_shard(root: Path, done: Path, read: Reader, shard: _Shard) -> None:
     unfinished.rename(mark)
 
 
-def _read_into(counts: np.ndarray, read: Reader, shard: _Shard) -> list[Reject]:
-    """Fill in the counts of the events to be read; gives those that cannot be."""
-    todo = list(shard.todo)
+def _read_together(read: Reader, shard: _Shard) -> tuple[np.ndarray, list[Reject]] | None:
+    """The counts of a shard of which all is to be read and can be, else None: at one go, to open each file once."""
+    if len(shard.todo) < len(shard.events):
+        return None
     try:
-        counts[todo] = read([shard.events[number] for number in todo])
-        return []
-    except InputError as error:
-        if len(todo) == 1:
-            event = shard.events[todo[0]]
-            return [Reject(event.id, getattr(event, "file", ""), str(error))]
-    alone = [_Shard(shard.start, shard.events, (number,)) for number in todo]
-    return [reject for one in alone for reject in _read_into(counts, read, one)]
+        return read(shard.events), []
+    except InputError:
+        return None
+
+
+def _read_one_by_one(read: Reader, shard: _Shard, counts: np.ndarray) -> tuple[np.ndarray, list[Reject]]:
+    """The counts as they are, with what is to be read and can be filled in, and what cannot."""
+    rejects = []
+    for number in shard.todo:
+        event = shard.events[number]
+        try:
+            counts[number] = read([event])[0]
+        except InputError as error:
+            rejects.append(Reject(event.id, getattr(event, "file", ""), str(error)))
+    return counts, rejects
 
 
 def _to_disk(path: Path) -> None:

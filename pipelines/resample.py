@@ -56,14 +56,19 @@ def _mean(frames: np.ndarray) -> np.ndarray:
     height, width, count = frames.shape[0] // FACTOR, frames.shape[1] // FACTOR, frames.shape[2]
     reduced = np.empty((count, height, width), np.uint8)
     row = np.empty((width, count), np.uint8)
+    lines = frames.reshape(frames.shape[0], frames.shape[1] * count)
+    columns, seen_in_columns = np.empty(lines.shape[1], np.uint16), np.empty(lines.shape[1], np.uint16)
     total, seen = np.empty(count, np.uint16), np.empty(count, np.uint16)
     for r in range(height):
+        columns[:] = 0
+        seen_in_columns[:] = 0
+        for y in range(FACTOR * r, FACTOR * r + FACTOR):
+            _add(lines[y], 1, columns, seen_in_columns)
         for c in range(width):
-            total[:] = 0
-            seen[:] = 0
-            for y in range(FACTOR * r, FACTOR * r + FACTOR):
-                for x in range(FACTOR * c, FACTOR * c + FACTOR):
-                    _add(frames[y, x], 1, total, seen)
+            first, second, third = FACTOR * c * count, (FACTOR * c + 1) * count, (FACTOR * c + 2) * count
+            for t in range(count):
+                total[t] = columns[first + t] + columns[second + t] + columns[third + t]
+                seen[t] = seen_in_columns[first + t] + seen_in_columns[second + t] + seen_in_columns[third + t]
             _average(total, seen, FACTOR * FACTOR, row[c])
         _turn(row, r, reduced)
     return reduced

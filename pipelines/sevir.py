@@ -8,7 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import TypedDict, Unpack
 
+import dask.array
 import numpy as np
+import xarray as xr
 
 from pipelines import engine
 from pipelines.archive import Archive, locate
@@ -18,7 +20,8 @@ from pipelines.plan import Plan, PlannedEvent, make_plan
 from pipelines.protocol import Protocol, load_protocol
 from pipelines.rejects import FILE, Reject, read_rejects
 from pipelines.resample import REDUCERS
-from pipelines.store import attributes
+from pipelines.store import attributes, template
+from pipelines.units import MISSING
 
 log = logging.getLogger(__name__)
 
@@ -150,20 +153,13 @@ def prepare(
     job = plan_archive(archive, **choice)
     tell(str(job))
     plan, rules = job.plan, job.rules
-    attrs = attributes(
-        plan.events,
-        protocol=rules.name,
-        reducer=rules.reducer,
-        cadence_minutes=rules.cadence_minutes,
-        source_files=[f"{name} absent" if size is None else f"{name} {size} bytes" for name, size in plan.files],
-    )
     written = engine.build(
         Path(store),
         plan.events,
         partial(read_events, job.archive, rules.reducer),
         side=rules.grid,
         pixel_m=rules.factor * plan.pixel_m,
-        attrs=attrs | {"left_out": [f"{row.id}: {row.reason}" for row in plan.left_out]},
+        attrs=_attributes(job),
         workers=workers,
         scheduler=scheduler,
         overwrite=overwrite,
@@ -171,6 +167,48 @@ def prepare(
     splits = dict(Counter(event.split for event in plan.events))
     rejects = tuple(read_rejects(Path(store)))
     return Summary(Path(store), len(plan.events), written, splits, len(plan.left_out), rejects)
+
+
+def open_archive(archive: str | Path, **choice: Unpack[Choice]) -> xr.Dataset:
+    """What `prepare` would write, as a lazy dataset: nothing is converted, an event is read when it is computed.
+
+    Args:
+        archive: See `prepare`.
+        **choice: See `Choice`; without a protocol, grid or reducer all 384 x 384 pixels.
+
+    Returns:
+        `vil`, float32 counts with dims (event, frame, y, x), NaN missing, one dask chunk an event, with the coordinates
+        and attributes of a store, but `missing_fraction`.
+
+    Raises:
+        InputError: for anything wrong with the archive or the choice; in computing, when an event cannot be read.
+    """
+    if not {"protocol", "grid", "reducer"} & set(choice):
+        choice["reducer"] = "none"
+    job = plan_archive(archive, **choice)
+    plan, side = job.plan, job.rules.grid
+    dataset = template(plan.events, side=side, pixel_m=job.rules.factor * plan.pixel_m, attrs=_attributes(job))
+    shape = (len(plan.events[0].offsets), side, side)
+    read = dask.delayed(partial(_lazy_event, job.archive, job.rules.reducer), pure=False, traverse=False)
+    vil = dask.array.stack([dask.array.from_delayed(read(event), shape, "float32") for event in plan.events])
+    return dataset.drop_vars("missing_fraction").assign(vil=(dataset["vil"].dims, vil, dataset["vil"].attrs))
+
+
+def _lazy_event(archive: Archive, reducer: str, event: PlannedEvent) -> np.ndarray:
+    counts = read_events(archive, reducer, [event])[0].astype("float32")
+    counts[counts == MISSING] = np.nan
+    return counts
+
+
+def _attributes(job: Job) -> dict:
+    plan, rules = job.plan, job.rules
+    return attributes(
+        plan.events,
+        protocol=rules.name,
+        reducer=rules.reducer,
+        cadence_minutes=rules.cadence_minutes,
+        source_files=[f"{name} absent" if size is None else f"{name} {size} bytes" for name, size in plan.files],
+    ) | {"left_out": [f"{row.id}: {row.reason}" for row in plan.left_out]}
 
 
 def read_events(archive: Archive, reducer: str, events: Sequence[PlannedEvent]) -> np.ndarray:
@@ -196,7 +234,12 @@ def read_events(archive: Archive, reducer: str, events: Sequence[PlannedEvent]) 
 def _read_file(archive: Archive, name: str, reducer: str, events: Sequence[PlannedEvent]) -> dict[str, np.ndarray]:
     with archive.hdf5(name) as file:
         vil = file["vil"]
-        return {event.id: REDUCERS[reducer](vil[event.index][..., :: event.step]) for event in events}
+        counts = np.empty(vil.shape[1:], np.uint8)  # one for all: new memory would cost more than the reading
+        reduced = {}
+        for event in events:
+            vil.read_direct(counts, np.s_[event.index])
+            reduced[event.id] = REDUCERS[reducer](counts[..., :: event.step])
+        return reduced
 
 
 def _rules(protocol: str, grid: int | None, reducer: str | None) -> Protocol:

@@ -31,6 +31,7 @@ import dask.array
 import numpy as np
 import xarray as xr
 import zarr
+from zarr.codecs import BloscCodec
 
 from pipelines import geo, rejects
 from pipelines.errors import InputError
@@ -40,6 +41,7 @@ SCHEMA, SCHEMA_VERSION = "nowcast-archive", 1
 DIMS = ("event", "frame", "y", "x")
 TILE = 128
 SHARD_EVENTS = 16
+_CODEC = BloscCodec(cname="lz4", clevel=5, shuffle="noshuffle", typesize=1)  # a fifth larger than zstd, twice as fast
 
 _TEXT = ("event", "proj", "split", "event_type")
 _ATTRS = {
@@ -124,7 +126,7 @@ def create(path: Path, events: Sequence[Event], *, side: int, pixel_m: float, at
         pixel_m: Metres along a side of a pixel.
         attrs: See `attributes`.
     """
-    dataset = _template(events, side, pixel_m, attrs)
+    dataset = template(events, side=side, pixel_m=pixel_m, attrs=attrs)
     tile = min(side, TILE)
     frames = dataset.sizes["frame"]
     encoding: dict = {
@@ -135,12 +137,14 @@ def create(path: Path, events: Sequence[Event], *, side: int, pixel_m: float, at
         "shards": (SHARD_EVENTS, frames, tile, tile),
         "_FillValue": np.uint8(MISSING),
         "fill_value": np.uint8(MISSING),
+        "compressors": [_CODEC],
     }
     encoding["valid_time"] |= {"units": "seconds since 1970-01-01", "dtype": "int64"}
     dataset.to_zarr(path, mode="w-", zarr_format=3, consolidated=False, compute=False, encoding=encoding)
 
 
-def _template(events: Sequence[Event], side: int, pixel_m: float, attrs: dict) -> xr.Dataset:
+def template(events: Sequence[Event], *, side: int, pixel_m: float, attrs: dict) -> xr.Dataset:
+    """A store in memory whose pixels are all missing, without any memory for them (see `create`)."""
     shape = (len(events), len(events[0].offsets), side, side)
     centres = geo.pixel_centres(side, pixel_m)
     dataset = xr.Dataset(

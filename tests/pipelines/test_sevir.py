@@ -8,6 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import xarray as xr
 import zarr
 
 from pipelines import sevir
@@ -250,6 +251,31 @@ def test_a_slower_protocol_takes_every_other_frame(archive, tmp_path):
     minutes = (dataset["valid_time"][0] - np.datetime64("2018-05-01T10:00")).values.astype("timedelta64[m]")
     assert minutes.astype(int).tolist() == [-10, 0, 10]
     assert np.array_equal(dataset["vil"].sel(event="A").fillna(255), mean(archive.counts["A"])[::2])
+
+
+@pytest.mark.parametrize("choice", [{"reducer": "none"}, {}, {"reducer": "max"}])
+def test_an_open_archive_is_what_prepare_would_write(archive, tmp_path, choice):
+    prepare_tiny(archive, tmp_path / "s.zarr", **choice)
+    stored = open_store(tmp_path / "s.zarr")
+    lazy = sevir.open_archive(archive.root, protocol=str(archive.protocol), **choice)
+    xr.testing.assert_equal(lazy.compute(), stored.drop_vars("missing_fraction").compute())
+    assert lazy.attrs == stored.attrs
+
+
+def test_an_open_archive_reads_only_what_is_computed(archive, monkeypatch):
+    read, seen = sevir.read_events, []
+    monkeypatch.setattr(sevir, "read_events", lambda *args: seen.extend(one.id for one in args[2]) or read(*args))
+    lazy = sevir.open_archive(archive.root, protocol=str(archive.protocol))
+    assert seen == []
+    assert lazy["vil"].dtype == "float32"
+    lazy["vil"].sel(event="B").isel(frame=0).compute()
+    assert seen == ["B"]
+
+
+def test_an_open_archive_has_all_pixels_by_default(shared_data):
+    lazy = sevir.open_archive(shared_data / "sevir-layout", events=["XKNMI10082600"])
+    assert dict(lazy.sizes) == {"event": 1, "frame": 49, "y": 384, "x": 384}
+    assert np.isnan(lazy["vil"][0, 0]).sum() > 1000
 
 
 def test_real_radar_on_the_whole_grid(shared_data, tmp_path):
