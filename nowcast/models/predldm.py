@@ -90,7 +90,7 @@ class PredLDMSettings(NetworkSettings):
 
 
 class PredLDM(Network):
-    """Both stages of PredLDM.
+    """PredLDM: a masked-transformer VAE, then condition-aware latent diffusion, ten frames in and ten out.
 
     Raises:
         InputError: when a pretrained frame VAE is asked for and is not there.
