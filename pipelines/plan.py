@@ -26,6 +26,7 @@ from pipelines.errors import InputError
 from pipelines.protocol import Protocol
 from pipelines.rows import LeftOut, Usual, choose, one_row_an_event, unfit, with_offsets
 from pipelines.store import Event
+from pipelines.workers import progress
 
 _LISTED_IDS = 10
 
@@ -178,15 +179,17 @@ def _check_files(
         by_file.setdefault(event.file, []).append(event)
     files: list[tuple[str, int | None]] = []
     faults: dict[str, str] = {}
-    for name, members in sorted(by_file.items()):
-        archive.check_name(name, members[0].id)
-        size = None
-        try:
-            size = archive.size(name)
-            faults |= _check_file(archive, name, members, side)
-        except InputError as error:
-            faults |= {event.id: f"event {event.id}: {error}" for event in members}
-        files.append((name, size))
+    with progress("checking files", len(by_file)) as advance:
+        for name, members in sorted(by_file.items()):
+            archive.check_name(name, members[0].id)
+            size = None
+            try:
+                size = archive.size(name)
+                faults |= _check_file(archive, name, members, side)
+            except InputError as error:
+                faults |= {event.id: f"event {event.id}: {error}" for event in members}
+            files.append((name, size))
+            advance()
     return [replace(event, fault=faults.get(event.id, "")) for event in events], tuple(files)
 
 

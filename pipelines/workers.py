@@ -40,7 +40,7 @@ def run(
         InputError: when no scheduler answers.
     """
     workers = min(workers, len(items))
-    with _progress(label, len(items)) as advance:
+    with progress(label, len(items)) as advance:
         if scheduler:
             _run_on_cluster(scheduler, function, items, advance)
         elif workers > 1:
@@ -80,19 +80,20 @@ def _end_with_parent() -> None:
 
 
 @contextmanager
-def _progress(label: str, total: int) -> Iterator[Callable[[], None]]:
+def progress(label: str, total: int) -> Iterator[Callable[[], None]]:
     """A progress bar, shown once the work has taken two seconds; gives the function that advances it."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    progress = Progress(*columns, console=Console(stderr=True))
-    task = progress.add_task(label, total=total)
+    bar = Progress(*columns, console=Console(stderr=True))
+    task = bar.add_task(label, total=total)
     shown_from = time.monotonic() + 2
 
     def advance() -> None:
-        progress.advance(task)
+        bar.advance(task)
         if time.monotonic() > shown_from:
-            progress.start()
+            bar.start()
 
     try:
         yield advance
     finally:
-        progress.stop()
+        if bar.live.is_started:  # else it would print an empty line
+            bar.stop()
