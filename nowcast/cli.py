@@ -62,7 +62,7 @@ def prepare_sevir(
     catalog: Annotated[str | None, typer.Option(help="Catalog, when it is not the archive's own.")] = None,
     protocol: Annotated[str, typer.Option(help="Protocol: grid, reducer and splits.")] = "sevir-128-10-10",
     grid: Annotated[int | None, typer.Option(help="128 or 384, instead of the protocol's.")] = None,
-    reduce: Annotated[str | None, typer.Option(help="mean, max, center or antialias: 384 to 128 otherwise.")] = None,
+    reduce: Annotated[str | None, typer.Option(help="mean, max, center or antialias, instead of the protocol's.")] = None,
     event: Annotated[list[str] | None, typer.Option(help="Only this event; repeat for more.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many events.")] = None,
     max_missing: Annotated[float | None, typer.Option(min=0, max=1, help="Largest share of missing pixels.")] = None,
@@ -163,6 +163,7 @@ def verify(
     out: Annotated[Path | None, typer.Option(help="Score file to write, NetCDF.")] = None,
     protocol: Annotated[str | None, typer.Option(help="Protocol; the store's own by default.")] = None,
     reference: Annotated[list[Path] | None, typer.Option(help="Forecast to compare with; repeat for more.")] = None,
+    sums: Annotated[Path | None, typer.Option(help="Also write the sums, for `merge-sums` with other cases.")] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Score a forecast against a store, by lead time and pooled."""
@@ -171,13 +172,31 @@ def verify(
     from nowcast import verification
     from pipelines.protocol import load_protocol
 
-    scores = verification.verify(
+    states = verification.states(
         forecast,
         store,
         reference=reference or (),
         protocol=load_protocol(protocol) if protocol else None,
         progress=lambda cases: track(cases, "verify", console=console, transient=True),
     )
+    if sums:
+        console.print(verification.save_states(states, sums, overwrite=overwrite))
+    scores = verification.scores_of(states)
+    verification.print_table(scores, console)
+    if out:
+        console.print(verification.save(scores, out, overwrite=overwrite))
+
+
+@app.command()
+def merge_sums(
+    sums: Annotated[list[Path], typer.Argument(help="Files of `verify --sums`, each of other cases.")],
+    out: Annotated[Path | None, typer.Option(help="Score file to write, NetCDF.")] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Score what several runs of `verify` have summed."""
+    from nowcast import verification
+
+    scores = verification.scores_of(verification.merge_states(sums))
     verification.print_table(scores, console)
     if out:
         console.print(verification.save(scores, out, overwrite=overwrite))

@@ -3,7 +3,8 @@
 The dimension `event` is kept, so that scores of some events, and bootstrap samples of events, come from the same file.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -25,17 +26,40 @@ def add(first: xr.Dataset, second: xr.Dataset) -> xr.Dataset:
     """The aggregate of both: a sum over the union of their events and lead times.
 
     Raises:
-        InputError: when they differ in attributes (model, ensemble size) or in any other coordinate (thresholds).
+        InputError: when they differ in attributes (model, ensemble size, protocol, ...) or in any other coordinate
+            (thresholds), or have a case in common.
     """
-    if first.attrs != second.attrs:
-        raise InputError("aggregates of different forecasts do not add", got=second.attrs, expected=first.attrs)
+    attrs = _common_attributes(first.attrs, second.attrs)
+    cases = _united_cases(first, second)
+    first, second = (one.drop_dims("case", errors="ignore") for one in (first, second))
     others = set(first.dims) - {"event", "lead_time"}
     first, second = xr.align(first, second, join="outer", exclude=others, fill_value=0.0)
     try:
-        with xr.set_options(arithmetic_join="exact", keep_attrs=True):
-            return first + second
+        with xr.set_options(arithmetic_join="exact"):
+            return (first + second).assign_coords(cases).assign_attrs(attrs)
     except ValueError as error:
-        raise InputError("aggregates of different thresholds do not add", got=error) from error
+        raise InputError("sums of different thresholds do not add", got=error) from error
+
+
+def _common_attributes(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    """What both say; only what their forecast files say (forecast_...) may differ, and is then left out."""
+    differ = sorted(key for key in first | second if first.get(key) != second.get(key))
+    refused = [key for key in differ if not key.startswith("forecast_")]
+    if refused:
+        got, expected = ([one.get(key) for key in refused] for one in (second, first))
+        raise InputError(f"sums of different {', '.join(refused)} do not add", got=got, expected=expected)
+    return {key: value for key, value in first.items() if key not in differ}
+
+
+def _united_cases(first: xr.Dataset, second: xr.Dataset) -> dict[Hashable, xr.DataArray]:
+    """The coordinates of dim `case`, where states have it: those of the one, then those of the other."""
+    if "case" not in first.dims:
+        return {}
+    common = np.intersect1d(first["case"], second["case"])
+    if common.size:
+        raise InputError(f"the case {common[0]} is in both sums", remedy="merge states of different cases")
+    names = [name for name, coord in first.coords.items() if coord.dims == ("case",)]
+    return {name: xr.concat([first[name], second[name]], "case") for name in names}
 
 
 def aggregate(

@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from nowcast import __version__
 from nowcast.verification.aggregate import Progress, aggregate
 from nowcast.verification.bootstrap import SAMPLES
 from nowcast.verification.inputs import Forecast, Source, open_forecast, open_observations, open_references
 from nowcast.verification.protocols import agree
-from nowcast.verification.scores import roles, scores
+from nowcast.verification.scores import scores_of
 from pipelines.protocol import Protocol
 
 
@@ -44,24 +43,42 @@ def verify(
     Raises:
         InputError: when an input is not what it should be, or they do not fit together.
     """
-    observations = open_observations(store)
+    sums = states(forecast, store, reference=reference, protocol=protocol, progress=progress)
+    return scores_of(sums, samples)
+
+
+def states(
+    forecast: Source | Sequence[Source],
+    store: Path | xr.Dataset,
+    *,
+    reference: Source | Sequence[Source] = (),
+    protocol: Protocol | None = None,
+    progress: Progress = iter,
+) -> list[xr.Dataset]:
+    """The sums that the scores are taken from: for `save_states`, and `merge_states` with those of other cases.
+
+    Args and errors are those of `verify`.
+
+    Returns:
+        The forecast's, then those of the references. Dims event, lead_time and those of the statistics; coordinate
+        `case` names what was summed.
+    """
     forecasts = [open_forecast(forecast), *open_references(reference)]
+    observations = open_observations(store)
     terms = agree(observations.store, forecasts, protocol)
     totals = aggregate(forecasts, observations, terms.thresholds, progress)
-    return scores(totals, samples).assign_attrs(_origin(forecasts), **terms.attrs)
+    cases = [str(case) for case in forecasts[0].cases]
+    coords: dict[str, Any] = {"case": cases}
+    if terms.windows is not None:
+        coords["in_protocol"] = ("case", [case in terms.windows for case in cases])
+    return [
+        total.assign_coords(coords).assign_attrs(terms.attrs | _origin(forecast))
+        for total, forecast in zip(totals, forecasts, strict=True)
+    ]
 
 
-def _origin(forecasts: list[Forecast]) -> dict[str, Any]:
-    attrs: dict[str, Any] = {
-        "Conventions": "CF-1.10",
-        "title": f"Scores of the forecast of {forecasts[0].model}",
-        "model": forecasts[0].model,
-        "members": forecasts[0].members,
-        "code_version": __version__,
-    }
-    for role, forecast in zip(roles(len(forecasts)), forecasts, strict=True):
-        attrs |= {f"{role.replace(' ', '_')}_{key}": _attribute(value) for key, value in forecast.attrs.items()}
-    return attrs
+def _origin(forecast: Forecast) -> dict[str, Any]:
+    return {f"forecast_{key}": _attribute(value) for key, value in forecast.attrs.items()}
 
 
 def _attribute(value: object) -> str | int | float | np.number:

@@ -27,10 +27,12 @@ class Terms:
 
     Attributes:
         thresholds: Event thresholds on the count scale.
-        attrs: What the score file says of it.
+        windows: The cases that the protocol has in this store; None where that is not known.
+        attrs: What a file says of it.
     """
 
     thresholds: tuple[float, ...]
+    windows: frozenset[str] | None
     attrs: dict[str, Any]
 
 
@@ -51,19 +53,15 @@ def agree(store: xr.Dataset, forecasts: Sequence[Forecast], protocol: Protocol |
         protocol = load_protocol(store.attrs["protocol"])
     for forecast in forecasts:
         _check_forecast(forecast, store, protocol)
-    cases = forecasts[0].cases
-    split = _split(store, cases)
-    attrs = {
-        "protocol": protocol.name if protocol else "none",
-        "split": split,
-        "event_list_hash": store.attrs.get("event_list_hash", "unknown"),
-        "case_list_hash": hashlib.sha256("\n".join(sorted(map(str, cases))).encode()).hexdigest(),
-        "mean": protocol.mean if protocol else "pooled",
-    }
-    if protocol is not None:
-        attrs["protocol_settings"] = protocol.model_dump_json()
-        attrs["coverage"] = _coverage(store, forecasts[0], protocol, split)
-    return Terms(protocol.thresholds if protocol else THRESHOLDS, attrs)
+    split = _split(store, forecasts[0].cases)
+    attrs: dict[str, Any] = {"split": split, "event_list_hash": store.attrs.get("event_list_hash", "unknown")}
+    if protocol is None:
+        return Terms(THRESHOLDS, None, {"protocol": "none", "mean": "pooled", **attrs})
+    attrs |= {"protocol": protocol.name, "mean": protocol.mean, "protocol_settings": protocol.model_dump_json()}
+    windows = _windows(store, protocol, split)
+    if windows is not None:
+        attrs["protocol_windows"] = len(windows)
+    return Terms(protocol.thresholds, windows, attrs)
 
 
 def _check_store(store: xr.Dataset, protocol: Protocol) -> None:
@@ -115,21 +113,38 @@ def _split(store: xr.Dataset, cases: Sequence[Case]) -> str:
     return splits[0] if splits else "unknown"
 
 
-def _coverage(store: xr.Dataset, forecast: Forecast, protocol: Protocol, split: str) -> str:
-    """In words, how much of the protocol a forecast is."""
-    minutes = forecast.lead_times / np.timedelta64(1, "m")
-    expected = np.arange(1, protocol.lead + 1) * protocol.cadence_minutes
-    more = f", {np.isin(minutes, expected, invert=True).sum()} others" if np.setdiff1d(minutes, expected).size else ""
-    leads = f"{np.isin(expected, minutes).sum()} of {protocol.lead} lead times{more}"
+def _windows(store: xr.Dataset, protocol: Protocol, split: str) -> frozenset[str] | None:
     if split == "unknown" or "missing_fraction" not in store.variables:
-        return leads
+        return None
     try:
         windows = evaluation_windows(store, protocol, split)
-    except InputError:  # events too short for the protocol's windows
+    except InputError:  # its events are too short for the protocol's windows
         windows = []
     times = store["valid_time"].values.astype("datetime64[s]")
     events = store["event"].values.astype(str)
-    wanted = {(events[w.event], times[w.event, w.start + protocol.history - 1]) for w in windows}
-    scored = {(case.event, case.init_time) for case in forecast.cases}
-    more = f", {len(scored - wanted)} other cases" if scored - wanted else ""
-    return f"{len(scored & wanted)} of {len(wanted)} windows of split {split}{more}; {leads}"
+    cases = (Case(events[w.event], times[w.event, w.start + protocol.history - 1], times[:0]) for w in windows)
+    return frozenset(map(str, cases))
+
+
+def coverage(state: xr.Dataset) -> dict[str, str]:
+    """What a file says of the cases of a state: their hash and, under a protocol, how much of it they are."""
+    cases = sorted(state["case"].values.astype(str))
+    said = {"case_list_hash": hashlib.sha256("\n".join(cases).encode()).hexdigest()}
+    if "protocol_settings" not in state.attrs:
+        return said
+    protocol = Protocol.model_validate_json(state.attrs["protocol_settings"])
+    parts = []
+    if "protocol_windows" in state.attrs:
+        inside = int(state["in_protocol"].sum())
+        parts.append(
+            f"{inside} of {state.attrs['protocol_windows']} windows of split {state.attrs['split']}"
+            + _more(len(cases) - inside)
+        )
+    minutes = state["lead_time"].values / np.timedelta64(1, "m")
+    inside = int(np.isin(minutes, np.arange(1, protocol.lead + 1) * protocol.cadence_minutes).sum())
+    parts.append(f"{inside} of {protocol.lead} lead times" + _more(len(minutes) - inside))
+    return {**said, "coverage": "; ".join(parts)}
+
+
+def _more(others: int) -> str:
+    return f" and {others} not of the protocol" if others else ""

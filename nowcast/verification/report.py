@@ -1,7 +1,6 @@
-"""Scores as a file and as tables on a terminal."""
+"""Scores as tables on a terminal."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,8 +8,6 @@ import xarray as xr
 from rich import box
 from rich.console import Console
 from rich.table import Table
-
-from pipelines.errors import InputError
 
 LEAD_COLUMNS = {  # metric: heading
     "mae": "MAE",
@@ -58,24 +55,6 @@ PROBABILITY_COLUMNS = {
     "brier_uncertainty": "uncertainty",
     "roc_area": "ROC area",
 }
-
-
-def save(scores: xr.Dataset, path: Path, *, overwrite: bool = False) -> Path:
-    """Write scores as NetCDF; the file appears whole or not at all.
-
-    Raises:
-        InputError: when `path` exists and is not to be overwritten.
-    """
-    if path.exists() and not overwrite:
-        raise InputError(f"{path} exists", remedy="say --overwrite to replace it")
-    temporary = path.with_name(f".{path.name}.part")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        scores.to_netcdf(temporary, encoding={"lead_time": {"units": "minutes", "dtype": "float64"}})
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
 
 
 def summary_row(scores: xr.Dataset) -> dict[str, float]:

@@ -1,12 +1,15 @@
 """Aggregates to scores: by lead time, pooled over lead times, and averaged over them, each under its own name."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import xarray as xr
 
+from nowcast import __version__
 from nowcast.conventions import COORDINATE_ATTRS
 from nowcast.verification.bootstrap import LEVEL, SAMPLES, interval, resampled
 from nowcast.verification.contract import Metric, ratio
+from nowcast.verification.protocols import coverage
 from nowcast.verification.table import METRICS
 
 MEANS = {
@@ -21,29 +24,48 @@ def roles(number: int) -> list[str]:
     return ["forecast", "reference", *(f"reference {place}" for place in range(2, number))][:number]
 
 
-def scores(totals: Sequence[xr.Dataset], samples: int = SAMPLES) -> xr.Dataset:
-    """Every metric of the table from the aggregates of a forecast and of its references, with intervals.
+def scores_of(states: Sequence[xr.Dataset], samples: int = SAMPLES) -> xr.Dataset:
+    """Every metric of the table from the sums of a forecast and of its references, with intervals.
 
     Args:
-        totals: The forecast's aggregate, then those of the references, all of the same cases.
+        states: See `evaluation.states`; all of the same cases.
         samples: Bootstrap samples of events; a single event has no interval.
 
     Returns:
         See `evaluation.verify`.
     """
-    results: list[dict[str, xr.DataArray]] = [{} for _ in totals]
-    for name, words, values in _all_scores([total.sum("event", skipna=False) for total in totals]):
+    results: list[dict[str, xr.DataArray]] = [{} for _ in states]
+    for name, words, values in _all_scores([state.sum("event", skipna=False) for state in states]):
         for result, value in zip(results, values, strict=True):
             result[name] = value.assign_attrs(long_name=words, units="1")
-    if samples and totals[0].sizes["event"] > 1:
-        for name, words, values in _all_scores([resampled(total, samples) for total in totals]):
+    if samples and states[0].sizes["event"] > 1:
+        for name, words, values in _all_scores([resampled(state, samples) for state in states]):
             words = f"{words}; {LEVEL:.0%} interval, events resampled"
             for result, value in zip(results, values, strict=True):
                 result[f"{name}_interval"] = interval(value).assign_attrs(long_name=words, units="1")
-    cases = totals[0]["cases"].sum("event").assign_attrs(long_name="number of cases", units="1")
-    origins = [{key: total.attrs[key] for key in ("model", "members")} for total in totals]
+    cases = states[0]["cases"].sum("event").assign_attrs(long_name="number of cases", units="1")
+    origins = [{key: state.attrs[key] for key in ("model", "members")} for state in states]
     each = [xr.Dataset(result, origin) for result, origin in zip(results, origins, strict=True)]
-    return _describe(_side_by_side(each).assign(cases=cases)).assign_attrs(events=totals[0].sizes["event"])
+    return _describe(_side_by_side(each).assign(cases=cases)).assign_attrs(_attributes(states))
+
+
+def _attributes(states: Sequence[xr.Dataset]) -> dict[str, Any]:
+    """Of the file, of the agreed protocol and of what each forecast's own file says, by role."""
+    first = states[0].attrs
+    attrs = {
+        "Conventions": "CF-1.8",
+        "title": f"Scores of the forecast of {first['model']}",
+        "source": f"nowcast {__version__}",
+        "events": states[0].sizes["event"],
+        **{key: value for key, value in first.items() if not key.startswith("forecast_")},
+        **coverage(states[0]),
+    }
+    for role, state in zip(roles(len(states)), states, strict=True):
+        own = {
+            key.removeprefix("forecast_"): value for key, value in state.attrs.items() if key.startswith("forecast_")
+        }
+        attrs |= {f"{role.replace(' ', '_')}_{key}": value for key, value in own.items()}
+    return attrs
 
 
 def _all_scores(by_lead: Sequence[xr.Dataset]) -> Iterator[tuple[str, str, list[xr.DataArray]]]:

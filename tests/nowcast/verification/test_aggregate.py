@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nowcast.verification.aggregate import add, aggregate, statistics
@@ -41,7 +41,7 @@ def total(states: list[xr.Dataset]) -> xr.Dataset:
     return result
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(states=st.lists(STATES, min_size=2, max_size=4), data=st.data())
 def test_sums_do_not_depend_on_order_or_grouping(states: list[xr.Dataset], data: st.DataObject) -> None:
     order = data.draw(st.permutations(range(len(states))))
@@ -70,7 +70,7 @@ def test_states_of_other_thresholds_or_ensembles_do_not_add() -> None:
     first = state(1, "a", [1])
     with pytest.raises(InputError, match="thresholds"):
         add(first, first.assign_coords(threshold=[16.0, 133.0]))
-    with pytest.raises(InputError, match="different forecasts"):
+    with pytest.raises(InputError, match="different members"):
         add(first.assign_attrs(members=3), first.assign_attrs(members=5))
 
 

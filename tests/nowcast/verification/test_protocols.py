@@ -61,7 +61,7 @@ def test_a_part_of_the_protocol_is_called_a_part(part, coverage, forecast, store
 def test_windows_that_the_protocol_has_not_are_counted_apart(forecast, store) -> None:
     early = forecast.isel(case=[0, 1]).assign_coords(init_time=("case", store["valid_time"].values[[4, 5], [9, 11]]))
     coverage = verify(early, store, samples=0).attrs["coverage"]
-    assert coverage.startswith("1 of 3 windows of split test, 1 other cases;")
+    assert coverage.startswith("1 of 3 windows of split test and 1 not of the protocol;")
 
 
 REFUSED = {

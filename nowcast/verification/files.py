@@ -1,0 +1,81 @@
+"""Scores and states as NetCDF files, which appear whole or not at all."""
+
+from collections.abc import Callable, Sequence
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from nowcast.verification.aggregate import add
+from nowcast.verification.scores import roles
+from pipelines.errors import InputError
+
+MINUTES = {"units": "minutes", "dtype": "float64", "_FillValue": None}
+
+
+def save(scores: xr.Dataset, path: Path, *, overwrite: bool = False) -> Path:
+    """Write scores as CF NetCDF.
+
+    Raises:
+        InputError: when `path` exists and is not to be overwritten.
+    """
+    return _write(path, overwrite, lambda part: scores.to_netcdf(part, encoding=_encoding(scores)))
+
+
+def save_states(states: Sequence[xr.Dataset], path: Path, *, overwrite: bool = False) -> Path:
+    """Write the sums of a forecast and its references as NetCDF, a group each: forecast, reference, ...
+
+    Raises:
+        InputError: when `path` exists and is not to be overwritten.
+    """
+
+    def write(part: Path) -> None:
+        for role, state in zip(roles(len(states)), states, strict=True):
+            state.to_netcdf(part, mode="a", group=role.replace(" ", "_"), encoding=_encoding(state))
+
+    return _write(path, overwrite, write)
+
+
+def merge_states(paths: Sequence[Path]) -> list[xr.Dataset]:
+    """The sums of several files of different cases, added up: the forecast's, then those of the references.
+
+    Raises:
+        InputError: when a file holds no sums, or they are not of the same forecasts under the same protocol.
+    """
+    parts = [_load_states(path) for path in paths]
+    if len({len(states) for states in parts}) > 1:
+        raise InputError("the files have sums of different numbers of forecasts", got=[len(states) for states in parts])
+    return [reduce(add, states) for states in zip(*parts, strict=True)]
+
+
+def _load_states(path: Path) -> list[xr.Dataset]:
+    try:
+        groups = xr.load_datatree(path, decode_timedelta=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{path} cannot be read", got=error, expected="sums written by verify --sums") from error
+    states = [groups[name].to_dataset() for role in roles(len(groups)) if (name := role.replace(" ", "_")) in groups]
+    if not states or "case" not in states[0].coords:
+        raise InputError(f"{path} holds no sums", expected="a file written by verify --sums")
+    return states
+
+
+def _encoding(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
+    """What CF asks of coordinates: no 64-bit integers, nothing missing."""
+    rules: dict[str, dict[str, Any]] = {"int64": {"dtype": "int32"}, "float64": {"_FillValue": None}}
+    encoding = {str(name): rules.get(str(coord.dtype), {}) for name, coord in dataset.coords.items()}
+    return {**encoding, "lead_time": MINUTES}
+
+
+def _write(path: Path, overwrite: bool, write: Callable[[Path], object]) -> Path:
+    if path.exists() and not overwrite:
+        raise InputError(f"{path} exists", remedy="say --overwrite to replace it")
+    temporary = path.with_name(f".{path.name}.part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary.unlink(missing_ok=True)
+    try:
+        write(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
