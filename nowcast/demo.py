@@ -1,6 +1,7 @@
 """The whole path on a simulated archive, each step shown as the command that does it."""
 
 from importlib.util import find_spec
+from math import isnan
 from pathlib import Path
 
 from rich.console import Console
@@ -17,6 +18,7 @@ from pipelines.storms import simulate_archive
 
 EVENTS = 24
 REFERENCES = ("persistence", "advection", "steps")
+COLUMNS = ("CRPS fair", "MAE", "spread / skill", "CSI >= 16", "CSI >= 74", "CSI >= 133")
 
 
 def run_demo(out: Path, console: Console) -> None:
@@ -59,11 +61,11 @@ def run_demo(out: Path, console: Console) -> None:
 
 def _table(rows: dict[str, dict[str, float]]) -> Table:
     table = Table(title="A held-out event, 100 members, all leads (counts)")
-    table.add_column("model")
-    for heading in next(iter(rows.values())):
+    table.add_column("model", no_wrap=True)
+    for heading in COLUMNS:
         table.add_column(heading, justify="right")
     for name, row in rows.items():
-        table.add_row(name, *(f"{value:.3f}" for value in row.values()))
+        table.add_row(name, *("-" if isnan(row[heading]) else f"{row[heading]:.3f}" for heading in COLUMNS))
     return table
 
 
