@@ -62,7 +62,7 @@ def prepare_sevir(
     catalog: Annotated[str | None, typer.Option(help="Catalog, when it is not the archive's own.")] = None,
     protocol: Annotated[str, typer.Option(help="Protocol: grid, reducer and splits.")] = "sevir-128-10-10",
     grid: Annotated[int | None, typer.Option(help="128 or 384, instead of the protocol's.")] = None,
-    reduce: Annotated[str | None, typer.Option(help="mean, max, center or antialias, instead of the protocol's.")] = None,
+    reduce: Annotated[str | None, typer.Option(help="mean, max, center, antialias or none.")] = None,
     event: Annotated[list[str] | None, typer.Option(help="Only this event; repeat for more.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many events.")] = None,
     max_missing: Annotated[float | None, typer.Option(min=0, max=1, help="Largest share of missing pixels.")] = None,

@@ -3,7 +3,7 @@
 Everything is checked before anything is written, in three degrees.
 
 - A row that is unfit by itself (a repeated id, another cadence, too many missing pixels, a time that cannot be read)
-  is left out and listed: without it the plan is another plan.
+  is left out and listed: without it the plan is another plan. It ends the run where just that event was asked for.
 - A row that points at nothing (no such file, a file that cannot be opened, no such index) is a fault: catalog and
   archive do not belong together, or the archive is not all there. It ends the run before anything is written, unless
   `skip_bad` is given: then the event keeps its place in the store, wholly missing, and is listed among the rejects.
@@ -120,6 +120,9 @@ def make_plan(
             left_out.append(LeftOut(row["id"], reason))
         else:
             taken.append(_planned(row, protocol))
+    lost = [row for row in left_out if row.id not in {event.id for event in taken}]
+    if events is not None and lost and not skip_bad:
+        raise InputError(f"event {lost[0].id} cannot be taken", got=lost[0].reason, remedy="take it out of the events")
     taken = sorted(taken, key=lambda event: (event.time, event.id))[:limit]
     if not taken:
         raise InputError("no event to take", got=f"{len(left_out)} left out", remedy=_summary(left_out) or None)

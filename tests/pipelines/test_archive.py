@@ -11,7 +11,7 @@ import pytest
 from pipelines import archive as archives
 from pipelines.archive import Archive, locate
 from pipelines.errors import InputError
-from pipelines.sevir import prepare
+from pipelines.sevir import open_archive, prepare
 from pipelines.store import open_store
 
 
@@ -88,6 +88,13 @@ def test_a_bucket_gives_the_store_that_the_folder_gives(bucket, gate, tmp_path, 
     assert not [request for request in gate.requests if request[2]]  # unsigned
     asked = {path for _, path, _ in gate.requests if path.endswith(".h5")}
     assert asked == {"/sevir/data/vil/2018/one.h5", "/sevir/data/vil/2019/two.h5"}
+
+
+def test_a_bucket_opens_lazily(bucket, gate):
+    lazy = open_archive("s3://sevir/data", protocol=str(bucket.protocol), reducer="none", events=["A", "C"])
+    asked = len(gate.requests)
+    assert np.array_equal(lazy["vil"].sel(event="C").fillna(255), bucket.counts["C"].transpose(2, 0, 1))
+    assert {path for _, path, _ in gate.requests[asked:]} == {"/sevir/data/vil/2019/two.h5"}
 
 
 def test_of_a_large_file_only_the_events_that_are_asked_for_are_read(bucket, gate, tmp_path, monkeypatch):

@@ -203,6 +203,15 @@ def test_a_cadence_that_is_a_multiple_of_the_archives_thins_the_frames(archive):
     assert plan.left_out == (LeftOut("C", "5 frames, not 3 as most events"),)
 
 
+def test_an_unfit_row_of_an_event_that_was_asked_for_is_an_error(archive):
+    archive.rows[0]["time_utc"] = "yesterday"
+    with pytest.raises(InputError, match="event A cannot be taken; got its time_utc cannot be read"):
+        plan_of(archive, events=["A", "B"])
+    assert [event.id for event in plan_of(archive, events=["A", "B"], skip_bad=True).events] == ["B"]
+    archive.rows.append(dict(archive.rows[1]))  # a repeated row takes nothing away
+    assert [event.id for event in plan_of(archive, events=["B", "C"]).events] == ["B", "C"]
+
+
 def test_with_skip_bad_faults_are_kept_with_their_events(archive):
     archive.rows[1]["file_index"] = 9
     (archive.data / "vil/2019/two.h5").unlink()
