@@ -22,8 +22,7 @@ BLOCKS = np.array([f"{reduction} {size}" for reduction in REDUCTIONS for size in
 
 def block_contingency(pair: Pair) -> Sums:
     """Hits, misses, false alarms and correct negatives of blocks; dims (block, summary, threshold)."""
-    counted = np.where(pair.counted, pair.members, 0)
-    fields = {"obs": pair.on_grid(pair.truth)[None], "mean": pair.on_grid(pair.mean)[None], "member": counted}
+    fields = {"obs": pair.on_grid(pair.truth)[None], "mean": pair.on_grid(pair.mean)[None], "member": pair.filled}
     tables = [_tables(pair, fields, reduction, size) for reduction in REDUCTIONS for size in SIZES]
     dims = ("block", "summary", "threshold")
     sums = {f"block_{name}": (dims, np.stack(tables)[:, :, column]) for column, name in enumerate(CELLS)}

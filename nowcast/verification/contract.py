@@ -38,10 +38,20 @@ class Pair:
     name: str = ""
 
     @cached_property
+    def filled(self) -> np.ndarray:
+        """Members with 0 where a pixel does not count, dims (member, y, x)."""
+        return self.members if self.counted.all() else np.where(self.counted, self.members, np.float32(0))
+
+    @cached_property
+    def columns(self) -> np.ndarray:
+        """Members of every counted pixel, dims (member, pixel)."""
+        flat = self.members.reshape(len(self.members), -1)
+        return flat if self.counted.all() else flat[:, self.counted.ravel()]
+
+    @cached_property
     def ordered(self) -> np.ndarray:
         """Members of every counted pixel in ascending order, dims (pixel, member): one sort serves all statistics."""
-        columns = self.members.reshape(len(self.members), -1)[:, self.counted.ravel()]
-        return np.sort(np.ascontiguousarray(columns.T), axis=1)
+        return np.sort(np.ascontiguousarray(self.columns.T), axis=1)
 
     @cached_property
     def truth(self) -> np.ndarray:
@@ -61,7 +71,8 @@ class Pair:
     @cached_property
     def exceeding(self) -> np.ndarray:
         """Number of members with the event, dims (threshold, pixel)."""
-        return np.stack([np.count_nonzero(self.ordered >= threshold, axis=1) for threshold in self.levels])
+        levels = self.levels.astype(self.columns.dtype)  # or NumPy would compare in double precision, much slower
+        return np.stack([(self.columns >= level).sum(axis=0, dtype="uint16") for level in levels])
 
     @cached_property
     def observed_events(self) -> np.ndarray:

@@ -23,7 +23,7 @@ def energies(pair: Pair) -> Sums:
     """Sums over fields of the ring averages, counts squared; dims (kind, wavenumber), of `KINDS`."""
     fields = (
         pair.on_grid(pair.mean)[None],
-        np.where(pair.counted, pair.members, np.float32(0)),
+        pair.filled,
         pair.on_grid(pair.truth)[None],
     )
     energy = np.stack([_ring_averages(field) for field in fields])
