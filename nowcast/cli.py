@@ -177,7 +177,7 @@ def verify(
         store,
         reference=reference or (),
         protocol=load_protocol(protocol) if protocol else None,
-        progress=lambda cases: track(cases, "verify", console=console, transient=True),
+        progress=lambda cases: track(cases, "verify", console=console, transient=True, disable=not console.is_terminal),
     )
     if sums:
         console.print(verification.save_states(states, sums, overwrite=overwrite))

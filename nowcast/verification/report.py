@@ -1,5 +1,6 @@
 """Scores as tables on a terminal."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,6 +9,8 @@ import xarray as xr
 from rich import box
 from rich.console import Console
 from rich.table import Table
+
+from nowcast.verification.continuous import DATA_RANGE
 
 LEAD_COLUMNS = {  # metric: heading
     "mae": "MAE",
@@ -29,6 +32,7 @@ SUMMARY_COLUMNS = {
 SUMMARY_LINES = {
     "mae": "MAE",
     "mse": "MSE",
+    "mse_scaled": "MSE on [0, 1]",
     "rmse": "RMSE",
     "bias": "bias",
     "psnr": "PSNR (dB)",
@@ -68,7 +72,7 @@ def summary_row(scores: xr.Dataset) -> dict[str, float]:
 def print_table(scores: xr.Dataset, console: Console) -> None:
     """Print the forecast's scores by lead time and over all, then the same over all for each reference, compared."""
     console.print("\n".join(_heading(scores)), highlight=False, soft_wrap=True)
-    forecasts = list(_each_forecast(scores))
+    forecasts = list(_each_forecast(scores.assign(_scaled_mse(scores))))
     one = forecasts[0]
     console.print(_by_lead(f"{_title(one)}; errors and CRPS in counts", one))
     for summary in _summaries(one):
@@ -82,6 +86,16 @@ def print_table(scores: xr.Dataset, console: Console) -> None:
         console.print(_over_all(f"{_title(other)}; all leads", other))
     for reference in forecasts[1:]:
         console.print(_comparison("pooled over lead times: " + _title(one), one, reference))
+
+
+def _scaled_mse(scores: xr.Dataset) -> dict[str, xr.DataArray]:
+    """The MSE where the protocol's scaling makes 1, as papers give it."""
+    scaling = json.loads(scores.attrs.get("protocol_settings", "{}")).get("scaling", DATA_RANGE)
+    named = {str(name): value for name, value in scores.data_vars.items() if str(name).startswith("mse_")}
+    return {
+        name.replace("mse", "mse_scaled"): value if "_skill" in name else value / scaling**2
+        for name, value in named.items()
+    }
 
 
 def _title(one: xr.Dataset) -> str:

@@ -62,6 +62,12 @@ def test_a_reference_is_printed_beside_with_skill(inputs) -> None:
     assert sum("CSI (member)" in line for line in lines) == 1  # the forecast's; the reference is told over all leads
 
 
+def test_the_mse_is_printed_on_the_scale_of_the_papers_too(inputs) -> None:
+    scores = verify(*inputs).assign_attrs(protocol_settings='{"scaling": 100}')
+    line = next(line for line in printed(scores) if line.startswith("MSE on [0, 1]"))
+    assert line.split()[4] == f"{scores['mse_pooled'].item() / 100**2:.4f}"
+
+
 def test_intervals_are_printed_from_two_events_on(make_store, make_forecast) -> None:
     rng = np.random.default_rng(0)
     obs, forecast = rng.integers(0, 255, (2, 3, 8, 8)), rng.integers(0, 255, (2, 4, 2, 8, 8))
