@@ -45,8 +45,8 @@ def run(
             _run_on_cluster(scheduler, function, items, advance)
         elif workers > 1:
             tasks = [dask.delayed(partial(function, item), pure=False, traverse=False)() for item in items]
-            pool = {"scheduler": "processes", "num_workers": workers, "initializer": _end_with_parent}
-            with Callback(posttask=lambda *_: advance()):
+            pool = {"scheduler": "processes", "num_workers": workers, "initializer": partial(_end_with, os.getpid())}
+            with dask.config.set({"multiprocessing.context": "spawn"}), Callback(posttask=lambda *_: advance()):
                 dask.compute(*tasks, **pool, chunksize=1)  # by default six tasks go to one worker
         else:
             for item in items:
@@ -67,9 +67,8 @@ def _run_on_cluster(address: str, function: Callable[[Any], Any], items: Sequenc
             advance()
 
 
-def _end_with_parent() -> None:
+def _end_with(parent: int) -> None:
     """Have this worker end soon after the process that started it: one that was killed cannot stop its workers."""
-    parent = os.getppid()
 
     def watch() -> None:
         while os.getppid() == parent:

@@ -15,6 +15,7 @@ import time
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import psutil
 from archives import make_archive
 
 from pipelines.sevir import prepare
@@ -53,11 +54,13 @@ def main(kills: int, events: int) -> None:
         whole, store = contents(folder / "whole-1.zarr"), folder / "killed.zarr"
         assert contents(folder / "whole-2.zarr") == whole
         killed = stores = 0
+        workers_seen: set[psutil.Process] = set()
         while killed < kills or store.exists() or (folder / ".killed.zarr.partial").exists():
             workers = moments.choice([1, 2])
             process = start(archive, store, workers)
             process.join(moments.uniform(0, 1.1 * durations[workers]) if killed < kills else None)
             if process.exitcode is None:
+                workers_seen |= set(psutil.Process(process.pid).children(recursive=True))
                 process.kill()
                 process.join()
                 killed += 1
@@ -72,6 +75,7 @@ def main(kills: int, events: int) -> None:
             assert left == [store.name], left
             shutil.rmtree(store)
             stores += 1
+        assert not psutil.wait_procs(workers_seen, timeout=10)[1], "a worker outlived its run"
     print(
         f"{killed} kills over {events} events: {stores} stores, each equal to the undisturbed one, nothing left behind"
     )

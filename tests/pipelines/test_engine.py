@@ -187,6 +187,11 @@ def test_workers_end_with_the_process_that_started_them(tmp_path):
     assert alive == []
 
 
+def test_a_worker_that_comes_up_after_its_parent_was_killed_ends_at_once(tmp_path):
+    code = "import os, time; from pipelines.workers import _end_with; _end_with(os.getpid()); time.sleep(60)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=30, check=False).returncode == 1
+
+
 @pytest.fixture
 def cluster(tmp_path):
     """Address of a dask scheduler with two workers, three processes of their own."""
