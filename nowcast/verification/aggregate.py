@@ -87,7 +87,8 @@ def aggregate(
         obs = observations.fields(case)
         fields = [forecast.fields(case, lead_times) for forecast in forecasts]
         _check_grids(forecasts, fields, obs)
-        for total, sums in zip(totals, _case_statistics(fields, obs, tuple(thresholds), str(case)), strict=True):
+        names = [f"{case} + {time}" for time in lead_times.astype("timedelta64[s]")]
+        for total, sums in zip(totals, _case_statistics(names, fields, obs, tuple(thresholds)), strict=True):
             total[case.event] = _sum(total[case.event], sums) if case.event in total else sums
     if not totals[0]:
         raise InputError("the forecast has no case")
@@ -102,16 +103,16 @@ def _statistics(pair: Pair) -> Arrays:
 
 
 def _case_statistics(
-    fields: list[np.ndarray], obs: np.ndarray, thresholds: tuple[float, ...], case: str
+    names: list[str], fields: list[np.ndarray], obs: np.ndarray, thresholds: tuple[float, ...]
 ) -> list[Arrays]:
     """Sums with dim lead_time in front, of every forecast."""
     leads: list[list[Arrays]] = [[] for _ in fields]
-    for lead, truth in enumerate(obs):
+    for lead, (name, truth) in enumerate(zip(names, obs, strict=True)):
         counted = np.isfinite(truth)
         for members in fields:
             counted &= np.isfinite(members[:, lead]).all(axis=0)
         for sums, members in zip(leads, fields, strict=True):
-            pair = Pair(members[:, lead], truth, counted, thresholds, name=f"{case}+{lead}")
+            pair = Pair(members[:, lead], truth, counted, thresholds, name)
             sums.append({**_statistics(pair), "cases": ((), np.ones(()))})
     return [_stack("lead_time", sums) for sums in leads]
 

@@ -203,6 +203,13 @@ def test_dask_and_its_chunks_change_nothing(chunks, radar, members, make_store, 
     xr.testing.assert_identical(verify(forecast.chunk(chunks), store.chunk(frame=2)), verify(forecast, store))
 
 
+def test_ties_are_drawn_alike_whatever_else_is_scored(radar, members, make_store, make_forecast) -> None:
+    forecast, store = make_forecast(np.round(members / 100)), make_store(np.round(radar / 100))
+    part = verify(forecast.isel(case=[1], lead_time=[1]), store)["rank_histogram"]
+    drawn = verification.states(forecast, store)[0]["pixels_of_rank"].isel(event=1, lead_time=1)
+    np.testing.assert_array_equal(drawn / drawn.sum(), part.squeeze())
+
+
 def test_thresholds_come_from_the_protocol(radar, members, make_store, make_forecast) -> None:
     protocol = load_protocol("sevir-128-10-10").model_copy(update={"thresholds": (20.0, 40.0), "grid": 6})
     scores = verify(make_forecast(members), make_store(radar), protocol=protocol)
