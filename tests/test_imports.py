@@ -65,8 +65,9 @@ def test_light_modules_import_no_heavy_library(module: str) -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_no_pickle_anywhere() -> None:
+def test_no_file_is_read_as_a_pickle() -> None:
     for package in ("nowcast", "pipelines"):
         for module, path in modules(package):
             assert not imports(path) & {"pickle", "dill", "cloudpickle", "joblib"}, module
-            assert "torch.load(" not in path.read_text(), module
+            text = path.read_text()
+            assert not [word for word in ("torch.load(", "allow_pickle=True", "yaml.load(") if word in text], module
