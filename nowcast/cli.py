@@ -109,7 +109,7 @@ def info(path: Annotated[Path, typer.Argument(help="A store, run, forecast, scor
 @app.command()
 def train(
     config: Annotated[str, typer.Argument(help="A configuration of configs/ by name, or a YAML file.")],
-    store: Annotated[Path, typer.Option(help="Zarr store to train on.")],
+    store: Annotated[list[Path], typer.Option(help="Zarr store to train on; repeat for more.")],
     run: Annotated[Path, typer.Option(help="Run folder; an unfinished one is gone on with.")],
     stage: Annotated[str, typer.Option(help="One stage of the model, or all.")] = "all",
     settings: Annotated[list[str] | None, typer.Option("--set", help="key=value over the configuration.")] = None,
@@ -214,6 +214,20 @@ def plot(
     from nowcast.plots import save_forecast_map
 
     console.print(save_forecast_map(forecast, out, store=store, case=case, overwrite=overwrite))
+
+
+@app.command()
+def animate(
+    forecast: Annotated[Path, typer.Argument(help="Forecast, NetCDF or Zarr.")],
+    out: Annotated[Path, typer.Argument(help="Animation to write: .gif or .mp4.")],
+    store: Annotated[Path | None, typer.Option(help="Store with the observed frames, past and to come.")] = None,
+    case: Annotated[int, typer.Option(help="Number of the case in the file.")] = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Draw a moving map: the observed past, then observed, mean, one member, probability and spread by lead time."""
+    from nowcast.animation import save_animation
+
+    console.print(save_animation(forecast, out, store=store, case=case, overwrite=overwrite))
 
 
 @app.command()

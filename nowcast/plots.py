@@ -74,13 +74,9 @@ def plot_forecast(
     Raises:
         InputError: when the file has no such case or lead time, or lacks a coordinate, or the store has no such event.
     """
-    lacking = {"event", "init_time", "valid_time", "member"} - set(forecast.coords)
-    if lacking:
-        raise InputError("the forecast cannot be drawn", got=f"no coordinate {', '.join(sorted(lacking))}")
-    if not 0 <= case < forecast.sizes["case"]:
-        raise InputError(f"no case {case} in the forecast", expected=f"0 to {forecast.sizes['case'] - 1}")
-    shown = forecast.isel(case=case, lead_time=_chosen(forecast["lead_time"].values, lead_times))
-    rows = _rows(shown, None if store is None else _observed(store, shown))
+    shown = one_case(forecast, case)
+    shown = shown.isel(lead_time=_chosen(shown["lead_time"].values, lead_times))
+    rows = panel_rows(shown, None if store is None else observed_fields(store, shown))
     place = find_place(forecast, case)
     figure, panels = _grid(len(rows), shown.sizes["lead_time"], shown.sizes["y"] / shown.sizes["x"], place)
     for row, (_, fields, look) in enumerate(rows):
@@ -89,6 +85,20 @@ def plot_forecast(
             draw_panel(panels[row, column], field, look, place, labels)
     _annotate(figure, panels, rows, shown)
     return figure
+
+
+def one_case(forecast: xr.Dataset, case: int) -> xr.Dataset:
+    """One case of a forecast, not yet read.
+
+    Raises:
+        InputError: when the file has no such case, or lacks a coordinate that pictures need.
+    """
+    lacking = {"event", "init_time", "valid_time", "member"} - set(forecast.coords)
+    if lacking:
+        raise InputError("the forecast cannot be drawn", got=f"no coordinate {', '.join(sorted(lacking))}")
+    if not 0 <= case < forecast.sizes["case"]:
+        raise InputError(f"no case {case} in the forecast", expected=f"0 to {forecast.sizes['case'] - 1}")
+    return forecast.isel(case=case)
 
 
 def _grid(rows: int, columns: int, tallness: float, place: Place | None) -> tuple[Figure, np.ndarray]:
@@ -172,7 +182,7 @@ def _chosen(available: np.ndarray, asked: Sequence[np.timedelta64] | None) -> li
     return [int(np.flatnonzero(available == lead)[0]) for lead in asked]
 
 
-def _observed(store: xr.Dataset, shown: xr.Dataset) -> np.ndarray:
+def observed_fields(store: xr.Dataset, shown: xr.Dataset) -> np.ndarray:
     """Counts at the valid times, shape (lead_time, y, x); missing where the store has no frame."""
     event = str(shown["event"].values)
     if event not in store["event"].values:
@@ -181,7 +191,8 @@ def _observed(store: xr.Dataset, shown: xr.Dataset) -> np.ndarray:
     return frames.reindex(valid_time=shown["valid_time"].values).values
 
 
-def _rows(shown: xr.Dataset, observed: np.ndarray | None) -> list[Row]:
+def panel_rows(shown: xr.Dataset, observed: np.ndarray | None) -> list[Row]:
+    """What there is to show of one case, from top to bottom: rows of one field a lead time."""
     number = int(shown["member"][0])
     counts = shown["vil"].transpose("member", "lead_time", "y", "x").values
     rows = [] if observed is None else [("observed", observed, vil_look())]
@@ -217,10 +228,11 @@ def _annotate(figure: Figure, panels: np.ndarray, rows: Sequence[Row], shown: xr
         figure.text(0.1 / width, middle, name, rotation=90, ha="left", va="center", fontsize=9)
     for ax, lead, time in zip(panels[0], shown["lead_time"].values, shown["valid_time"].values, strict=True):
         ax.set_title(f"{pd.Timestamp(time):%H:%M} UTC (+{lead / np.timedelta64(1, 'm'):g} min)", fontsize=8)
-    figure.text(_LEFT / width, 1 - 0.12 / height, _title(shown), ha="left", va="top", fontsize=10)
+    figure.text(_LEFT / width, 1 - 0.12 / height, forecast_title(shown), ha="left", va="top", fontsize=10)
 
 
-def _title(shown: xr.Dataset) -> str:
+def forecast_title(shown: xr.Dataset) -> str:
+    """The model, its members, the event and the init time of one case."""
     model, members = shown.attrs.get("model", "forecast"), shown.sizes["member"]
     ensemble = f", {members} members" if members > 1 else ""
     init = pd.Timestamp(shown["init_time"].item())
