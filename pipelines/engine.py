@@ -29,7 +29,6 @@ from pipelines import store
 from pipelines.errors import InputError
 from pipelines.lock import exclusive
 from pipelines.rejects import Reject, read_rejects, write_rejects
-from pipelines.units import MISSING
 from pipelines.workers import run
 
 log = logging.getLogger(__name__)
@@ -56,7 +55,8 @@ def build(
     read: Reader,
     *,
     side: int,
-    pixel_m: float,
+    pixel_m: float = 1.0,
+    channels: Sequence[str] = (),
     attrs: dict,
     workers: int = 1,
     scheduler: str | None = None,
@@ -67,11 +67,12 @@ def build(
     Args:
         path: Where the store will appear.
         events: Its events, in order.
-        read: Gives the counts of some of them, uint8 with shape (event, frame, y, x), 255 missing; raises InputError
-            where it cannot, and is then asked for one event at a time. Must be picklable when there are several
-            workers.
+        read: Gives the pixels of some of them, uint8 with the store's dims, those above its data_range missing;
+            raises InputError where it cannot, and is then asked for one event at a time. Must be picklable when there
+            are several workers.
         side: Pixels along a side.
         pixel_m: Metres along a side of a pixel.
+        channels: Names of the channels of a video; none for radar.
         attrs: Attributes of the store, see `store.attributes`.
         workers: Processes.
         scheduler: Address of a dask scheduler whose workers, on the same file system, do the work instead.
@@ -99,7 +100,8 @@ def build(
             shutil.rmtree(building, ignore_errors=True)
             (building / "done").mkdir(parents=True)
         else:
-            _begin(building, events, side, pixel_m, attrs)
+            create = partial(store.create, events=events, side=side, pixel_m=pixel_m, channels=channels, attrs=attrs)
+            _begin(building, attrs, create)
             shards = _unmarked_shards(building, events)
         for unfinished in root.rglob("*.partial"):
             unfinished.unlink()
@@ -151,7 +153,7 @@ def _is_same(path: Path, attrs: dict, rejects: Sequence[Reject]) -> bool:
     return same_files and all(found.get(name) == attrs[name] for name in _IDENTITY)
 
 
-def _begin(building: Path, events: Sequence[store.Event], side: int, pixel_m: float, attrs: dict) -> None:
+def _begin(building: Path, attrs: dict, create: Callable[[Path], None]) -> None:
     """Make the folder that the store grows in, unless an earlier run of the same plan left one."""
     growing = building / "store"
     marks = (building / "done").glob("*.json")
@@ -159,7 +161,7 @@ def _begin(building: Path, events: Sequence[store.Event], side: int, pixel_m: fl
         return
     shutil.rmtree(building, ignore_errors=True)
     (building / "done").mkdir(parents=True)
-    store.create(building / "new", events, side=side, pixel_m=pixel_m, attrs=attrs)
+    create(building / "new")
     (building / "new").rename(growing)
 
 
@@ -202,14 +204,17 @@ def _read_mark(mark: Path) -> tuple[np.ndarray, list[Reject]]:
 
 
 def _write_shard(root: Path, done: Path, read: Reader, shard: _Shard) -> None:
-    vil = zarr.open_array(root / "vil", mode="r+")
+    # Else zarr compares every chunk with the fill value, which takes as long as compressing it.
+    pixels = store.open_pixels(root, "r+").with_config({"write_empty_chunks": True})
     place = slice(shard.start, shard.start + len(shard.events))
-    counts, rejects = _read_together(read, shard) or _read_one_by_one(read, shard, np.asarray(vil[place]))
-    vil[place] = counts
-    for path in (root / "vil" / "c" / str(shard.start // store.SHARD_EVENTS)).rglob("*"):
+    counts, rejects = _read_together(read, shard) or _read_one_by_one(read, shard, np.asarray(pixels[place]))
+    pixels[place] = counts
+    for path in (root / pixels.basename / "c" / str(shard.start // store.SHARD_EVENTS)).rglob("*"):
         _to_disk(path)
-    pixels = tuple(range(2, counts.ndim))
-    missing = np.count_nonzero(counts == MISSING, axis=pixels) / np.prod(counts.shape[2:])
+    top = store.data_range(zarr.open_group(root, mode="r").attrs)
+    missing = np.array([[np.count_nonzero(frame > top) / frame.size for frame in event] for event in counts])
+    rejected = {reject.event for reject in rejects}
+    missing[[event.id in rejected for event in shard.events]] = 1
     mark = _mark(done, shard.start)
     unfinished = mark.with_suffix(".tmp")
     content = {"missing_fraction": missing.tolist(), "rejects": [asdict(reject) for reject in rejects]}
