@@ -78,7 +78,7 @@ class Plan:
                 f"  {split}: {count} events, {count * windows} windows of {protocol.history} -> {protocol.lead}"
             )
         faulty = [LeftOut(event.id, event.fault) for event in self.events if event.fault]
-        lines += _listed("cannot be read", faulty) + _listed("left out of the catalog's rows", self.left_out)
+        lines += listed("cannot be read", faulty) + listed("left out of the catalog's rows", self.left_out)
         return "\n".join(lines)
 
 
@@ -158,7 +158,8 @@ def _summary(left_out: Iterable[LeftOut]) -> str:
     return "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(3))
 
 
-def _listed(title: str, rows: Sequence[LeftOut]) -> list[str]:
+def listed(title: str, rows: Sequence[LeftOut]) -> list[str]:
+    """Lines that say what was left out, by reason; none where nothing was."""
     by_reason: dict[str, list[str]] = {}
     for row in rows:
         by_reason.setdefault(row.reason, []).append(row.id)

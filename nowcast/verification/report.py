@@ -90,7 +90,7 @@ def print_table(scores: xr.Dataset, console: Console) -> None:
 
 def _scaled_mse(scores: xr.Dataset) -> dict[str, xr.DataArray]:
     """The MSE where the protocol's scaling makes 1, as papers give it."""
-    scaling = json.loads(scores.attrs.get("protocol_settings", "{}")).get("scaling", DATA_RANGE)
+    scaling = json.loads(scores.attrs.get("protocol_settings", "{}")).get("scaling") or DATA_RANGE
     named = {str(name): value for name, value in scores.data_vars.items() if str(name).startswith("mse_")}
     return {
         name.replace("mse", "mse_scaled"): value if "_skill" in name else value / scaling**2

@@ -1,6 +1,7 @@
 from datetime import datetime
 
 import pytest
+import yaml
 
 from pipelines.errors import InputError
 from pipelines.protocol import load_protocol
@@ -34,6 +35,28 @@ def test_no_reduction_means_three_times_the_pixels():
     assert (native.grid, native.factor) == (384, 1)
     assert native.by("center").grid == 128
     assert load_protocol("sevir-384-13-12@mean").grid == 128
+
+
+def test_a_protocol_of_video_has_a_rate_instead_of_a_cadence_and_no_dates():
+    kth = load_protocol("kth-128-10-10")
+    assert (kth.cadence_minutes, kth.fps, kth.thresholds) == (0.04 / 60, 25, ())
+    with pytest.raises(InputError, match="gives no dates of splits"):
+        kth.split(datetime(2018, 6, 1))
+
+
+def test_other_pictures_are_part_of_the_name_and_found_again_by_it():
+    small = load_protocol("kth-128-10-10").of_pictures(64, 12.5, "square-rgb")
+    assert (small.name, small.grid, small.fps) == ("kth-128-10-10@64,12.5,square-rgb", 64, 12.5)
+    assert load_protocol(small.name) == small
+    assert small.of_pictures(64, 12.5, "square-rgb") is small
+
+
+@pytest.mark.parametrize("fps", [0, -1, "fast"])
+def test_a_rate_that_is_none(tmp_path, fps):
+    content = load_protocol("kth-128-10-10").model_dump(exclude={"name", "cadence_minutes"}) | {"fps": fps}
+    (tmp_path / "odd.yaml").write_text(yaml.safe_dump({k: v for k, v in content.items() if v is not None and v != ()}))
+    with pytest.raises(InputError, match=r"odd\.yaml"):
+        load_protocol(str(tmp_path / "odd.yaml"))
 
 
 def test_an_unknown_name():
