@@ -90,16 +90,23 @@ def writing(out: Path, template: xr.Dataset, members: int) -> Iterator[Callable[
 def _packed_array(path: Path, template: xr.Dataset, members: int) -> Iterator[Any]:
     """Write the template's coordinates to `path` and yield its packed counts, to be assigned slice by slice."""
     chunks = (1, members, *template["vil"].shape[2:])
+    coordinates = _coordinate_encoding(template)
     if path.suffix == ".zarr":
-        encoding = {**_PACKING, "chunks": chunks}
-        template.to_zarr(path, compute=False, consolidated=False, encoding={"vil": encoding})
+        encoding = {**coordinates, "vil": {**_PACKING, "chunks": chunks}}
+        template.to_zarr(path, compute=False, consolidated=False, encoding=encoding)
         yield zarr.open_array(path / "vil", mode="r+")
         return
-    encoding = {**_PACKING, "chunksizes": chunks, "zlib": True, "complevel": 1}
-    template.to_netcdf(path, engine="netcdf4", compute=False, encoding={"vil": encoding})
+    encoding = {**coordinates, "vil": {**_PACKING, "chunksizes": chunks, "zlib": True, "complevel": 1}}
+    template.to_netcdf(path, engine="netcdf4", compute=False, encoding=encoding)
     with netCDF4.Dataset(path, "a") as file:
         file["vil"].set_auto_maskandscale(False)
         yield file["vil"]
+
+
+def _coordinate_encoding(template: xr.Dataset) -> dict[str, dict[str, Any]]:
+    """What CF asks of coordinates: no 64-bit integers, nothing missing."""
+    rules: dict[str, dict[str, Any]] = {"f": {"_FillValue": None}, "M": {"dtype": "int32"}, "m": {"dtype": "int32"}}
+    return {str(name): rules.get(coord.dtype.kind, {}) for name, coord in template.coords.items()}
 
 
 def _pack(counts: np.ndarray) -> np.ndarray:
@@ -151,7 +158,7 @@ def forecast_template(
     for name, attrs in COORDINATE_ATTRS.items():
         forecast[name].attrs |= attrs
     if "crs" in store:
-        forecast = forecast.assign_coords(crs=store["crs"])
+        forecast = forecast.assign_coords(crs=store["crs"].assign_attrs(long_name="map projection of all events"))
     return forecast
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import xarray as xr
 
+from nowcast import __version__
 from nowcast.verification.aggregate import add
-from nowcast.verification.scores import roles
+from nowcast.verification.scores import described, roles
 from pipelines.errors import InputError
 
 MINUTES = {"units": "minutes", "dtype": "float64", "_FillValue": None}
@@ -31,8 +32,10 @@ def save_states(states: Sequence[xr.Dataset], path: Path, *, overwrite: bool = F
     """
 
     def write(part: Path) -> None:
+        title = f"Sums that the scores of the forecast of {states[0].attrs['model']} are taken from"
+        xr.Dataset(attrs={"Conventions": "CF-1.8", "title": title, "source": f"nowcast {__version__}"}).to_netcdf(part)
         for role, state in zip(roles(len(states)), states, strict=True):
-            state.to_netcdf(part, mode="a", group=role.replace(" ", "_"), encoding=_encoding(state))
+            _in_words(state).to_netcdf(part, mode="a", group=role.replace(" ", "_"), encoding=_encoding(state))
 
     return _write(path, overwrite, write)
 
@@ -58,6 +61,12 @@ def _load_states(path: Path) -> list[xr.Dataset]:
     if not states or "case" not in states[0].coords:
         raise InputError(f"{path} holds no sums", expected="a file written by verify --sums")
     return states
+
+
+def _in_words(state: xr.Dataset) -> xr.Dataset:
+    words = {name: f"sum over what counts: {str(name).replace('_', ' ')}" for name in state}
+    sums = {name: state[name].assign_attrs(long_name=long_name, units="1") for name, long_name in words.items()}
+    return described(state.assign(sums))
 
 
 def _encoding(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:

@@ -46,7 +46,7 @@ def scores_of(states: Sequence[xr.Dataset], samples: int = SAMPLES) -> xr.Datase
     cases = states[0]["cases"].sum("event").assign_attrs(long_name="number of cases", units="1")
     origins = [{key: state.attrs[key] for key in ("model", "members")} for state in states]
     each = [xr.Dataset(result, origin) for result, origin in zip(results, origins, strict=True)]
-    return _describe(_side_by_side(each).assign(cases=cases)).assign_attrs(_attributes(states))
+    return described(_side_by_side(each).assign(cases=cases)).assign_attrs(_attributes(states))
 
 
 def _attributes(states: Sequence[xr.Dataset]) -> dict[str, Any]:
@@ -103,7 +103,8 @@ def _side_by_side(results: list[xr.Dataset]) -> xr.Dataset:
     return both.assign_coords(forecast=roles(len(results)))
 
 
-def _describe(result: xr.Dataset) -> xr.Dataset:
+def described(result: xr.Dataset) -> xr.Dataset:
+    """Scores or sums whose coordinates say what they are."""
     attrs: Mapping[str, dict[str, str]] = {
         "lead_time": COORDINATE_ATTRS["lead_time"],
         "threshold": {"long_name": "event threshold on the count scale, >=", "units": "1"},
@@ -114,6 +115,9 @@ def _describe(result: xr.Dataset) -> xr.Dataset:
         "rank": {"long_name": "number of members below the observation", "units": "1"},
         "kind": {"long_name": "whose energy: of the ensemble mean, of its members, of the observation"},
         "wavenumber": {"long_name": "cycles along the longer side of the grid", "units": "1"},
+        "event": {"long_name": "SEVIR event"},
+        "case": {"long_name": "event and init time"},
+        "in_protocol": {"long_name": "whether the case is one of the protocol's windows"},
         "bound": {"long_name": "bound of the interval"},
         "forecast": {"long_name": "which forecast"},
         "model": {"long_name": "model that made the forecast"},

@@ -1,14 +1,10 @@
 """Scores and states on disk: what is written, merged and refused."""
 
-import shutil
-import subprocess
-
 import numpy as np
 import pytest
 import xarray as xr
 
 from nowcast.verification import merge_states, save, save_states, scores_of, states, verify
-from nowcast.verification.table import METRICS
 from pipelines.errors import InputError
 
 
@@ -81,13 +77,3 @@ def test_coordinates_are_written_as_cf_asks(inputs, tmp_path) -> None:
         assert read["lead_time"].attrs["units"] == "minutes"
         for name, coordinate in read.coords.items():
             assert "_FillValue" not in coordinate.encoding and coordinate.dtype != np.int64, name
-
-
-@pytest.mark.skipif(shutil.which("compliance-checker") is None, reason="compliance-checker is not installed")
-@pytest.mark.slow
-def test_the_cf_checker_finds_no_error(inputs, tmp_path) -> None:
-    scores = verify(*inputs, samples=5)
-    few = scores[[*METRICS, "csi_pooled_interval", "cases"]]  # the checker takes minutes for all
-    path = save(few, tmp_path / "scores.nc")
-    done = subprocess.run(["compliance-checker", "-t", "cf:1.8", str(path)], capture_output=True, text=True)
-    assert " Errors " not in done.stdout, done.stdout

@@ -1,0 +1,62 @@
+"""The CF checker of IOOS finds no error in any NetCDF file that is written: forecasts, scores and sums."""
+
+import json
+from pathlib import Path
+
+import pytest
+import xarray as xr
+from compliance_checker.runner import CheckSuite, ComplianceChecker
+
+from nowcast.forecasting import Request, load_forecaster, write_forecast
+from nowcast.verification import save, save_states, scores_of, states
+from nowcast.verification.table import METRICS
+
+pytestmark = pytest.mark.filterwarnings("ignore:The ioos_sos checker:DeprecationWarning")
+
+
+@pytest.fixture(scope="module")
+def forecast(small_store, tmp_path_factory) -> Path:
+    model, described = load_forecaster("persistence")
+    out = tmp_path_factory.mktemp("cf") / "forecast.nc"
+    return write_forecast(model, small_store, out, Request(), described=described)
+
+
+@pytest.fixture(scope="module")
+def sums(forecast, small_store) -> list[xr.Dataset]:
+    return states(forecast, small_store, reference=forecast)
+
+
+def cf_errors(file: Path) -> list[str]:
+    """What the checker calls an error (its high priority)."""
+    CheckSuite.load_all_available_checkers()
+    report = file.with_suffix(".json")
+    ComplianceChecker.run_checker(str(file), ["cf:1.8"], 0, "normal", output_filename=str(report), output_format="json")
+    checks = json.loads(report.read_text())["cf:1.8"]["high_priorities"]
+    return [message for check in checks for message in check["msgs"]]
+
+
+def test_the_checker_finds_errors(tmp_path):
+    wrong = xr.Dataset({"vil": ("x", [1.0], {"units": "no unit"})}, {"x": ("x", [1.0])})
+    wrong.to_netcdf(tmp_path / "wrong.nc")
+    assert any("_FillValue" in error for error in cf_errors(tmp_path / "wrong.nc"))
+
+
+def test_forecasts(forecast):
+    assert cf_errors(forecast) == []
+
+
+def test_scores(sums, tmp_path):
+    scores = scores_of(sums, samples=5)
+    few = scores[[*METRICS, "csi_pooled_interval", "csi_difference", "cases"]]  # the checker takes a minute for all
+    assert cf_errors(save(few, tmp_path / "scores.nc")) == []
+
+
+def test_sums(sums, tmp_path):
+    file = save_states(sums, tmp_path / "sums.nc")
+    assert cf_errors(file) == []
+    attrs = xr.open_dataset(file).attrs
+    for group in ("forecast", "reference"):  # which the checker does not look into
+        with xr.open_dataset(file, group=group, decode_times=False, mask_and_scale=False) as part:
+            one, unfilled = tmp_path / f"{group}.nc", {name: {"_FillValue": None} for name in part.coords}
+            part.assign_attrs(attrs).to_netcdf(one, encoding=unfilled)
+        assert cf_errors(one) == []
