@@ -15,7 +15,7 @@ class StageConfig(BaseModel):
     Attributes:
         steps: Optimiser steps.
         batch: Windows a step (on each process).
-        optimizer: adam or adamw (weight decay 0.01).
+        optimizer: adam, adamw (weight decay 0.01) or muon (on matrices, AdamW on the rest).
         rate: Peak learning rate.
         schedule: constant, or cosine down to zero at the last step.
         warmup: Steps of linear warm-up.
@@ -28,7 +28,7 @@ class StageConfig(BaseModel):
 
     steps: PositiveInt
     batch: PositiveInt
-    optimizer: Literal["adam", "adamw"] = "adamw"
+    optimizer: Literal["adam", "adamw", "muon"] = "adamw"
     rate: float = 1e-4
     schedule: Literal["constant", "cosine"] = "constant"
     warmup: int = 0
@@ -44,7 +44,9 @@ class RunConfig(BaseModel):
         model: A trainable name of the table of models.
         protocol: The protocol whose training and validation splits and window lengths are used.
         seed: The seed of every random draw of the run.
-        augment: Whether training windows are flipped and turned by right angles at random.
+        augment: Whether training windows are cut out of larger frames, flipped and turned by right angles at random.
+        cadence: Least and most minutes between the frames of a training window, which then takes every so many frames
+            of a store as fit, and may lack a quarter of its frames; None takes the frames of a store as they are.
         network: Settings of the network, checked by the model itself.
         stages: How each stage of the network is trained.
     """
@@ -55,6 +57,7 @@ class RunConfig(BaseModel):
     protocol: str
     seed: int = 0
     augment: bool = False
+    cadence: tuple[float, float] | None = None
     network: dict[str, Any]
     stages: dict[str, StageConfig]
 

@@ -34,7 +34,7 @@ def run_demo(out: Path, console: Console) -> None:
     step(f"prepare-sevir {archive} {store} --workers 2")
     console.print(str(prepare(archive, store, protocol="sevir-128-10-10", workers=2)), soft_wrap=True)
     step(f"train demo --store {store} --run {run}")
-    console.print(train(load_config("demo"), store, run))
+    console.print(train(load_config("demo"), [store], run))
 
     scores = {}
     for name, model in {"predldm": str(run), **{name: name for name in REFERENCES}}.items():

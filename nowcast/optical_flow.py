@@ -55,9 +55,6 @@ def _blur(image: np.ndarray, width: float) -> np.ndarray:
 def extrapolate(fields: np.ndarray, velocity: np.ndarray, steps: int) -> np.ndarray:
     """Fields carried along a steady velocity.
 
-    Backward semi-Lagrangian, midpoint rule, one bilinear interpolation a lead time however long it is
-    (Germann and Zawadzki 2002, doi:10.1175/1520-0493(2002)130<2859:SDOTPO>2.0.CO;2).
-
     Args:
         fields: Counts with shape (case, y, x), NaN missing.
         velocity: From `motion`.
@@ -67,20 +64,48 @@ def extrapolate(fields: np.ndarray, velocity: np.ndarray, steps: int) -> np.ndar
         Counts with shape (case, step, y, x) for 1..steps frames ahead, float32, NaN where the air comes from outside
         of the domain or from missing pixels.
     """
-    return np.stack([_extrapolate(*case, steps) for case in zip(fields, velocity, strict=True)])
+    return np.stack(
+        [
+            advect(np.broadcast_to(field, (steps, *field.shape)), np.isfinite(field), departures(flow, steps))
+            for field, flow in zip(fields, velocity, strict=True)
+        ]
+    )
 
 
-def _extrapolate(field: np.ndarray, velocity: np.ndarray, steps: int) -> np.ndarray:
-    seen = np.isfinite(field)
-    weighted = np.stack([np.where(seen, field, 0), seen], axis=-1).astype("float32")
-    grid = np.stack(np.meshgrid(np.arange(field.shape[1]), np.arange(field.shape[0])), axis=-1).astype("float32")
-    departure, step = grid.copy(), velocity.astype("float32")
-    carried = np.empty((steps, *field.shape), "float32")
+def departures(velocity: np.ndarray, steps: int) -> np.ndarray:
+    """Where the air of each pixel was 1..steps frames before, shape (step, y, x, 2), pixels, the last axis (x, y).
+
+    Backward semi-Lagrangian, midpoint rule (Germann and Zawadzki 2002,
+    doi:10.1175/1520-0493(2002)130<2859:SDOTPO>2.0.CO;2), for a velocity of shape (y, x, 2).
+    """
+    height, width = velocity.shape[:2]
+    departure = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).astype("float32")
+    step = velocity.astype("float32")
+    paths = np.empty((steps, height, width, 2), "float32")
     for lead in range(steps):
         step = _sample(velocity, departure - step / 2, cv2.BORDER_REPLICATE)
-        departure -= step
-        value, weight = np.moveaxis(_sample(weighted, departure, cv2.BORDER_CONSTANT), -1, 0)
-        carried[lead] = np.divide(value, weight, out=np.full_like(value, np.nan), where=weight >= _SEEN)
+        departure = departure - step
+        paths[lead] = departure
+    return paths
+
+
+def advect(fields: np.ndarray, seen: np.ndarray, paths: np.ndarray) -> np.ndarray:
+    """One field a path, each carried along its path by one bilinear interpolation, however long it is.
+
+    Args:
+        fields: Counts with shape (step, y, x).
+        seen: Where they are known, shape (y, x).
+        paths: From `departures`.
+
+    Returns:
+        Counts with the shape of `fields`, float32, NaN where a path starts outside of the domain or at unknown pixels.
+    """
+    carried = np.empty(fields.shape, "float32")
+    weight = seen.astype("float32")
+    for lead, (field, points) in enumerate(zip(fields, paths, strict=True)):
+        known = np.where(seen, field, 0).astype("float32")
+        value, share = (_sample(image, points, cv2.BORDER_CONSTANT) for image in (known, weight))
+        carried[lead] = np.divide(value, share, out=np.full_like(value, np.nan), where=share >= _SEEN)
     return carried
 
 

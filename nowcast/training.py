@@ -7,7 +7,7 @@ functions of the step too. So twenty steps are the same twenty steps whether or 
 
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +30,12 @@ from nowcast.config import RunConfig, StageConfig
 from nowcast.devices import best_device, multiplies_bf16
 from nowcast.models import build_network
 from nowcast.models.network import Batch, Network
+from nowcast.optimizers import build_optimizers
 from nowcast.records import Metrics
 from nowcast.seeds import integer_seed
-from nowcast.windows import TrainingWindows, find_windows
+from nowcast.windows import TrainingWindows, training_sources
 from pipelines.errors import InputError
 from pipelines.protocol import load_protocol
-from pipelines.store import open_store
 
 logger = logging.getLogger(__name__)
 
@@ -47,15 +47,21 @@ class TrainingStoppedError(RuntimeError):
 
 
 def train(
-    config: RunConfig, store: Path, run: Path, *, stage: str = "all", device: str | None = None, overwrite: bool = False
+    config: RunConfig,
+    stores: Sequence[Path],
+    run: Path,
+    *,
+    stage: str = "all",
+    device: str | None = None,
+    overwrite: bool = False,
 ) -> Path:
     """Train the stages of a network, going on from where the run folder stands.
 
     Args:
         config: The resolved configuration.
-        store: Archive store with training and validation splits.
+        stores: Archive stores, at least one with a training and one with a validation split.
         run: Run folder: config.yaml, metrics.jsonl, samples/, model.safetensors, state.safetensors.
-        stage: One stage of the network, or "all".
+        stage: One stage of the network, or "all" that the configuration sets.
         device: "cpu", "cuda", or None for the best there is.
         overwrite: Start anew where the run folder holds another configuration.
 
@@ -70,13 +76,13 @@ def train(
     accelerator = Accelerator(mixed_precision="bf16" if multiplies_bf16(device) else "no", cpu=device == "cpu")
     torch.manual_seed(integer_seed(config.seed, "weights"))
     network = build_network(config)
-    stages = network.stages if stage == "all" else (stage,)
+    stages = [name for name in network.stages if name in config.stages] if stage == "all" else [stage]
     for name in stages:
         if name not in network.stages or name not in config.stages:
             raise InputError(f"no stage {name!r}", expected=f"one of {', '.join(network.stages)} that the config sets")
     _claim_folder(run, config, overwrite)
     done = _load_model(run, network)
-    data = _Data(config, network, store, accelerator)
+    data = _Data(config, network, stores, accelerator)
     for name in stages:
         if name not in done:
             _StageRun(config, name, network, data, run, accelerator, done).complete()
@@ -117,17 +123,18 @@ def _load_model(run: Path, network: Network) -> list[str]:
 class _Data:
     """Training batches on the device, and a few fixed validation batches."""
 
-    def __init__(self, config: RunConfig, network: Network, store: Path, accelerator: Accelerator):
+    def __init__(self, config: RunConfig, network: Network, stores: Sequence[Path], accelerator: Accelerator):
         self._accelerator = accelerator
         protocol = load_protocol(config.protocol)
         history, lead = network.settings.history, network.settings.lead
-        dataset = open_store(store)
         self._windows = {
             split: TrainingWindows(
-                store,
-                find_windows(dataset, history=history, lead=lead, stride=stride, split=split),
+                training_sources(
+                    stores, history=history, lead=lead, stride=stride, split=split, cadence=config.cadence
+                ),
                 history,
                 lead,
+                side=network.settings.side,
                 seed=integer_seed(config.seed, split),
                 augment=config.augment and split == "train",
             )
@@ -181,8 +188,7 @@ class _StageRun:
         self.trained = nn.ModuleList(network.trained_modules(stage))
         network.requires_grad_(False).eval()
         self.trained.requires_grad_(True)
-        kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[self.settings.optimizer]
-        self.optimizer = kind(self.trained.parameters(), lr=self.settings.rate)
+        self.optimizers = build_optimizers(self.settings.optimizer, self.trained, self.settings.rate)
         self.average = AveragedModel(self.trained, avg_fn=_averaging(self.settings.ema))
         self.metrics = Metrics(run)
         self.step = 0
@@ -193,7 +199,7 @@ class _StageRun:
             batches = self.data.training(0, self.settings.batch)
             self.network.begin(self.stage, (next(batches) for _ in range(VALIDATION_BATCHES)))
         self.metrics.cut(self.stage, self.step)
-        loss, self.optimizer = self.accelerator.prepare(_StageLoss(self.network, self.stage), self.optimizer)
+        loss, *self.optimizers = self.accelerator.prepare(_StageLoss(self.network, self.stage), *self.optimizers)
         batches = self.data.training(self.step, self.settings.batch)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, disable=not self.accelerator.is_main_process) as progress:
@@ -209,7 +215,7 @@ class _StageRun:
 
     def _one_step(self, loss: nn.Module, batch: Batch) -> float:
         self.trained.train()
-        for group in self.optimizer.param_groups:
+        for group in (group for optimizer in self.optimizers for group in optimizer.param_groups):
             group["lr"] = learning_rate(self.settings, self.step)
         with self.accelerator.autocast():
             parts = loss(batch, self._generator("step", self.step))
@@ -221,8 +227,9 @@ class _StageRun:
             )
         self.accelerator.backward(parts["loss"])
         norm = self.accelerator.clip_grad_norm_(self.trained.parameters(), self.settings.clip)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
         self.average.update_parameters(self.trained)
         self.step += 1
         detached = {key: part.detach() for key, part in parts.items()}
@@ -272,7 +279,11 @@ class _StageRun:
         parts = {
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
-            **{f"optimizer.{n}": state for n, state in self.optimizer.state_dict()["state"].items()},
+            **{
+                f"optimizer.{kind}.{n}": state
+                for kind, optimizer in enumerate(self.optimizers)
+                for n, state in optimizer.state_dict()["state"].items()
+            },
         }
         tensors = {f"{part}/{name}": tensor for part, state in parts.items() for name, tensor in state.items()}
         header = {**self._header(self.done), "stage": self.stage, "step": self.step}
@@ -289,8 +300,10 @@ class _StageRun:
             parts.setdefault(part, {})[key] = tensor
         load_weights(self.network, parts.pop("network"), path)
         self.average.load_state_dict(parts.pop("average"))
-        state = {int(part.removeprefix("optimizer.")): tensors for part, tensors in parts.items()}
-        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
+        for kind, optimizer in enumerate(self.optimizers):
+            prefix = f"optimizer.{kind}."
+            state = {int(part.removeprefix(prefix)): parts[part] for part in parts if part.startswith(prefix)}
+            optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
         self.step = header["step"]
         return True
 

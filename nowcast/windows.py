@@ -1,6 +1,6 @@
 """Windows of a store: a history and the future that follows it, always of one event and so of one split."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,16 +11,18 @@ import zarr
 from nowcast.seeds import numpy_generator
 from pipelines.errors import InputError
 from pipelines.protocol import Protocol
+from pipelines.store import open_store
 
 _FILL = 255
 
 
 @dataclass(frozen=True)
 class Window:
-    """Frames `start` to `start + history + lead` of the event at position `event` of a store."""
+    """Frames from `start` on, each `step` after the one before, of the event at position `event` of a store."""
 
     event: int
     start: int
+    step: int = 1
 
 
 def find_windows(
@@ -31,10 +33,13 @@ def find_windows(
     stride: int,
     split: str | None = None,
     events: Iterable[str] | None = None,
+    step: int = 1,
+    least: int | None = None,
 ) -> list[Window]:
     """All windows of a store, in the order of its events.
 
-    A window is left out when its frames are not evenly spaced in time or one of them is missing throughout.
+    A window is left out when its frames are not evenly spaced in time or one of them is missing throughout, that is
+    more than `least` allows.
 
     Args:
         store: An open store (see pipelines.store).
@@ -43,6 +48,9 @@ def find_windows(
         stride: Frames between the starts of two windows of an event.
         split: Only events of this split.
         events: Only these event ids.
+        step: Frames from one of a window to the next.
+        least: For training, a window may lack frames, begin before its event or end after it, if it has so many frames,
+            and among them the newest three of the history and the first of the future.
 
     Raises:
         InputError: when an asked event is not in the store, or nothing is left.
@@ -57,13 +65,16 @@ def find_windows(
     if split is not None:
         chosen &= store["split"].values.astype(str) == split
     times = store["valid_time"].values.astype("datetime64[s]").astype(np.int64)
-    absent = store["missing_fraction"].values >= 1
+    present = store["missing_fraction"].values < 1
     length = history + lead
+    needed = range(length) if least is None else range(max(0, history - 3), history + min(1, lead))
+    slack = 0 if least is None else (length - least) * step
+    last = times.shape[1] - 1 - (length - 1) * step
     windows = [
-        Window(int(event), start)
+        Window(int(event), start, step)
         for event in np.flatnonzero(chosen)
-        for start in range(0, times.shape[1] - length + 1, stride)
-        if not absent[event, start : start + length].any() and _evenly_spaced(times[event, start : start + length])
+        for start in range(-slack, last + slack + 1, stride)
+        if _usable(times[event], present[event], start + step * np.arange(length), needed, least or length)
     ]
     if not windows:
         where = f" of split {split}" if split else ""
@@ -75,8 +86,12 @@ def find_windows(
     return windows
 
 
-def _evenly_spaced(seconds: np.ndarray) -> bool:
-    steps = np.diff(seconds)
+def _usable(seconds: np.ndarray, present: np.ndarray, frames: np.ndarray, needed: range, least: int) -> bool:
+    inside = (frames >= 0) & (frames < len(seconds))
+    inside[inside] = present[frames[inside]]
+    if inside.sum() < least or not inside[list(needed)].all():
+        return False
+    steps = np.diff(seconds[frames[inside]]) / np.diff(np.flatnonzero(inside))
     return bool(steps[0] > 0 and (steps == steps[0]).all())
 
 
@@ -108,6 +123,54 @@ def history_of(store: xr.Dataset, windows: list[Window], frames: int) -> xr.Data
     return history.assign_coords(coords.coords)
 
 
+def training_sources(
+    stores: Iterable[Path],
+    *,
+    history: int,
+    lead: int,
+    stride: int,
+    split: str,
+    cadence: tuple[float, float] | None = None,
+) -> list[tuple[Path, list[Window]]]:
+    """Each store that has a split, with its windows (see `find_windows`).
+
+    Args:
+        stores: Stores to train on.
+        history: Frames given.
+        lead: Frames forecast.
+        stride: Frames between the starts of two windows of an event.
+        split: Split to take.
+        cadence: Least and most minutes between frames. Every so many frames of a store are then taken as give such a
+            cadence, in every way there is, and windows may lack a quarter of their frames.
+
+    Raises:
+        InputError: when no store has a window.
+    """
+    least = None if cadence is None else (history + lead) * 3 // 4
+    sources = []
+    for path in stores:
+        store = open_store(path)
+        if split not in store["split"].values:
+            continue
+        for step in _steps(store, cadence):
+            windows = find_windows(
+                store, history=history, lead=lead, stride=stride, split=split, step=step, least=least
+            )
+            sources.append((path, windows))
+    if not sources:
+        raise InputError(f"no store has a window of split {split}", remedy="see `nowcast info STORE` for its splits")
+    return sources
+
+
+def _steps(store: xr.Dataset, cadence: tuple[float, float] | None) -> list[int]:
+    """Every how many frames of a store to take."""
+    if cadence is None:
+        return [1]
+    times = store["valid_time"].values.astype("datetime64[s]").astype(np.int64)
+    minutes = float(np.median(np.diff(times, axis=1))) / 60
+    return [step for step in range(1, times.shape[1]) if cadence[0] <= step * minutes <= cadence[1]]
+
+
 class TrainingWindows:
     """Training windows by sample number: number n is the same window, turned the same way, in every run of a seed.
 
@@ -116,11 +179,37 @@ class TrainingWindows:
     """
 
     def __init__(
-        self, store: Path, windows: list[Window], history: int, lead: int, *, seed: int, augment: bool = False
+        self,
+        sources: Sequence[tuple[Path, list[Window]]],
+        history: int,
+        lead: int,
+        *,
+        side: int,
+        seed: int,
+        augment: bool = False,
     ):
-        self._counts = zarr.open_array(f"{store}/vil", mode="r")
-        self._windows = windows
-        self._history, self._length = history, history + lead
+        """Windows of some stores.
+
+        Args:
+            sources: Stores and their windows.
+            history: Frames given.
+            lead: Frames forecast.
+            side: Pixels along a side; of larger frames a square is cut out, at random or, without `augment`, in the
+                middle.
+            seed: Of the order, the cuts and the turns.
+            augment: Turn and flip at random.
+
+        Raises:
+            InputError: when frames are smaller than `side`.
+        """
+        arrays = [zarr.open_array(f"{store}/vil", mode="r") for store, _ in sources]
+        for (store, _), array in zip(sources, arrays, strict=True):
+            if min(array.shape[2:]) < side:
+                raise InputError(f"frames of {store} are too small", got=array.shape[2:], expected=f"{side} or more")
+        self._windows = [
+            (array, window) for array, (_, windows) in zip(arrays, sources, strict=True) for window in windows
+        ]
+        self._history, self._length, self._side = history, history + lead, side
         self._seed, self._augment = seed, augment
         self._epoch, self._order = -1, np.zeros(0, int)
 
@@ -128,14 +217,34 @@ class TrainingWindows:
         return len(self._windows)
 
     def __getitem__(self, number: int) -> np.ndarray:
-        """Counts uint8 with shape (history + lead, y, x), 255 missing."""
+        """Counts uint8 with shape (history + lead, side, side), 255 missing."""
         epoch, position = divmod(number, len(self._windows))
         if epoch != self._epoch:
             self._epoch = epoch
             self._order = numpy_generator(self._seed, "order", epoch).permutation(len(self._windows))
-        window = self._windows[self._order[position]]
-        frames = np.asarray(self._counts[window.event, window.start : window.start + self._length])
+        array, window = self._windows[self._order[position]]
+        frames = self._read(array, window, number)
         return self._turned(frames, number) if self._augment else frames
+
+    def _read(self, array: zarr.Array, window: Window, number: int) -> np.ndarray:
+        """The frames of a window, missing where the event has none."""
+        y, x = self._corner(array.shape[2:], number)
+        wanted = window.start + window.step * np.arange(self._length)
+        inside = (wanted >= 0) & (wanted < array.shape[1])
+        first, last = wanted[inside][[0, -1]]
+        frames = np.full((self._length, self._side, self._side), _FILL, "uint8")
+        frames[inside] = np.asarray(array[window.event, first : last + 1, y : y + self._side, x : x + self._side])[
+            :: window.step
+        ]
+        return frames
+
+    def _corner(self, size: tuple[int, ...], number: int) -> tuple[int, int]:
+        room = np.array(size) - self._side
+        if not self._augment:
+            y, x = room // 2
+        else:
+            y, x = numpy_generator(self._seed, "cut", number).integers(room + 1)
+        return int(y), int(x)
 
     def _turned(self, frames: np.ndarray, number: int) -> np.ndarray:
         turns, flip = numpy_generator(self._seed, "augment", number).integers((4, 2))

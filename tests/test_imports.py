@@ -13,7 +13,8 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = [
     ["nowcast.conventions", "nowcast.config", "nowcast.seeds", "nowcast.devices"],
     ["nowcast.windows", "nowcast.forecast_file", "nowcast.diffusion", "nowcast.verification", "nowcast.plots",
-     "nowcast.panels", "nowcast.animation", "nowcast.outlines", "nowcast.optical_flow"],
+     "nowcast.panels", "nowcast.animation", "nowcast.outlines", "nowcast.optical_flow",
+     "nowcast.first_guess", "nowcast.optimizers"],
     ["nowcast.models"],
     ["nowcast.checkpoint", "nowcast.records"],
     ["nowcast.training", "nowcast.forecasting"],

@@ -11,6 +11,7 @@ https://arxiv.org/abs/2310.00426). Gates, cross-attention and output start at ze
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,8 +19,6 @@ from torch import Tensor, nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from nowcast.models.attention import Attention
-
-Context = Sequence[tuple[Tensor, Tensor]]
 
 _TIME_CHANNELS = 256
 _LONGEST = 10  # of the positions, of which there are some twenty: longer waves would barely tell two apart
@@ -33,6 +32,7 @@ class DenoiserSettings(BaseModel):
         blocks: Transformer blocks, over space and over time in turn.
         heads: Attention heads.
         patch: Latent locations along a side of a token; the patch is 1 frame long.
+        context_frames: Newest frames of the history that cross-attention sees; None for all, as in the paper.
         mlp_ratio: Width of the feed-forward layers in units of `hidden`. The paper does not state it. At its 32 blocks
             of width 1152, a ratio of 1 gives 10 d^2 weights a block (self-attention 4, cross-attention 4, feed-forward
             2) and 438 M in all, the nearest to the 421 M of its Table 5; DiT's usual 4 would give 693 M.
@@ -44,7 +44,20 @@ class DenoiserSettings(BaseModel):
     blocks: int = 32
     heads: int = 16
     patch: int = 2
+    context_frames: int | None = None
     mlp_ratio: float = 1.0
+
+
+class Context(NamedTuple):
+    """What the denoiser is told of B cases, the same for all members and sampling steps.
+
+    Attributes:
+        keys_values: Keys and values of the history's tokens, one pair a block.
+        guess: Tokens of the first guess, shape (B, T, N, d), which are added to those of the noised latents; or None.
+    """
+
+    keys_values: Sequence[tuple[Tensor, Tensor]]
+    guess: Tensor | None
 
 
 def sinusoids(positions: Tensor, channels: int, longest: float) -> Tensor:
@@ -125,16 +138,20 @@ class Denoiser(nn.Module):
         side: Latent locations along a side, h = w.
         history: Frames of the history.
         lead: Frames forecast.
+        guess_channels: Channels of the first guess, 0 where the paper's condition is the only one.
     """
 
     positions: Tensor
 
-    def __init__(self, settings: DenoiserSettings, channels: int, side: int, history: int, lead: int):
+    def __init__(
+        self, settings: DenoiserSettings, channels: int, side: int, history: int, lead: int, guess_channels: int = 0
+    ):
         super().__init__()
         d, self.patch = settings.hidden, settings.patch
-        self.history = history
+        self.history, self.context_frames = history, settings.context_frames or history
         self.embed = nn.Linear(channels * self.patch**2, d)
         self.embed_history = nn.Linear((channels + 1) * self.patch**2, d)
+        self.embed_guess = nn.Linear(guess_channels * self.patch**2, d) if guess_channels else None
         self.time = nn.Sequential(nn.Linear(_TIME_CHANNELS, d), nn.SiLU(), nn.Linear(d, d), nn.SiLU())
         self.modulation = nn.Linear(d, 6 * d)
         blocks = [Block(settings, over_time=bool(i % 2)) for i in range(settings.blocks)]
@@ -148,16 +165,22 @@ class Denoiser(nn.Module):
         positions = space_time_positions(history + lead, side // self.patch, d)
         self.register_buffer("positions", positions, persistent=False)
 
-    def context(self, history: Tensor, valid: Tensor) -> Context:
-        """Keys and values of the history for every block: computed once for all members and sampling steps.
+    def context(self, history: Tensor, valid: Tensor, guess: Tensor | None = None) -> Context:
+        """What is computed once for all members and sampling steps of some cases.
 
         Args:
             history: Normalised latents c with shape (B, T, C, h, w).
             valid: Observed fraction of each location's pixels with shape (B, T, 1, h, w).
+            guess: First guess of the lead times with shape (B, T, guess_channels, h, w), if the denoiser takes one.
         """
-        tokens = self.embed_history(patchify(torch.cat([history, valid], 2), self.patch))
-        tokens = (tokens + self._positions(0, history.shape[1])).flatten(1, 2)
-        return [block.cross_attention.keys_values(tokens) for block in self.blocks]
+        newest = slice(self.history - self.context_frames, self.history)
+        tokens = self.embed_history(patchify(torch.cat([history, valid], 2)[:, newest], self.patch))
+        tokens = (tokens + self.positions[newest]).flatten(1, 2)
+        keys_values = [block.cross_attention.keys_values(tokens) for block in self.blocks]
+        embedded = None
+        if self.embed_guess is not None and guess is not None:
+            embedded = self.embed_guess(patchify(guess, self.patch))
+        return Context(keys_values, embedded)
 
     def forward(self, z: Tensor, t: Tensor, context: Context | None = None) -> Tensor:
         """What the objective asks for, with the shape of `z`.
@@ -169,13 +192,12 @@ class Denoiser(nn.Module):
                 own: they carry its positions in time.
         """
         first = 0 if context is None else self.history
-        x = self.embed(patchify(z, self.patch)) + self._positions(first, z.shape[1])
+        x = self.embed(patchify(z, self.patch)) + self.positions[first : first + z.shape[1]]
+        if context is not None and context.guess is not None:
+            x = x + context.guess.repeat_interleave(len(x) // len(context.guess), 0)
         time = self.time(sinusoids(t, _TIME_CHANNELS, 10_000))
         modulation = self.modulation(time).unflatten(1, (6, -1))
         for i, block in enumerate(self.blocks):
-            x = block(x, modulation, None if context is None else context[i])
+            x = block(x, modulation, None if context is None else context.keys_values[i])
         shift, scale = self.out_modulation(time)[:, None, None].chunk(2, -1)
         return unpatchify(self.out(self.out_norm(x) * (1 + scale) + shift), self.patch, z.shape[-2])
-
-    def _positions(self, first: int, frames: int) -> Tensor:
-        return self.positions[first : first + frames]

@@ -37,12 +37,14 @@ class NetworkSettings(BaseModel):
     Attributes:
         history: Frames given.
         lead: Frames forecast.
+        side: Pixels along a side of a frame in training.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     history: int = 10
     lead: int = 10
+    side: int = 128
 
     @property
     def members_at_once(self) -> int:

@@ -4,6 +4,10 @@ Xu, Sun, Li and Qu, https://openreview.net/forum?id=TWlmOUzcCo. Counts at the ed
 x = (counts - offset) / scale with shape (B, T, 1, H, W) and latents z with shape (B, T, C, h, w). History and future
 are encoded as separate clips, so that nothing of the future reaches the condition. The diffusion sees the mean of the
 latents' distribution, normalised to zero mean and unit scale per channel.
+
+Beyond the paper, a first guess (nowcast.first_guess) may stand beside the condition: the denoiser is given its latents
+and predicts what is left of the future's, and what the decoder makes of that is added to the guess itself. A third
+stage then trains the sampler, in as few steps as it is used with, on the fair CRPS of a handful of members.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,21 +15,21 @@ from functools import cached_property
 from typing import Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
 from nowcast.diffusion.objectives import OBJECTIVES
 from nowcast.diffusion.samplers import check_sampler, draw_noise, sample
+from nowcast.first_guess import ECHO
 from nowcast.models.caldm import Context, Denoiser, DenoiserSettings
+from nowcast.models.ensemble_loss import block_crps
 from nowcast.models.frame_vae import FrameVAESettings, build_frame_vae
+from nowcast.models.guidance import GUESSES, Guess, guess_future, no_guess
 from nowcast.models.mtvae import MTVAE, MTVAESettings, kl_divergence
 from nowcast.models.network import Batch, Network, NetworkSettings
 from nowcast.models.perceptual import PerceptualLoss, load_perceptual
 from pipelines.errors import InputError
-
-# Counts up to 5 are no echo (SEVIR's scale); what is below is the network's noise around zero.
-ECHO = 5.5
 
 
 class SamplingSettings(BaseModel):
@@ -38,30 +42,46 @@ class SamplingSettings(BaseModel):
     member_batch: int = 10
 
 
+class EnsembleSettings(BaseModel):
+    """The loss of the stage that trains members together.
+
+    Attributes:
+        members: Members drawn of each case.
+        blocks: Sides of the blocks, in pixels, of whose means the fair CRPS is taken.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    members: int = Field(default=2, ge=2)
+    blocks: tuple[int, ...] = (1, 4, 16)
+
+
 class PredLDMSettings(NetworkSettings):
     """The `network` section of a PredLDM configuration.
 
     Attributes:
-        side: Pixels along a side of a frame.
         offset: Count that the network sees as 0.
         scale: Counts that the network sees as 1. The paper's VAE wants [-1, 1]: offset and scale 127.5.
         frame_vae: Frame encoder and decoder.
         mtvae: Temporal transformer and its loss.
         denoiser: Size of the diffusion transformer.
         objective: What the denoiser predicts, a key of OBJECTIVES.
+        first_guess: What the denoiser is given beside the history, and starts from (see GUESSES); none in the paper.
         loss_weights: Weights of the two terms of equation 14, forecast and condition.
         sampling: How members are drawn.
+        ensemble: The loss of the third stage.
     """
 
-    side: int = 128
     offset: float = 127.5
     scale: float = 127.5
     frame_vae: FrameVAESettings = FrameVAESettings()
     mtvae: MTVAESettings = MTVAESettings()
     denoiser: DenoiserSettings = DenoiserSettings()
     objective: Literal["epsilon", "v", "flow"] = "epsilon"
+    first_guess: Literal["none", "advection", "sprog"] = "none"
     loss_weights: tuple[float, float] = (1.0, 1.0)
     sampling: SamplingSettings = SamplingSettings()
+    ensemble: EnsembleSettings = EnsembleSettings()
 
     @property
     def members_at_once(self) -> int:
@@ -85,8 +105,9 @@ class PredLDMSettings(NetworkSettings):
 
     def build_denoiser(self) -> Denoiser:
         """A new denoiser of this size."""
-        channels = self.frame_vae.latent_channels
-        return Denoiser(self.denoiser, channels, self.latent_side, self.history, self.lead)
+        channels, guesses = self.frame_vae.latent_channels, len(GUESSES[self.first_guess])
+        told = guesses * channels + 1 if guesses else 0
+        return Denoiser(self.denoiser, channels, self.latent_side, self.history, self.lead, told)
 
 
 class PredLDM(Network):
@@ -97,11 +118,12 @@ class PredLDM(Network):
     """
 
     Settings = PredLDMSettings
-    stages = ("autoencoder", "diffusion")
+    stages = ("autoencoder", "diffusion", "ensemble")
 
     settings: PredLDMSettings
     latent_mean: Tensor
     latent_std: Tensor
+    rest_std: Tensor
 
     def __init__(self, settings: PredLDMSettings, *, pretrained: bool = True):
         super().__init__(settings, pretrained=pretrained)
@@ -111,42 +133,52 @@ class PredLDM(Network):
         channels = settings.frame_vae.latent_channels
         self.register_buffer("latent_mean", torch.zeros(channels, 1, 1))
         self.register_buffer("latent_std", torch.ones(channels, 1, 1))
+        self.register_buffer("rest_std", torch.ones(settings.lead, channels, 1, 1))
 
     def trained_modules(self, stage: str) -> Sequence[nn.Module]:
         """See `Network.trained_modules`."""
-        if stage == "diffusion":
+        if stage != "autoencoder":
             return [self.denoiser]
         return [self.mtvae if self.settings.frame_vae.pretrained is None else self.mtvae.transformer]
 
     @torch.no_grad()
     def begin(self, stage: str, batches: Iterable[Batch]) -> None:
-        """Before the diffusion stage, measures the latents' mean and scale per channel where pixels were observed."""
+        """Before the diffusion stage, measures the scale of the latents, and of what a first guess leaves of them."""
         if stage == "autoencoder":
             if self.settings.mtvae.perceptual_weight:
                 _ = self._perceptual  # fails now, if it must, and not after the first step
-            return
+        elif stage == "diffusion":
+            self.mtvae.eval()
+            self._measure_latents(list(batches))
+
+    def _measure_latents(self, batches: Sequence[Batch]) -> None:
+        for scale in (self.latent_std, self.rest_std):
+            scale.fill_(1)
         self.latent_mean.zero_()
-        self.latent_std.fill_(1)
-        self.mtvae.eval()
-        sums = torch.zeros(3, len(self.latent_mean), dtype=torch.float64, device=self.latent_mean.device)
-        for batch in batches:
-            for counts, observed in _clips(batch):
-                z, valid = self._encode(counts, observed)
-                z, weight = z.double(), valid.double().expand_as(z)
-                sums += torch.stack([(weight * z**power).sum((0, 1, 3, 4)) for power in (0, 1, 2)])
-        mean = sums[1] / sums[0]
+        clips = [self._encode(*clip) for batch in batches for clip in _clips(batch)]
+        mean, std = _moments(clips, dims=(0, 1, 3, 4))
         self.latent_mean.copy_(mean.view(-1, 1, 1))
-        self.latent_std.copy_((sums[2] / sums[0] - mean**2).clamp(min=1e-12).sqrt().view(-1, 1, 1))
+        self.latent_std.copy_(std.view(-1, 1, 1))
+        if self.settings.first_guess != "none":
+            rests = []
+            for batch in batches:
+                future, valid = self._encode(batch.future, batch.future_observed)
+                rests.append((future - self._guess(batch.history, batch.history_observed).base, valid))
+            self.rest_std.copy_(_moments(rests, dims=(0, 3, 4))[1][:, :, None, None])
 
     def loss(self, stage: str, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """See `Network.loss`; logs the parts of the loss beside it."""
-        return (self._autoencoder_loss if stage == "autoencoder" else self._diffusion_loss)(batch, generator)
+        losses = {
+            "autoencoder": self._autoencoder_loss,
+            "diffusion": self._diffusion_loss,
+            "ensemble": self._ensemble_loss,
+        }
+        return losses[stage](batch, generator)
 
     def preview(self, stage: str, batch: Batch, generator: torch.Generator) -> Tensor:
         """See `Network.preview`: the future through the autoencoder, or one member of the forecast."""
         if stage == "autoencoder":
-            frames = self._to_frames(batch.future)
-            return self._to_counts(self.mtvae.decode(self.mtvae.encode(frames, batch.future_observed)))
+            return _echo(self._decode(self._encode(batch.future, batch.future_observed)[0]))
         generators = [[generator]] * len(batch.history)
         return self.generate(batch.history, batch.history_observed, self.settings.lead, generators)[:, 0]
 
@@ -162,13 +194,22 @@ class PredLDM(Network):
             raise InputError("more frames than PredLDM forecasts", got=steps, expected=f"at most {self.settings.lead}")
         if history.shape[1] != self.settings.history:
             raise InputError("frames of the history", got=history.shape[1], expected=self.settings.history)
-        context = self.denoiser.context(*self._encode(history, observed))
+        return _echo(self._members(history, observed, generators)[:, :, :steps])
+
+    def _members(self, history: Tensor, observed: Tensor, generators: Sequence[Sequence[torch.Generator]]) -> Tensor:
+        """Members (B, M, lead, H, W) in counts, as the decoder gives them."""
+        guess = self._guess(history, observed)
+        context = self.denoiser.context(*self._encode(history, observed), guess.told)
         flat = [generator for members in generators for generator in members]
         side, channels = self.settings.latent_side, self.settings.frame_vae.latent_channels
         noise = draw_noise((self.settings.lead, channels, side, side), flat).to(history.device)
-        z = self._sample(noise, context, flat)
-        frames = self.mtvae.decode(z * self.latent_std + self.latent_mean)[:, :steps]
-        return self._to_counts(frames).unflatten(0, (len(history), -1))
+        rest = self._sample(noise, context, flat).unflatten(0, (len(history), -1))
+        return guess.counts[:, None] + self._decode(guess.base[:, None] + rest * self.rest_std) - guess.decoded[:, None]
+
+    def _decode(self, z: Tensor) -> Tensor:
+        """Counts (..., T, H, W) of normalised latents (..., T, C, h, w)."""
+        frames = self.mtvae.decode((z * self.latent_std + self.latent_mean).flatten(0, -5))
+        return (frames[:, :, 0] * self.settings.scale + self.settings.offset).unflatten(0, z.shape[:-4])
 
     def _sample(self, noise: Tensor, context: Context, generators: Sequence[torch.Generator]) -> Tensor:
         return sample(
@@ -200,18 +241,31 @@ class PredLDM(Network):
         """Equation 14: the forecast's term (12) and the condition's own (13), both with the same denoiser.
 
         Either clip has its own noise and both the same t; where the paper writes the noise, the objective's target
-        stands. Locations weigh by the observed fraction of their pixels.
+        stands, and for the future what the first guess leaves of it. Locations weigh by the observed fraction of their
+        pixels.
         """
         with torch.no_grad():
             history, history_valid = self._encode(batch.history, batch.history_observed)
             future, future_valid = self._encode(batch.future, batch.future_observed)
+            guess = self._guess(batch.history, batch.history_observed)
         t = self.objective.draw_times(len(future), generator).to(future.device)
-        context = self.denoiser.context(history, history_valid)
-        forecast = self._denoising_loss(future, future_valid, t, context, generator)  # (12)
-        condition = self._denoising_loss(history, history_valid, t, None, generator)  # (13)
+        context = self.denoiser.context(history, history_valid, guess.told)
+        rest = (future - guess.base) / self.rest_std
+        forecast = self._denoising_loss(rest, future_valid, t, context, generator)  # (12)
         weights = self.settings.loss_weights
+        if not weights[1]:
+            return {"loss": weights[0] * forecast, "forecast": forecast}
+        condition = self._denoising_loss(history, history_valid, t, None, generator)  # (13)
         loss = weights[0] * forecast + weights[1] * condition  # (14)
         return {"loss": loss, "forecast": forecast, "condition": condition}
+
+    def _ensemble_loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """Fair CRPS of some members, in counts, through every sampling step; no echo is below zero."""
+        generators = [[generator] * self.settings.ensemble.members] * len(batch.history)
+        members = self._members(batch.history, batch.history_observed, generators).relu()
+        blocks = self.settings.ensemble.blocks
+        crps = block_crps(members, batch.future, batch.future_observed, blocks)
+        return {"loss": crps.mean()} | {f"crps_{size}": part for size, part in zip(blocks, crps, strict=True)}
 
     def _denoising_loss(
         self, x0: Tensor, valid: Tensor, t: Tensor, context: Context | None, generator: torch.Generator
@@ -226,12 +280,18 @@ class PredLDM(Network):
         valid = avg_pool2d(observed.float(), self.settings.frame_vae.factor)[:, :, None]
         return (z - self.latent_mean) / self.latent_std, valid
 
+    def _guess(self, history: Tensor, observed: Tensor) -> Guess:
+        if self.settings.first_guess == "none":
+            return no_guess(history)
+        fields, reached = guess_future(history, observed, self.settings.lead, self.settings.first_guess)
+        with torch.no_grad():
+            encoded = [self._encode(field, reached) for field in fields.unbind(1)]
+            base, valid = encoded[-1]
+            told = torch.cat([*(z for z, _ in encoded), valid], 2)
+            return Guess(fields[:, -1], base, self._decode(base), told)
+
     def _to_frames(self, counts: Tensor) -> Tensor:
         return ((counts - self.settings.offset) / self.settings.scale)[:, :, None]
-
-    def _to_counts(self, frames: Tensor) -> Tensor:
-        counts = frames[:, :, 0] * self.settings.scale + self.settings.offset
-        return torch.where(counts < ECHO, 0, counts)
 
     @cached_property
     def _perceptual(self) -> PerceptualLoss:
@@ -250,3 +310,19 @@ def _clips(batch: Batch) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
 def _weighted_mean(x: Tensor, weight: Tensor) -> Tensor:
     """Mean of `x` (B, T, C, ...) under weights (B, T, 1, ...)."""
     return (x * weight).sum() / (weight.sum() * x.shape[2]).clamp(min=1)
+
+
+def _echo(counts: Tensor) -> Tensor:
+    """Without what lies below the least echo, the network's noise around zero."""
+    return torch.where(counts < ECHO, 0, counts)
+
+
+def _moments(clips: Iterable[tuple[Tensor, Tensor]], dims: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation over `dims` of latents (B, T, C, h, w) where pixels were observed."""
+    sums = []
+    for z, valid in clips:
+        z, weight = z.double(), valid.double().expand_as(z)
+        sums.append(torch.stack([(weight * z**power).sum(dims) for power in (0, 1, 2)]))
+    count, first, second = torch.stack(sums).sum(0)
+    mean = first / count.clamp(min=1)
+    return mean.float(), (second / count.clamp(min=1) - mean**2).clamp(min=1e-12).sqrt().float()

@@ -35,7 +35,7 @@ def main(events: int) -> None:
         protocol = load_protocol("sevir-128-10-10")
         prepare(archive, path, protocol=protocol.name)
         windows = evaluation_windows(open_store(path), protocol, "train")
-        training = TrainingWindows(path, windows, protocol.history, protocol.lead, seed=0)
+        training = TrainingWindows([(path, windows)], protocol.history, protocol.lead, side=128, seed=0)
         files = [h5py.File(file)["vil"] for file in sorted((archive / "data").rglob("*.h5"))]
         order = np.random.default_rng(0).integers(len(files), size=1000)
         rates = {

@@ -79,7 +79,7 @@ def toy_config(monkeypatch) -> RunConfig:
     monkeypatch.setitem(sys.modules, "toy_network", module)
     monkeypatch.setitem(nowcast.models.MODELS, "toy", "toy_network:Toy")
     stage = {"steps": 20, "batch": 2, "rate": 0.01, "validate_every": 10, "schedule": "cosine", "warmup": 5}
-    content = {"model": "toy", "protocol": "sevir-128-10-10", "augment": True, "network": {}}
+    content = {"model": "toy", "protocol": "sevir-128-10-10", "augment": True, "network": {"side": 16}}
     return parse_config({**content, "stages": {"gain": stage, "offset": stage}}, "toy")
 
 

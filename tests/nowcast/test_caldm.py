@@ -66,7 +66,7 @@ def test_zero_starts_survive_construction(fresh):
     for block in fresh.blocks:
         assert not block.cross_attention.out.weight.any()
         x, modulation = torch.randn(2, LEAD, 4, 16), fresh.modulation(torch.randn(2, 16)).unflatten(1, (6, -1))
-        assert torch.equal(block(x, modulation, fresh.context(history[:2], valid[:2])[0]), x)
+        assert torch.equal(block(x, modulation, fresh.context(history[:2], valid[:2]).keys_values[0]), x)
 
 
 def test_cross_attention_begins_near_the_same_place_in_the_newest_frame():

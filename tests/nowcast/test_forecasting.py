@@ -14,7 +14,7 @@ from pipelines.store import open_store
 
 @pytest.fixture
 def run(toy_config, small_store, tmp_path):
-    return train(toy_config, small_store, tmp_path / "run", device="cpu").parent
+    return train(toy_config, [small_store], tmp_path / "run", device="cpu").parent
 
 
 def make(model, store, out, request=None, sampling=None, **options):

@@ -21,7 +21,7 @@ def weights(run):
 
 
 def test_training_leaves_model_config_metrics_and_pictures(toy_config, small_store, tmp_path):
-    path = train(toy_config, small_store, tmp_path / "run", device="cpu")
+    path = train(toy_config, [small_store], tmp_path / "run", device="cpu")
     network, config = load_network(path)
     assert config == toy_config
     assert network.gain.weight.item() != 0 and network.scale.item() > 0
@@ -35,7 +35,7 @@ def test_training_leaves_model_config_metrics_and_pictures(toy_config, small_sto
 def test_twenty_steps_equal_ten_and_ten(toy_config, small_store, tmp_path, monkeypatch):
     from nowcast import training
 
-    whole = weights(train(toy_config, small_store, tmp_path / "whole", device="cpu").parent)
+    whole = weights(train(toy_config, [small_store], tmp_path / "whole", device="cpu").parent)
     save = training._StageRun._save_state
 
     def save_and_be_killed(self):
@@ -46,9 +46,9 @@ def test_twenty_steps_equal_ten_and_ten(toy_config, small_store, tmp_path, monke
     for stage in ("gain", "offset"):
         monkeypatch.setattr(training._StageRun, "_save_state", save_and_be_killed)
         with pytest.raises(KeyboardInterrupt):
-            train(toy_config, small_store, tmp_path / "parts", device="cpu", stage=stage)
+            train(toy_config, [small_store], tmp_path / "parts", device="cpu", stage=stage)
         monkeypatch.setattr(training._StageRun, "_save_state", save)
-        train(toy_config, small_store, tmp_path / "parts", device="cpu", stage=stage)
+        train(toy_config, [small_store], tmp_path / "parts", device="cpu", stage=stage)
     parts = weights(tmp_path / "parts")
     assert all(torch.equal(parts[name], whole[name]) for name in whole)
 
@@ -70,44 +70,44 @@ def test_steps_after_the_last_checkpoint_are_done_and_recorded_again(toy_config,
 
     monkeypatch.setattr(training._StageRun, "_one_step", killed_at_fourteen)
     with pytest.raises(KeyboardInterrupt):
-        train(toy_config, small_store, tmp_path / "run", device="cpu", stage="gain")
+        train(toy_config, [small_store], tmp_path / "run", device="cpu", stage="gain")
     monkeypatch.setattr(training._StageRun, "_one_step", step)
-    train(toy_config, small_store, tmp_path / "run", device="cpu", stage="gain")
+    train(toy_config, [small_store], tmp_path / "run", device="cpu", stage="gain")
     records = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert [r["step"] for r in records if "loss" in r] == list(range(1, 21))
 
 
 def test_a_finished_run_is_not_trained_again(toy_config, small_store, tmp_path):
-    path = train(toy_config, small_store, tmp_path / "run", device="cpu")
+    path = train(toy_config, [small_store], tmp_path / "run", device="cpu")
     before = path.stat().st_mtime_ns
-    train(toy_config, small_store, tmp_path / "run", device="cpu")
+    train(toy_config, [small_store], tmp_path / "run", device="cpu")
     assert path.stat().st_mtime_ns == before
 
 
 def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoint(toy_config, small_store, tmp_path):
-    good = train(toy_config, small_store, tmp_path / "run", device="cpu", stage="gain").read_bytes()
+    good = train(toy_config, [small_store], tmp_path / "run", device="cpu", stage="gain").read_bytes()
     file = tmp_path / "run" / "config.yaml"
-    broken = changed(toy_config, network={"rate_of_nan": 1.0})
+    broken = changed(toy_config, network={"side": 16, "rate_of_nan": 1.0})
     file.write_text(json.dumps(broken.model_dump(mode="json")))
     with pytest.raises(TrainingStoppedError, match="nan at step 0"):
-        train(broken, small_store, tmp_path / "run", device="cpu")
+        train(broken, [small_store], tmp_path / "run", device="cpu")
     assert (tmp_path / "run" / "model.safetensors").read_bytes() == good
 
 
 def test_another_configuration_is_refused_unless_overwritten(toy_config, small_store, tmp_path):
-    train(toy_config, small_store, tmp_path / "run", device="cpu")
+    train(toy_config, [small_store], tmp_path / "run", device="cpu")
     other = changed(toy_config, seed=1)
     with pytest.raises(InputError, match="--overwrite"):
-        train(other, small_store, tmp_path / "run", device="cpu")
-    train(other, small_store, tmp_path / "run", device="cpu", overwrite=True)
+        train(other, [small_store], tmp_path / "run", device="cpu")
+    train(other, [small_store], tmp_path / "run", device="cpu", overwrite=True)
     assert load_network(tmp_path / "run")[1].seed == 1
 
 
 def test_unknown_stage_and_unknown_setting(toy_config, small_store, tmp_path):
     with pytest.raises(InputError, match="one of gain, offset"):
-        train(toy_config, small_store, tmp_path / "run", stage="third")
+        train(toy_config, [small_store], tmp_path / "run", stage="third")
     with pytest.raises(InputError, match="colour"):
-        train(changed(toy_config, network={"colour": 1}), small_store, tmp_path / "run")
+        train(changed(toy_config, network={"colour": 1}), [small_store], tmp_path / "run")
 
 
 def test_average_of_weights_by_hand(toy_config, small_store, tmp_path):
@@ -126,7 +126,7 @@ def test_average_of_weights_by_hand(toy_config, small_store, tmp_path):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training._StageRun, "_one_step", watch)
-        train(config, small_store, tmp_path / "run", device="cpu", stage="gain")
+        train(config, [small_store], tmp_path / "run", device="cpu", stage="gain")
     average = seen[0]
     for count, weight in enumerate(seen[1:], start=1):
         decay = (1 + count) / (10 + count)

@@ -49,7 +49,7 @@ def test_history_carries_counts_time_and_place(opened):
 
 def test_each_epoch_is_every_window_once_in_an_order_of_its_own(small_store, opened):
     windows = find_windows(opened, history=10, lead=10, stride=2, split="train")
-    plain = TrainingWindows(small_store, windows, 10, 10, seed=1)
+    plain = TrainingWindows([(small_store, windows)], 10, 10, side=16, seed=1)
     epochs = [[plain[n].tobytes() for n in range(e * len(windows), (e + 1) * len(windows))] for e in (0, 1)]
     assert len(set(epochs[0])) == len(windows)
     assert sorted(epochs[0]) == sorted(epochs[1]) and epochs[0] != epochs[1]
@@ -57,17 +57,17 @@ def test_each_epoch_is_every_window_once_in_an_order_of_its_own(small_store, ope
 
 def test_sample_number_decides_everything(small_store, opened):
     windows = find_windows(opened, history=10, lead=10, stride=2, split="train")
-    first, second = (TrainingWindows(small_store, windows, 10, 10, seed=1, augment=True) for _ in range(2))
+    first, second = (TrainingWindows([(small_store, windows)], 10, 10, side=16, seed=1, augment=True) for _ in range(2))
     backwards = {n: second[n] for n in reversed(range(40))}
     assert all((first[n] == backwards[n]).all() for n in range(40))
-    other = TrainingWindows(small_store, windows, 10, 10, seed=2, augment=True)
+    other = TrainingWindows([(small_store, windows)], 10, 10, side=16, seed=2, augment=True)
     assert any((first[n] != other[n]).any() for n in range(40))
 
 
 def test_turning_keeps_the_pixels(small_store, opened):
     windows = find_windows(opened, history=10, lead=10, stride=2, split="train")
     turned, plain = (
-        TrainingWindows(small_store, windows, 10, 10, seed=1, augment=augment) for augment in (True, False)
+        TrainingWindows([(small_store, windows)], 10, 10, side=16, seed=1, augment=augment) for augment in (True, False)
     )
     assert all((np.sort(turned[n], None) == np.sort(plain[n], None)).all() for n in range(8))
     assert len({np.argwhere(turned[n][0] == 255).tobytes() for n in range(30)}) >= 4  # the missing corner moves about
@@ -75,7 +75,7 @@ def test_turning_keeps_the_pixels(small_store, opened):
 
 def test_batches_mark_missing_and_share_between_ranks(small_store, opened):
     windows = find_windows(opened, history=10, lead=10, stride=2, split="train")
-    data = TrainingWindows(small_store, windows, 10, 10, seed=1)
+    data = TrainingWindows([(small_store, windows)], 10, 10, side=16, seed=1)
     history, seen, future, future_seen = next(data.batches(4, 2))
     assert history.shape == future.shape == seen.shape == (2, 10, 16, 16)
     assert not seen[:, :, :2, :2].any() and (history[~seen] == 0).all() and future_seen[:, :, 2:].all()
