@@ -8,6 +8,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import h5py
@@ -50,6 +52,29 @@ def read_and_reduce(files: list[Path]) -> None:
                 mean(file["vil"][index])
 
 
+def means_until(end: float) -> int:
+    """How often this process makes the 3x3 means of one event until `end`, of time.time()."""
+    frames = np.full((384, 384, 49), 7, "uint8")
+    done = 0
+    while time.time() < end:
+        mean(frames)
+        done += 1
+    return done
+
+
+def ceiling() -> float:
+    """How much two processes that share nothing compute, as a multiple of one: the most that two workers can gain."""
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+
+        def together(processes: int) -> int:
+            return sum(pool.map(means_until, [time.time() + 3] * processes))
+
+        together(2)  # starts them
+        counts = np.array([[together(1), together(2)] for _ in range(3)])
+    one, two = counts.max(axis=0)
+    return two / one
+
+
 def cost(work: Callable[[], object]) -> np.ndarray:
     """Seconds, and seconds of processor time with that of workers; the better of two each."""
     costs = []
@@ -86,6 +111,8 @@ def main(events: int) -> None:
             f"{name:28} {1 / seconds:7.1f} events/s ({plain[0] / seconds:5.2f} x the plain loop), "
             f"{1 / processor:7.1f} events/s of a core ({plain[1] / processor:5.2f} x)"
         )
+    gain = costs["prepare-sevir"][0] / costs["prepare-sevir, two workers"][0]
+    print(f"two workers {gain:.2f} x one; two independent processes of 3x3 means alone {ceiling():.2f} x one")
 
 
 if __name__ == "__main__":
