@@ -125,7 +125,7 @@ def _store(path: Path) -> str:
             *_attributes(attrs),
             *_listed("source files", sources),
             *_listed("left out of the catalog's rows", [f"{n} x {why}" for why, n in reasons.items()]),
-            *_listed("could not be read, wholly missing", rejects),
+            *_listed("could not be read, missing", rejects),
         ]
     )
 

@@ -4,7 +4,8 @@ A store grows in `.NAME.partial` beside its place. A task reads the events of on
 leaves a mark that it is done, with the missing fractions of its events; a run after a kill skips marked shards. When
 all are marked the store is moved to its place. No two tasks write one object, and no two runs one store.
 
-An event that cannot be read costs nothing else: it stays wholly missing and is listed in `rejects.jsonl` in the store.
+An event that cannot be read costs nothing else: it stays wholly missing and is listed in `rejects.jsonl` in the store;
+of one that is read from several files only the frames of those that cannot be read are missing.
 A later run of the same plan reads only such events again, in place: each object of a store is replaced in one step,
 and the list is written last, so that a reader never meets half an object and a run after a kill does all of it again.
 """
@@ -28,7 +29,7 @@ import zarr
 from pipelines import store
 from pipelines.errors import InputError
 from pipelines.lock import exclusive
-from pipelines.rejects import Reject, read_rejects, write_rejects
+from pipelines.rejects import PartlyReadError, Reject, read_rejects, write_rejects
 from pipelines.workers import run
 
 log = logging.getLogger(__name__)
@@ -68,8 +69,8 @@ def build(
         path: Where the store will appear.
         events: Its events, in order.
         read: Gives the pixels of some of them, uint8 with the store's dims, those above its data_range missing;
-            raises InputError where it cannot, and is then asked for one event at a time. Must be picklable when there
-            are several workers.
+            raises InputError where it cannot, PartlyReadError where it can in part, and is then asked for one event at
+            a time. Must be picklable when there are several workers.
         side: Pixels along a side.
         pixel_m: Metres along a side of a pixel.
         channels: Names of the channels of a video; none for radar.
@@ -213,8 +214,8 @@ def _write_shard(root: Path, done: Path, read: Reader, shard: _Shard) -> None:
         _to_disk(path)
     top = store.data_range(zarr.open_group(root, mode="r").attrs)
     missing = np.array([[np.count_nonzero(frame > top) / frame.size for frame in event] for event in counts])
-    rejected = {reject.event for reject in rejects}
-    missing[[event.id in rejected for event in shard.events]] = 1
+    unread = {reject.event for reject in rejects if not reject.partly}
+    missing[[event.id in unread for event in shard.events]] = 1
     mark = _mark(done, shard.start)
     unfinished = mark.with_suffix(".tmp")
     content = {"missing_fraction": missing.tolist(), "rejects": [asdict(reject) for reject in rejects]}
@@ -240,6 +241,9 @@ def _read_one_by_one(read: Reader, shard: _Shard, counts: np.ndarray) -> tuple[n
         event = shard.events[number]
         try:
             counts[number] = read([event])[0]
+        except PartlyReadError as error:
+            counts[number] = error.pixels
+            rejects += [Reject(event.id, file, reason, partly=True) for file, reason in error.faults.items()]
         except InputError as error:
             rejects.append(Reject(event.id, getattr(event, "file", ""), str(error)))
     return counts, rejects
@@ -266,7 +270,7 @@ def _finish(building: Path, root: Path, path: Path, events: Sequence[store.Event
         start = int(mark.stem)
         values[start : start + len(missing)] = missing
         rejects += rejected
-    if len(rejects) == len(events):
+    if rejects and (values >= 1).all():
         shutil.rmtree(building)
         raise InputError("no event can be read", got=rejects[0].reason)
     fractions[:] = values

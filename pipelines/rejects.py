@@ -1,26 +1,45 @@
-"""Events that could not be read: `rejects.jsonl` in the store, one a line, there only while there are any."""
+"""Events that could not be read in whole: `rejects.jsonl` in the store, there only while there are any."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+import numpy as np
+
+from pipelines.errors import InputError
 
 FILE = "rejects.jsonl"
 
 
 @dataclass(frozen=True)
 class Reject:
-    """An event that is in the store, but wholly missing.
+    """An event that is in the store, but missing wholly or in part.
 
     Attributes:
         event: Its id.
-        file: Its file, as the catalog names it.
+        file: Its file, as the source names it; of several an event has a reject each.
         reason: Why it could not be read.
+        partly: Whether other frames of the event could be read.
     """
 
     event: str
     file: str
     reason: str
+    partly: bool = False
+
+
+class PartlyReadError(InputError):
+    """Raised by a reader of one event from several files, some of which could not be read.
+
+    Args:
+        pixels: What could be read, with shape (frame, ...).
+        faults: Why a file could not be read, by its name.
+    """
+
+    def __init__(self, pixels: np.ndarray, faults: Mapping[str, str]):
+        super().__init__(next(iter(faults.values())))
+        self.pixels, self.faults = pixels, faults
 
 
 def read_rejects(store: Path) -> list[Reject]:

@@ -73,7 +73,8 @@ class Summary:
         written: Events written by this run; 0 when the store was up to date.
         splits: Events in each split.
         left_out: Rows of the catalog that were not taken.
-        rejects: Events that could not be read, wholly missing in the store.
+        rejects: Events that could not be read in whole.
+        source: What is left out of: rows of a catalog, or files.
     """
 
     store: Path
@@ -82,16 +83,18 @@ class Summary:
     splits: dict[str, int]
     left_out: int
     rejects: tuple[Reject, ...] = ()
+    source: str = "catalog rows"
 
     def __str__(self) -> str:
         splits = ", ".join(f"{count} {split}" for split, count in self.splits.items())
         parts = [f"{self.store}: {self.events} events ({splits})"]
         if self.written or not self.rejects:
             parts.append(f"{self.written} of them written now" if self.written else "up to date, nothing to do")
-        parts.append(f"{self.left_out} catalog rows left out")
+        parts.append(f"{self.left_out} {self.source} left out")
         if self.rejects:
+            rejected = len({reject.event for reject in self.rejects})
             parts.append(
-                f"{len(self.rejects)} events could not be read and are missing, see {self.store / FILE}: "
+                f"{rejected} events could not be read and are missing, see {self.store / FILE}: "
                 "mend their files and run again, only those are done"
             )
         return "; ".join(parts)

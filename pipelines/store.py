@@ -23,7 +23,7 @@ Coordinates:
 
 Attributes: schema, schema_version, protocol, reducer, cadence_minutes, data_range (the largest value: a larger one is
 missing), source_files (name and bytes), event_list_hash, code_version; left_out (what of the source is not in it, and
-why). Events that could not be read are wholly missing, by missing_fraction, and listed in the file rejects.jsonl.
+why). What could not be read is missing, by missing_fraction, and listed in the file rejects.jsonl.
 """
 
 import hashlib

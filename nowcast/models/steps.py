@@ -1,10 +1,7 @@
 """STEPS, the ensemble that a learned one has to beat, by pysteps (Bowler et al. 2006, doi:10.1256/qj.04.100;
 Pulkkinen et al. 2019, doi:10.5194/gmd-12-4185-2019).
 
-It works on rain rate. Counts become vertically integrated liquid M, and with Z the reflectivity factor in mm6 m-3 and
-R the rain rate in mm h-1, by the relations of Greene and Clark (1972) over a layer of 4.5 km and Marshall and Palmer,
-
-    M = 3.44e-6 Z^(4/7) x 4500,    Z = 200 R^1.6.
+It works on rain rate, which is taken from counts and turned back into them by the relations in pipelines.units.
 """
 
 import contextlib
@@ -21,7 +18,7 @@ import numpy as np
 from nowcast.models.forecaster import Cases, Forecaster
 from nowcast.seeds import integer_seed
 from pipelines.errors import InputError
-from pipelines.units import counts_to_vil, vil_to_counts
+from pipelines.units import counts_to_rain_rate, rain_rate_to_counts
 
 _LOG = logging.getLogger(__name__)
 
@@ -29,7 +26,6 @@ _KM_PER_PIXEL = 3.0  # SEVIR at 128x128; in pysteps it scales the perturbation o
 _THRESHOLD = 0.1  # mm h-1; the least count with echo, 6, is 0.115
 _DECIBELS_AT_THRESHOLD, _DRY_DECIBELS = -10.0, -15.0
 _FRAMES = 3  # which the second-order autoregressive model takes
-_VIL_PER_Z = 3.44e-6 * 4500
 
 
 class Steps(Forecaster):
@@ -106,11 +102,11 @@ def _without_gaps(frames: np.ndarray, observed: np.ndarray) -> np.ndarray:
 
 
 def _to_decibels(counts: np.ndarray) -> np.ndarray:
-    rate = ((counts_to_vil(counts) / _VIL_PER_Z) ** (7 / 4) / 200) ** (1 / 1.6)
+    rate = counts_to_rain_rate(counts)
     decibels = np.where(rate < _THRESHOLD, _DRY_DECIBELS, 10 * np.log10(np.maximum(rate, _THRESHOLD)))
     return np.where(np.isnan(counts), np.nan, decibels).astype("float64")
 
 
 def _to_counts(decibels: np.ndarray) -> np.ndarray:
     rate = np.where(decibels < _DECIBELS_AT_THRESHOLD, 0, 10 ** (decibels / 10))
-    return vil_to_counts(_VIL_PER_Z * (200 * rate**1.6) ** (4 / 7))
+    return rain_rate_to_counts(rate)

@@ -85,7 +85,7 @@ def test_events_that_cannot_be_read_are_exit_code_3_and_told_by_info(archive, tm
     assert "1 events could not be read" in out
     code, out, _ = nowcast("info", tmp_path / "s.zarr")
     assert code == 0
-    assert "could not be read, wholly missing: 1\n" in out
+    assert "could not be read, missing: 1\n" in out
     assert "file_index out of range" in out
     for word in ("reducer: mean", "event_list_hash: ", "code_version: ", "source files: ", ".h5 "):
         assert word in out

@@ -131,7 +131,7 @@ def test_a_damaged_chunk_costs_its_event_only_and_mended_only_that_is_read(archi
     assert "cannot be read" in summary.rejects[0].reason
     assert "1 events could not be read" in str(summary)
     line = json.loads((tmp_path / "s.zarr" / "rejects.jsonl").read_text())
-    assert line == {"event": "B", "file": "vil/2018/one.h5", "reason": summary.rejects[0].reason}
+    assert line == {"event": "B", "file": "vil/2018/one.h5", "reason": summary.rejects[0].reason, "partly": False}
     dataset = open_store(tmp_path / "s.zarr")
     assert dataset["missing_fraction"].sel(event="B").values.tolist() == [1] * 5
     assert np.isfinite(dataset["vil"].sel(event="A")).any()
