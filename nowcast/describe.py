@@ -26,7 +26,16 @@ def describe(path: Path) -> str:
         return _config(find_config(str(path)))
     if path.is_dir():
         return _zarr(path)
-    return _dataset(xr.open_dataset(path))
+    return _netcdf(path)
+
+
+def _netcdf(path: Path) -> str:
+    from nowcast.verification import words
+
+    dataset = xr.open_dataset(path, decode_timedelta=True)
+    if words.is_scores(dataset):
+        return words.describe_scores(dataset)
+    return words.describe_sums(path) if words.is_sums(dataset) else _dataset(dataset)
 
 
 def _config(path: Path) -> str:
@@ -125,7 +134,7 @@ def _store(path: Path) -> str:
             *_attributes(attrs),
             *_listed("source files", sources),
             *_listed("left out of the catalog's rows", [f"{n} x {why}" for why, n in reasons.items()]),
-            *_listed("could not be read, missing", rejects),
+            *_listed("could not be read, wholly missing", rejects),
         ]
     )
 

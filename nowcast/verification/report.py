@@ -71,8 +71,7 @@ def summary_row(scores: xr.Dataset) -> dict[str, float]:
 
 def print_table(scores: xr.Dataset, console: Console) -> None:
     """Print the forecast's scores by lead time and over all, then the same over all for each reference, compared."""
-    console.print("\n".join(_heading(scores)), highlight=False, soft_wrap=True)
-    forecasts = list(_each_forecast(scores.assign(_scaled_mse(scores))))
+    forecasts = _print_heading(scores, console)
     one = forecasts[0]
     console.print(_by_lead(f"{_title(one)}; errors and CRPS in counts", one))
     for summary in _summaries(one):
@@ -82,6 +81,22 @@ def print_table(scores: xr.Dataset, console: Console) -> None:
         console.print(_by_block(f"{_title(one)}; CSI of coarsened fields, all leads ({summary})", part))
     console.print(_by_threshold(f"{_title(one)}; probability of the event, all leads", one, PROBABILITY_COLUMNS))
     console.print(_by_scale(f"{_title(one)}; fractions skill score, all leads", one))
+    _print_over_all(forecasts, console)
+
+
+def print_summary(scores: xr.Dataset, console: Console) -> None:
+    """Print of `print_table` only what is taken over all lead times."""
+    _print_over_all(_print_heading(scores, console), console)
+
+
+def _print_heading(scores: xr.Dataset, console: Console) -> list[xr.Dataset]:
+    """Print what was scored; the scores of each forecast."""
+    console.print("\n".join(_heading(scores)), highlight=False, soft_wrap=True)
+    return list(each_forecast(scores.assign(_scaled_mse(scores))))
+
+
+def _print_over_all(forecasts: list[xr.Dataset], console: Console) -> None:
+    one = forecasts[0]
     for other in forecasts:
         console.print(_over_all(f"{_title(other)}; all leads", other))
     for reference in forecasts[1:]:
@@ -118,7 +133,8 @@ def _heading(scores: xr.Dataset) -> Iterator[str]:
         yield f"coverage: {attrs['coverage']}"
 
 
-def _each_forecast(scores: xr.Dataset) -> Iterator[xr.Dataset]:
+def each_forecast(scores: xr.Dataset) -> Iterator[xr.Dataset]:
+    """The scores of the forecast, then of each reference."""
     if "forecast" not in scores.dims:
         yield scores
         return
