@@ -99,6 +99,37 @@ def prepare_sevir(
 
 
 @app.command()
+def prepare_radar(
+    source: Annotated[list[str], typer.Argument(help="Files or folders: MRMS GRIB2, ODIM or KNMI HDF5, CF NetCDF.")],
+    store: Annotated[Path, typer.Argument(help="Zarr store to write.")],
+    protocol: Annotated[str, typer.Option(help="Protocol: windows and splits.")] = "radar-128-10-10",
+    coarsen: Annotated[int | None, typer.Option(min=1, help="Average so many pixels along each side.")] = None,
+    frames: Annotated[int | None, typer.Option(min=2, help="Frames of an event; by default at most 49.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many events.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; one a core by default.")] = None,
+    scheduler: Annotated[str | None, typer.Option(help="Dask scheduler to use instead: tcp://HOST:PORT.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Turn other radar into a store of 128x128 tiles in SEVIR's counts. Exit code 3: not all could be read."""
+    from pipelines.radar import Choice, plan_radar, prepare
+
+    def tell(text: str) -> None:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    choice = Choice(protocol=protocol, coarsen=coarsen, frames=frames, limit=limit)
+    if dry_run:
+        plan, rules = plan_radar(source, **choice)
+        tell(plan.describe(rules))
+        return
+    workers = workers or os.cpu_count() or 1
+    summary = prepare(source, store, workers=workers, scheduler=scheduler, overwrite=overwrite, tell=tell, **choice)
+    tell(str(summary))
+    if summary.rejects or summary.left_out:
+        raise typer.Exit(3)
+
+
+@app.command()
 def info(path: Annotated[Path, typer.Argument(help="A store, run, forecast, score file or configuration.")]) -> None:
     """Say in words what a store, run, forecast, score file or configuration holds."""
     from nowcast.describe import describe
@@ -164,6 +195,7 @@ def verify(
     protocol: Annotated[str | None, typer.Option(help="Protocol; the store's own by default.")] = None,
     reference: Annotated[list[Path] | None, typer.Option(help="Forecast to compare with; repeat for more.")] = None,
     sums: Annotated[Path | None, typer.Option(help="Also write the sums, for `merge-sums` with other cases.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Folder for a page of the scores: one HTML file.")] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Score a forecast against a store, by lead time and pooled."""
@@ -172,6 +204,10 @@ def verify(
     from nowcast import verification
     from pipelines.protocol import load_protocol
 
+    if report:
+        from nowcast.report import check_target, write_report
+
+        check_target(report, overwrite)
     states = verification.states(
         forecast,
         store,
@@ -185,6 +221,18 @@ def verify(
     verification.print_table(scores, console)
     if out:
         console.print(verification.save(scores, out, overwrite=overwrite))
+    if report:
+        page = write_report(
+            report,
+            states,
+            scores,
+            forecast=forecast,
+            store=store,
+            reference=reference or (),
+            overwrite=overwrite,
+            progress=_progress("report"),
+        )
+        console.print(page)
 
 
 @app.command()

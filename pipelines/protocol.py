@@ -16,6 +16,7 @@ from pipelines.errors import InputError
 
 FACTOR = 3  # archive pixels along a side of a pixel of the store, unless the reducer is none
 _PICTURES = re.compile(r"(\d+),(\d+(?:\.\d+)?),([\w-]+)")
+_RADAR = re.compile(r"([\d.]+)min,(\w+)")
 _ROOT = Path(__file__).resolve().parents[1]
 _CONFIG_FOLDERS = (_ROOT / "configs", _ROOT / "nowcast" / "configs")  # a checkout, an installed wheel
 
@@ -132,6 +133,13 @@ class Protocol(BaseModel):
         change = {"grid": grid, "cadence_minutes": 1 / (60 * fps), "reducer": reducer}
         return self.model_copy(update={"name": f"{self.name.partition('@')[0]}@{grid},{fps:g},{reducer}", **change})
 
+    def of_radar(self, cadence_minutes: float, reducer: str) -> "Protocol":
+        """This protocol for radar of another cadence or reducer: NAME@MINUTESmin,REDUCER."""
+        if (cadence_minutes, reducer) == (self.cadence_minutes, self.reducer):
+            return self
+        name = f"{self.name.partition('@')[0]}@{cadence_minutes:g}min,{reducer}"
+        return self.model_copy(update={"name": name, "cadence_minutes": cadence_minutes, "reducer": reducer})
+
     def split(self, time: datetime) -> str:
         """The split ("train", "val" or "test") of an event whose reference time (UTC) is `time`.
 
@@ -148,8 +156,8 @@ class Protocol(BaseModel):
 def load_protocol(name: str) -> Protocol:
     """The protocol called `name` in configs/protocols/, or in the YAML file at that path.
 
-    NAME@REDUCER is the same protocol by another reducer (see `Protocol.by`), and NAME@SIZE,RATE,REDUCER for other
-    pictures (see `Protocol.of_pictures`).
+    NAME@REDUCER is the same protocol by another reducer (see `Protocol.by`), NAME@SIZE,RATE,REDUCER for other
+    pictures (see `Protocol.of_pictures`), and NAME@MINUTESmin,REDUCER for other radar (see `Protocol.of_radar`).
 
     Raises:
         InputError: for an unknown name, an unknown key or a wrong value.
@@ -161,6 +169,8 @@ def load_protocol(name: str) -> Protocol:
         if pictures := _PICTURES.fullmatch(change):
             grid, fps, reducer = pictures.groups()
             return protocol.of_pictures(int(grid), float(fps), reducer)
+        if radar := _RADAR.fullmatch(change):
+            return protocol.of_radar(float(radar[1]), radar[2])
         return protocol.by(change) if change else protocol
     except ValidationError as error:
         raise InputError(f"protocol {path}: {describe(error)}") from error
