@@ -3,7 +3,7 @@
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
 from pipelines.errors import InputError
 from pipelines.protocol import describe, find_config, read_yaml
@@ -47,6 +47,7 @@ class RunConfig(BaseModel):
         augment: Whether training windows are cut out of larger frames, flipped and turned by right angles at random.
         cadence: Least and most minutes between the frames of a training window, which then takes every so many frames
             of a store as fit, and may lack a quarter of its frames; None takes the frames of a store as they are.
+        least_echo: Least share of an event's pixels that reach 16 counts, for its windows to be trained on.
         network: Settings of the network, checked by the model itself.
         stages: How each stage of the network is trained.
     """
@@ -58,6 +59,7 @@ class RunConfig(BaseModel):
     seed: int = 0
     augment: bool = False
     cadence: tuple[float, float] | None = None
+    least_echo: float = Field(default=0.0, ge=0, le=1)
     network: dict[str, Any]
     stages: dict[str, StageConfig]
 

@@ -33,7 +33,7 @@ from nowcast.models.network import Batch, Network
 from nowcast.optimizers import build_optimizers
 from nowcast.records import Metrics
 from nowcast.seeds import integer_seed
-from nowcast.windows import TrainingWindows, training_sources
+from nowcast.training_windows import TrainingWindows, training_sources
 from pipelines.errors import InputError
 from pipelines.protocol import load_protocol
 
@@ -130,7 +130,13 @@ class _Data:
         self._windows = {
             split: TrainingWindows(
                 training_sources(
-                    stores, history=history, lead=lead, stride=stride, split=split, cadence=config.cadence
+                    stores,
+                    history=history,
+                    lead=lead,
+                    stride=stride,
+                    split=split,
+                    cadence=config.cadence,
+                    least_echo=config.least_echo,
                 ),
                 history,
                 lead,

@@ -14,11 +14,12 @@ LAYERS = [
     ["nowcast.conventions", "nowcast.config", "nowcast.seeds", "nowcast.devices"],
     ["nowcast.windows", "nowcast.forecast_file", "nowcast.diffusion", "nowcast.verification", "nowcast.plots",
      "nowcast.panels", "nowcast.animation", "nowcast.outlines", "nowcast.optical_flow",
-     "nowcast.first_guess", "nowcast.optimizers"],
+     "nowcast.first_guess", "nowcast.optimizers", "nowcast.training_windows"],
     ["nowcast.models"],
     ["nowcast.checkpoint", "nowcast.records"],
     ["nowcast.training", "nowcast.forecasting"],
     ["nowcast.describe", "nowcast.demo"],
+    ["nowcast.preparing"],
     ["nowcast.cli"],
 ]  # fmt: skip
 

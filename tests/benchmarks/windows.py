@@ -13,7 +13,8 @@ import h5py
 import numpy as np
 from archives import make_archive
 
-from nowcast.windows import TrainingWindows, evaluation_windows
+from nowcast.training_windows import TrainingWindows
+from nowcast.windows import evaluation_windows
 from pipelines.protocol import load_protocol
 from pipelines.sevir import prepare
 from pipelines.store import open_store

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from nowcast.windows import TrainingWindows, Window, find_windows, history_of
+from nowcast.training_windows import TrainingWindows
+from nowcast.windows import Window, find_windows, history_of
 from pipelines.errors import InputError
 from pipelines.store import open_store
 

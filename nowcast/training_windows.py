@@ -1,0 +1,171 @@
+"""Windows to train on: of several stores, in an order that a seed and a sample's number decide."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+import zarr
+
+from nowcast.seeds import numpy_generator
+from nowcast.windows import Window, find_windows
+from pipelines.errors import InputError
+from pipelines.store import open_store
+
+_FILL = 255
+_ECHO = 16  # counts; the least of the thresholds
+
+
+def training_sources(
+    stores: Iterable[Path],
+    *,
+    history: int,
+    lead: int,
+    stride: int,
+    split: str,
+    cadence: tuple[float, float] | None = None,
+    least_echo: float = 0.0,
+) -> list[tuple[Path, list[Window]]]:
+    """Each store that has a split, with its windows (see `find_windows`).
+
+    Args:
+        stores: Stores to train on.
+        history: Frames given.
+        lead: Frames forecast.
+        stride: Frames between the starts of two windows of an event.
+        split: Split to take.
+        cadence: Least and most minutes between frames. Every so many frames of a store are then taken as give such a
+            cadence, in every way there is, and windows may lack a quarter of their frames.
+        least_echo: Least share of an event's pixels that reach 16 counts.
+
+    Raises:
+        InputError: when no store has a window.
+    """
+    least = None if cadence is None else (history + lead) * 3 // 4
+    sources = []
+    for path in stores:
+        store = open_store(path)
+        if split not in store["split"].values:
+            continue
+        for step in _steps(store, cadence, least):
+            windows = find_windows(
+                store, history=history, lead=lead, stride=stride, split=split, step=step, least=least
+            )
+            shares = _echo_shares(path) if least_echo else np.ones(store.sizes["event"])
+            sources.append((path, [window for window in windows if shares[window.event] >= least_echo]))
+    if not any(windows for _, windows in sources):
+        raise InputError(f"no store has a window of split {split}", remedy="see `nowcast info STORE` for its splits")
+    return sources
+
+
+def _steps(store: xr.Dataset, cadence: tuple[float, float] | None, least: int | None) -> list[int]:
+    """Every how many frames of a store to take, if that leaves enough of them."""
+    if cadence is None or least is None:
+        return [1]
+    times = store["valid_time"].values.astype("datetime64[s]").astype(np.int64)
+    minutes = float(np.median(np.diff(times, axis=1))) / 60
+    longest = (times.shape[1] - 1) // (least - 1)
+    return [step for step in range(1, longest + 1) if cadence[0] <= step * minutes <= cadence[1]]
+
+
+def _echo_shares(path: Path) -> np.ndarray:
+    """Share of each event's pixels that reach 16 counts."""
+    array = zarr.open_array(f"{path}/vil", mode="r")
+    events = (np.asarray(array[number]) for number in range(array.shape[0]))
+    return np.array([((frames >= _ECHO) & (frames < _FILL)).mean() for frames in events])
+
+
+class TrainingWindows:
+    """Training windows by sample number: number n is the same window, turned the same way, in every run of a seed.
+
+    The n-th sample belongs to epoch n // len(windows), each epoch being a shuffle of its own, so that a training run is
+    resumed exactly by going on from the number of samples seen.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[tuple[Path, list[Window]]],
+        history: int,
+        lead: int,
+        *,
+        side: int,
+        seed: int,
+        augment: bool = False,
+    ):
+        """Windows of some stores.
+
+        Args:
+            sources: Stores and their windows.
+            history: Frames given.
+            lead: Frames forecast.
+            side: Pixels along a side; of larger frames a square is cut out, at random or, without `augment`, in the
+                middle.
+            seed: Of the order, the cuts and the turns.
+            augment: Turn and flip at random.
+
+        Raises:
+            InputError: when frames are smaller than `side`.
+        """
+        arrays = [zarr.open_array(f"{store}/vil", mode="r") for store, _ in sources]
+        for (store, _), array in zip(sources, arrays, strict=True):
+            if min(array.shape[2:]) < side:
+                raise InputError(f"frames of {store} are too small", got=array.shape[2:], expected=f"{side} or more")
+        self._windows = [
+            (array, window) for array, (_, windows) in zip(arrays, sources, strict=True) for window in windows
+        ]
+        self._history, self._length, self._side = history, history + lead, side
+        self._seed, self._augment = seed, augment
+        self._epoch, self._order = -1, np.zeros(0, int)
+
+    def __len__(self) -> int:
+        return len(self._windows)
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        """Counts uint8 with shape (history + lead, side, side), 255 missing."""
+        epoch, position = divmod(number, len(self._windows))
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._order = numpy_generator(self._seed, "order", epoch).permutation(len(self._windows))
+        array, window = self._windows[self._order[position]]
+        frames = self._read(array, window, number)
+        return self._turned(frames, number) if self._augment else frames
+
+    def _read(self, array: zarr.Array, window: Window, number: int) -> np.ndarray:
+        """The frames of a window, missing where the event has none."""
+        y, x = self._corner(array.shape[2:], number)
+        wanted = window.start + window.step * np.arange(self._length)
+        inside = (wanted >= 0) & (wanted < array.shape[1])
+        first, last = wanted[inside][[0, -1]]
+        frames = np.full((self._length, self._side, self._side), _FILL, "uint8")
+        frames[inside] = np.asarray(array[window.event, first : last + 1, y : y + self._side, x : x + self._side])[
+            :: window.step
+        ]
+        return frames
+
+    def _corner(self, size: tuple[int, ...], number: int) -> tuple[int, int]:
+        room = np.array(size) - self._side
+        if not self._augment:
+            y, x = room // 2
+        else:
+            y, x = numpy_generator(self._seed, "cut", number).integers(room + 1)
+        return int(y), int(x)
+
+    def _turned(self, frames: np.ndarray, number: int) -> np.ndarray:
+        turns, flip = numpy_generator(self._seed, "augment", number).integers((4, 2))
+        frames = np.rot90(frames, turns, axes=(1, 2))
+        return frames[:, :, ::-1] if flip else frames
+
+    def batches(self, first: int, size: int, *, rank: int = 0, ranks: int = 1) -> Iterator[tuple[np.ndarray, ...]]:
+        """Endless batches from sample number `first` on: (history, history_observed, future, future_observed).
+
+        Counts are float32 with shape (size, frames, y, x), zero where missing. With several processes each takes its
+        own share of the numbers.
+        """
+        while True:
+            start = first + rank * size
+            counts = np.stack([self[number] for number in range(start, start + size)])
+            observed = counts != _FILL
+            frames = np.where(observed, counts, 0).astype("float32")
+            past, ahead = slice(None, self._history), slice(self._history, None)
+            yield frames[:, past], observed[:, past], frames[:, ahead], observed[:, ahead]
+            first += size * ranks
