@@ -35,7 +35,9 @@ _SUFFIXES = {
     ".nc": "CF NetCDF",
     ".nc4": "CF NetCDF",
 }
-_TIME_IN_NAME = re.compile(r"(?<!\d)(?P<day>(?:19|20)\d{6})[-_.T]?(?P<time>\d{6}|\d{4})?(?!\d)")
+_TIME_IN_NAME = re.compile(  # of 20210704, 20210704155000, 2021-07-04_15-50, 2021070415 and the like
+    r"(?<!\d)((?:19|20)\d\d)[-_]?(\d\d)[-_]?(\d\d)(?:[-_.T]?(\d\d)(?:[-_:]?(\d\d)(?:[-_:]?(\d\d))?)?)?(?!\d)"
+)
 _UNREADABLE = (OSError, KeyError, ValueError, TypeError, AttributeError, IndexError)
 
 
@@ -82,12 +84,12 @@ def product(path: Path) -> str:
 
 
 def time_in_name(path: Path) -> datetime | None:
-    """The UTC time in a file's name, to the minute at least, if it has one."""
+    """The UTC time in a file's name, to the hour at least, if it has one."""
     match = _TIME_IN_NAME.search(path.name)
-    if match is None or match["time"] is None:
+    if match is None or match[4] is None:
         return None
     try:
-        return datetime.strptime(match["day"] + match["time"].ljust(6, "0"), "%Y%m%d%H%M%S")
+        return datetime(*(int(part or 0) for part in match.groups()))  # type: ignore[arg-type]
     except ValueError:
         return None
 
