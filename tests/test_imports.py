@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = [
     ["nowcast.conventions", "nowcast.config", "nowcast.seeds", "nowcast.devices"],
     ["nowcast.windows", "nowcast.forecast_file", "nowcast.diffusion", "nowcast.verification", "nowcast.plots",
-     "nowcast.panels", "nowcast.animation", "nowcast.outlines", "nowcast.optical_flow",
+     "nowcast.panels", "nowcast.report", "nowcast.animation", "nowcast.outlines", "nowcast.optical_flow",
      "nowcast.first_guess", "nowcast.optimizers", "nowcast.training_windows"],
     ["nowcast.models"],
     ["nowcast.checkpoint", "nowcast.records"],

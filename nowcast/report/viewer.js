@@ -1,0 +1,83 @@
+// The case viewer: cuts the frame of the chosen lead time out of each picture and says in words what is shown.
+(() => {
+  "use strict";
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const part = (id) => document.getElementById(id);
+  const [lead, member, play] = ["lead", "member", "play"].map(part);
+  const pictures = new Map();
+
+  function picture(uri) {
+    if (!pictures.has(uri)) {
+      const image = new Image();
+      image.src = uri;
+      pictures.set(uri, image);
+    }
+    return pictures.get(uri);
+  }
+
+  async function draw(name, uri, words) {
+    const figure = part(`${name}-frame`);
+    figure.hidden = !uri;
+    if (!uri) return;
+    figure.querySelector("figcaption").textContent = words;
+    const canvas = part(`${name}-picture`);
+    const frame = Number(lead.value);
+    canvas.wanted = uri + frame;
+    const image = picture(uri);
+    await image.decode();
+    if (canvas.wanted !== uri + frame) return; // something else was chosen meanwhile
+    const { width, height } = data;
+    canvas.getContext("2d").drawImage(image, 0, frame * height, width, height, 0, 0, width, height);
+    canvas.setAttribute("aria-label", `${words}, ${part("time").textContent}`);
+  }
+
+  function show() {
+    const shown = data.cases[part("case").value];
+    const model = data.models[part("model").value];
+    const drawn = shown.models[part("model").value];
+    const frame = Number(lead.value);
+    const time = `${shown.times[frame]} UTC, +${data.leads[frame]} min`;
+    part("time").textContent = time;
+    lead.setAttribute("aria-valuetext", time);
+    const ensemble = Boolean(drawn.mean);
+    const threshold = part("threshold");
+    for (const control of [member, threshold]) control.closest(".picker").hidden = !ensemble;
+    for (const bar of ["probability", "spread"]) document.querySelector(`.bars .${bar}`).hidden = !ensemble;
+    for (const path of document.querySelectorAll("#viewer .frame path")) path.setAttribute("d", shown.outlines);
+    const number = Number(member.value);
+    const event = threshold.options[threshold.value].textContent;
+    draw("observed", shown.observed, "Observed");
+    draw("mean", drawn.mean, `${model.name}, mean`);
+    draw("member", drawn.members[number], ensemble ? `${model.name}, member ${number + 1}` : model.name);
+    draw("probability", ensemble && drawn.probability[threshold.value], `Probability of ${event}`);
+    draw("spread", drawn.spread, `${model.name}, spread`);
+  }
+
+  function listMembers() {
+    const { members } = data.models[part("model").value];
+    const chosen = Math.min(Number(member.value), members - 1);
+    const option = (_, number) => new Option(String(number + 1), String(number), false, number === chosen);
+    member.replaceChildren(...Array.from({ length: members }, option));
+  }
+
+  let timer = null;
+  function stop() {
+    clearInterval(timer);
+    timer = null;
+    play.textContent = "Play";
+  }
+  function step() {
+    lead.value = String((Number(lead.value) + 1) % data.leads.length);
+    show();
+  }
+  play.addEventListener("click", () => {
+    if (timer) return stop();
+    play.textContent = "Stop";
+    timer = setInterval(step, 500);
+  });
+
+  part("model").addEventListener("change", listMembers);
+  part("viewer").addEventListener("input", show);
+  listMembers();
+  show();
+})();
