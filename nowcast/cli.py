@@ -3,21 +3,27 @@
 Heavy libraries are imported inside the commands, so that `nowcast --help` answers at once.
 """
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
+from nowcast.preparing import (
+    Overwrite,
+    console,
+    prepare_kitti,
+    prepare_kth,
+    prepare_radar,
+    prepare_sevir,
+    prepare_video,
+    tell,
+)
 from pipelines.errors import InputError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-console = Console()
 
 Store = Annotated[Path, typer.Argument(help="Zarr store made by a prepare- command.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
 Seed = Annotated[int, typer.Option(help="Seed of every random draw.")]
 Device = Annotated[str | None, typer.Option(help="cpu or cuda; the best there is by default.")]
 
@@ -55,78 +61,8 @@ def simulate_sevir(
     console.print(simulate_archive(out, events=events, seed=seed, progress=_progress("simulate")))
 
 
-@app.command()
-def prepare_sevir(
-    archive: Annotated[str, typer.Argument(help="Folder or URL (s3://sevir/data) with CATALOG.csv and data/.")],
-    store: Annotated[Path, typer.Argument(help="Zarr store to write.")],
-    catalog: Annotated[str | None, typer.Option(help="Catalog, when it is not the archive's own.")] = None,
-    protocol: Annotated[str, typer.Option(help="Protocol: grid, reducer and splits.")] = "sevir-128-10-10",
-    grid: Annotated[int | None, typer.Option(help="128 or 384, instead of the protocol's.")] = None,
-    reduce: Annotated[str | None, typer.Option(help="mean, max, center, antialias or none.")] = None,
-    event: Annotated[list[str] | None, typer.Option(help="Only this event; repeat for more.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many events.")] = None,
-    max_missing: Annotated[float | None, typer.Option(min=0, max=1, help="Largest share of missing pixels.")] = None,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Go on without files that cannot be opened.")] = False,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes; one a core by default.")] = None,
-    scheduler: Annotated[str | None, typer.Option(help="Dask scheduler to use instead: tcp://HOST:PORT.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
-    overwrite: Overwrite = False,
-) -> None:
-    """Turn SEVIR's HDF5 into a chunked Zarr store; run again, it goes on. Exit code 3: not all could be read."""
-    from pipelines.sevir import Choice, plan_archive, prepare
-
-    def tell(text: str) -> None:
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-    choice = Choice(
-        catalog=catalog,
-        protocol=protocol,
-        grid=grid,
-        reducer=reduce,
-        events=event or None,
-        limit=limit,
-        max_missing=max_missing,
-        skip_bad=skip_bad,
-    )
-    if dry_run:
-        tell(str(plan_archive(archive, **choice)))
-        return
-    workers = workers or os.cpu_count() or 1
-    summary = prepare(archive, store, workers=workers, scheduler=scheduler, overwrite=overwrite, tell=tell, **choice)
-    tell(str(summary))
-    if summary.rejects:
-        raise typer.Exit(3)
-
-
-@app.command()
-def prepare_radar(
-    source: Annotated[list[str], typer.Argument(help="Files or folders: MRMS GRIB2, ODIM or KNMI HDF5, CF NetCDF.")],
-    store: Annotated[Path, typer.Argument(help="Zarr store to write.")],
-    protocol: Annotated[str, typer.Option(help="Protocol: windows and splits.")] = "radar-128-10-10",
-    coarsen: Annotated[int | None, typer.Option(min=1, help="Average so many pixels along each side.")] = None,
-    frames: Annotated[int | None, typer.Option(min=2, help="Frames of an event; by default at most 49.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many events.")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes; one a core by default.")] = None,
-    scheduler: Annotated[str | None, typer.Option(help="Dask scheduler to use instead: tcp://HOST:PORT.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
-    overwrite: Overwrite = False,
-) -> None:
-    """Turn other radar into a store of 128x128 tiles in SEVIR's counts. Exit code 3: not all could be read."""
-    from pipelines.radar import Choice, plan_radar, prepare
-
-    def tell(text: str) -> None:
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-    choice = Choice(protocol=protocol, coarsen=coarsen, frames=frames, limit=limit)
-    if dry_run:
-        plan, rules = plan_radar(source, **choice)
-        tell(plan.describe(rules))
-        return
-    workers = workers or os.cpu_count() or 1
-    summary = prepare(source, store, workers=workers, scheduler=scheduler, overwrite=overwrite, tell=tell, **choice)
-    tell(str(summary))
-    if summary.rejects or summary.left_out:
-        raise typer.Exit(3)
+for prepare in (prepare_sevir, prepare_radar, prepare_kth, prepare_kitti, prepare_video):
+    app.command()(prepare)
 
 
 @app.command()
@@ -134,7 +70,7 @@ def info(path: Annotated[Path, typer.Argument(help="A store, run, forecast, scor
     """Say in words what a store, run, forecast, score file or configuration holds."""
     from nowcast.describe import describe
 
-    console.print(describe(path), markup=False, highlight=False, soft_wrap=True)
+    tell(describe(path))
 
 
 @app.command()
