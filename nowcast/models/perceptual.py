@@ -1,4 +1,5 @@
-"""The perceptual loss of MT-VAE: LPIPS on VGG16 features (Zhang et al. 2018, https://arxiv.org/abs/1801.03924).
+"""LPIPS, the perceptual distance (Zhang et al. 2018, https://arxiv.org/abs/1801.03924): on VGG16, MT-VAE's loss; on
+AlexNet, the score of the papers.
 
 In plain torch, so that neither torchvision nor a pickled checkpoint is needed. x, y: grey images in [-1, 1]. l: one of
 five tapped layers. phi_l: its features, scaled to unit length over channels. w_l: its channel weights.
@@ -6,6 +7,8 @@ five tapped layers. phi_l: its features, scaled to unit length over channels. w_
     d(x, y) = sum over l of mean over pixels of sum over channels of w_l (phi_l(x) - phi_l(y))^2
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -16,40 +19,83 @@ from torch.nn.functional import max_pool2d, normalize, relu
 
 from pipelines.errors import InputError
 
-# VGG16's blocks: channels, number of convolutions, and index of the first one as `features` of timm counts them.
-_WIDTHS = (64, 128, 256, 512, 512)
-_COUNTS = (2, 2, 3, 3, 3)
-_FIRSTS = (0, 5, 10, 17, 24)
 # LPIPS' input scaling: ImageNet's mean and deviation for images in [-1, 1].
 _SHIFT = (-0.030, -0.088, -0.188)
 _SCALE = (0.458, 0.448, 0.450)
 
 
-class PerceptualLoss(nn.Module):
-    """LPIPS distance of grey images.
+@dataclass(frozen=True)
+class Trunk:
+    """The convolutions of a classifier up to the last tapped layer.
 
-    Args:
-        widths: Channels of the five blocks; VGG16's unless a test wants a smaller network.
+    Attributes:
+        name: Its name.
+        widths: Channels of each tapped block.
+        places: For each block, the number in `features` (of torchvision and timm) of each convolution.
+        kernels: For each block, the side of its kernels; they are padded so as to keep the size, but for the stride.
+        stride: Stride of the first convolution.
+        pooled: The blocks before which there is a max pool of stride 2.
+        pool: Side of the max pool.
     """
+
+    name: str
+    widths: tuple[int, ...]
+    places: tuple[tuple[int, ...], ...]
+    kernels: tuple[int, ...]
+    stride: int
+    pooled: tuple[int, ...]
+    pool: int
+
+
+VGG16 = Trunk(
+    name="VGG16",
+    widths=(64, 128, 256, 512, 512),
+    places=((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28)),
+    kernels=(3, 3, 3, 3, 3),
+    stride=1,
+    pooled=(1, 2, 3, 4),
+    pool=2,
+)
+ALEXNET = Trunk(
+    name="AlexNet",
+    widths=(64, 192, 384, 256, 256),
+    places=((0,), (3,), (6,), (8,), (10,)),
+    kernels=(11, 5, 3, 3, 3),
+    stride=4,
+    pooled=(1, 2),
+    pool=3,
+)
+
+
+class PerceptualLoss(nn.Module):
+    """LPIPS distance of grey images."""
 
     shift: Tensor
     scale: Tensor
 
-    def __init__(self, widths: tuple[int, ...] = _WIDTHS):
+    def __init__(self, trunk: Trunk = VGG16):
         super().__init__()
-        convolutions, channels = {}, 3
-        for first, count, width in zip(_FIRSTS, _COUNTS, widths, strict=True):
-            for i in range(count):
-                convolutions[str(first + 2 * i)] = nn.Conv2d(channels, width, 3, padding=1)
-                channels = width
+        self.trunk = trunk
+        convolutions, channels, stride = {}, 3, trunk.stride
+        for places, width, kernel in zip(trunk.places, trunk.widths, trunk.kernels, strict=True):
+            for place in places:
+                # AlexNet's first convolution is padded by two of its eleven pixels, not by five.
+                padding = kernel // 2 if stride == 1 else 2
+                convolutions[str(place)] = nn.Conv2d(channels, width, kernel, stride, padding)
+                channels, stride = width, 1
         self.features = nn.ModuleDict(convolutions)
-        self.linear = nn.ParameterList(torch.ones(width) for width in widths)
+        self.linear = nn.ParameterList(torch.ones(width) for width in trunk.widths)
         self.register_buffer("shift", torch.tensor(_SHIFT).view(3, 1, 1), persistent=False)
         self.register_buffer("scale", torch.tensor(_SCALE).view(3, 1, 1), persistent=False)
         self.requires_grad_(False)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """Distances with shape (B,) of images `x` and `y` with shape (B, 1, H, W), in [-1, 1], at least 16 x 16."""
+        """Distances with shape (B,) of images in [-1, 1].
+
+        Args:
+            x: Images with shape (B, 1, H, W), at least 16 x 16 for VGG16 and 31 x 31 for AlexNet.
+            y: Images with shape (B, 1, H, W), or (1, 1, H, W) for one that all are compared with.
+        """
         total = torch.zeros(len(x), device=x.device)
         for weights, a, b in zip(self.linear, self._taps(x), self._taps(y), strict=True):
             difference = (normalize(a.float(), dim=1) - normalize(b.float(), dim=1)).square()
@@ -59,10 +105,10 @@ class PerceptualLoss(nn.Module):
     def _taps(self, x: Tensor) -> list[Tensor]:
         x = (x.expand(-1, 3, -1, -1) - self.shift) / self.scale
         taps: list[Tensor] = []
-        for first, count in zip(_FIRSTS, _COUNTS, strict=True):
-            x = max_pool2d(x, 2) if taps else x
-            for i in range(count):
-                x = relu(self.features[str(first + 2 * i)](x))
+        for block, places in enumerate(self.trunk.places):
+            x = max_pool2d(x, self.trunk.pool, stride=2) if block in self.trunk.pooled else x
+            for place in places:
+                x = relu(self.features[str(place)](x))
             taps.append(x)
         return taps
 
@@ -81,26 +127,58 @@ def load_perceptual(path: str | None) -> PerceptualLoss:
         "take model.safetensors of https://huggingface.co/timm/vgg16.tv_in1k and set mtvae.perceptual_weights to its "
         "path, or set mtvae.perceptual_weight to 0"
     )
-    if path is None or not Path(path).is_file():
-        raise InputError("no weights for the perceptual loss", got=path, expected="a safetensors file", remedy=remedy)
-    try:
-        found = load_file(path)
-    except SafetensorError as error:
-        raise InputError(f"{path} is not a safetensors file", got=error, remedy=remedy) from error
-    loss = PerceptualLoss()
-    names = {f"linear.{i}": f"lin{i}.model.1.weight" for i in range(len(_WIDTHS))}
+    even = {f"lin{i}.model.1.weight": torch.full((width,), 1 / width) for i, width in enumerate(VGG16.widths)}
+    return _loaded(VGG16, path, "the perceptual loss", remedy, even)
+
+
+def load_lpips(path: str) -> PerceptualLoss:
+    """LPIPS on AlexNet, as the papers report it, with the weights from the safetensors file at `path`.
+
+    The file holds `features.N.weight` and `features.N.bias` of torchvision's AlexNet and the channel weights
+    `lin0.model.1.weight` to `lin4.model.1.weight` of lpips 0.1. Both are published as pickles, which nowcast does not
+    read; in Python, torch.load(FILE, weights_only=True) does it safely, and safetensors.torch.save_file writes both
+    dictionaries as one.
+
+    Raises:
+        InputError: when there is no such file or a weight is missing or of another shape.
+    """
+    remedy = (
+        "take https://download.pytorch.org/models/alexnet-owt-7be5be79.pth and lpips/weights/v0.1/alex.pth of "
+        "https://github.com/richzhang/PerceptualSimilarity; in Python: safetensors.torch.save_file({**torch.load("
+        "'alexnet-owt-7be5be79.pth', weights_only=True), **torch.load('alex.pth', weights_only=True)}, "
+        "'lpips-alex.safetensors')"
+    )
+    return _loaded(ALEXNET, path, "LPIPS", remedy, {})
+
+
+def _loaded(trunk: Trunk, path: str | None, use: str, remedy: str, defaults: Mapping[str, Tensor]) -> PerceptualLoss:
+    found = {**defaults, **load_weights(path, use, remedy)}
+    loss = PerceptualLoss(trunk)
+    names = {f"linear.{i}": f"lin{i}.model.1.weight" for i in range(len(trunk.widths))}
     state = {}
     for name, parameter in loss.state_dict().items():
         source = names.get(name, name)
         value = found.get(source)
-        if value is None and name in names:
-            value = torch.full_like(parameter, 1 / len(parameter))
         if value is None or value.numel() != parameter.numel():
             raise InputError(
-                f"{path} is not VGG16",
+                f"{path} is not {trunk.name}",
                 got=f"{source} {'missing' if value is None else tuple(value.shape)}",
                 remedy=remedy,
             )
         state[name] = value.view(parameter.shape).float()
     loss.load_state_dict(state)
     return loss
+
+
+def load_weights(path: str | None, use: str, remedy: str) -> dict[str, Tensor]:
+    """The tensors of a safetensors file that the user points at.
+
+    Raises:
+        InputError: when there is no such file or it is of another kind.
+    """
+    if path is None or not Path(path).is_file():
+        raise InputError(f"no weights for {use}", got=path, expected="a safetensors file", remedy=remedy)
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise InputError(f"{path} is not a safetensors file", got=error, remedy=remedy) from error

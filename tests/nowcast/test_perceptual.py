@@ -1,18 +1,20 @@
 """The perceptual loss: equal images, a distance by hand, and files that are not VGG16."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from safetensors.torch import save_file
 from torch.nn.functional import conv2d, max_pool2d
 
-from nowcast.models.perceptual import PerceptualLoss, load_perceptual
+from nowcast.models.perceptual import ALEXNET, VGG16, PerceptualLoss, load_lpips, load_perceptual
 from pipelines.errors import InputError
 
 
 @pytest.fixture
 def tiny() -> PerceptualLoss:
     torch.manual_seed(0)
-    return PerceptualLoss(widths=(4, 4, 4, 4, 4))
+    return PerceptualLoss(replace(VGG16, widths=(4, 4, 4, 4, 4)))
 
 
 def test_equal_images_have_no_distance(tiny):
@@ -25,7 +27,7 @@ def test_equal_images_have_no_distance(tiny):
 
 def test_distance_by_hand():
     """Features (x, 1) in the first layer, constant ones in the others: (1, 1)/sqrt 2 against (0, 1)."""
-    loss = PerceptualLoss(widths=(2, 1, 1, 1, 1))
+    loss = PerceptualLoss(replace(VGG16, widths=(2, 1, 1, 1, 1)))
     for name, parameter in loss.named_parameters():
         if name.startswith("features"):
             parameter.fill_(1.0 if name.endswith("bias") else 0.0)
@@ -87,3 +89,41 @@ def test_wrong_files_are_refused(tmp_path):
         with pytest.raises(InputError, match=message) as error:
             load_perceptual(path)
         assert "timm/vgg16.tv_in1k" in str(error.value)
+
+
+def test_alexnet_against_plain_convolutions():
+    torch.manual_seed(2)
+    loss = PerceptualLoss(ALEXNET)
+    x, y = torch.rand(2, 2, 1, 64, 64) * 2 - 1
+    shift, scale = torch.tensor([-0.030, -0.088, -0.188]), torch.tensor([0.458, 0.448, 0.450])
+    layers = [(0, 4, 2, False), (3, 1, 2, True), (6, 1, 1, True), (8, 1, 1, False), (10, 1, 1, False)]
+
+    def taps(image):
+        z = (image.repeat(1, 3, 1, 1) - shift[:, None, None]) / scale[:, None, None]
+        for number, stride, padding, pooled in layers:
+            z = max_pool2d(z, 3, 2) if pooled else z
+            convolution = loss.features[str(number)]
+            z = conv2d(z, convolution.weight, convolution.bias, stride, padding).clamp(min=0)
+            yield z / z.square().sum(1, keepdim=True).sqrt().clamp(min=1e-12)
+
+    expected = sum((a - b).square().sum(1).mean((1, 2)) for a, b in zip(taps(x), taps(y), strict=True))
+    torch.testing.assert_close(loss(x, y), expected)
+    torch.testing.assert_close(loss(x, y[:1]), torch.stack([loss(x[:1], y[:1])[0], loss(x[1:], y[:1])[0]]))
+
+
+def alexnet_file(path, **changes):
+    torch.manual_seed(3)
+    state = {name: value for name, value in PerceptualLoss(ALEXNET).state_dict().items() if name.startswith("features")}
+    linear = {f"lin{i}.model.1.weight": torch.rand(1, width, 1, 1) for i, width in enumerate(ALEXNET.widths)}
+    save_file({**state, **linear, **changes}, path)
+    return str(path)
+
+
+def test_lpips_needs_alexnet_and_its_channel_weights(tmp_path):
+    path = alexnet_file(tmp_path / "lpips.safetensors")
+    loss = load_lpips(path)
+    assert loss.features["0"].weight.shape == (64, 3, 11, 11) and loss.linear[1].shape == (192,)
+    with pytest.raises(InputError, match=r"is not AlexNet; got lin4.model.1.weight \(3,\)"):
+        load_lpips(alexnet_file(tmp_path / "wrong.safetensors", **{"lin4.model.1.weight": torch.ones(3)}))
+    with pytest.raises(InputError, match=r"no weights for LPIPS.*alexnet-owt-7be5be79.pth"):
+        load_lpips(str(tmp_path / "absent"))
