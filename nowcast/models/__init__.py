@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 MODELS: dict[str, str] = {
     "persistence": "nowcast.models.persistence:Persistence",
     "advection": "nowcast.models.advection:Advection",
+    "sprog": "nowcast.models.sprog:Sprog",
     "steps": "nowcast.models.steps:Steps",
     "predldm": "nowcast.models.predldm:PredLDM",
 }
