@@ -4,7 +4,18 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.units import counts_to_vil, vil_to_counts
+from pipelines.units import (
+    COUNTS,
+    RAIN_RATE,
+    REFLECTIVITY,
+    VIL,
+    counts_to_rain_rate,
+    counts_to_vil,
+    quantise,
+    rain_rate_to_counts,
+    reflectivity_to_counts,
+    vil_to_counts,
+)
 
 
 @pytest.mark.parametrize(
@@ -54,3 +65,39 @@ def test_arrays_keep_dims_and_single_precision():
     assert vil.dims == ("y", "x")
     assert vil.dtype == "float32"
     assert vil_to_counts(vil).dtype == "float32"
+
+
+@pytest.mark.parametrize(
+    ("rate", "count"),
+    [
+        (1, 39.53),  # Z = 200, VIL = 3.44e-6 x 20.647 x 4500 = 0.3196
+        (10, 121.43),  # Z = 7962, VIL = 2.624
+        (0.1, 5.53),  # Z = 5.024, VIL = 0.03894
+        (0.05, 0),  # VIL = 0.02066, a count of 3.9
+    ],
+)
+def test_rain_rate_by_hand(rate, count):
+    assert rain_rate_to_counts(np.array([rate], "float64"))[0] == pytest.approx(count, abs=0.01)
+
+
+def test_reflectivity_by_hand():
+    # Z = 10000, VIL = 3.44e-6 x 193.07 x 4500 = 2.989
+    np.testing.assert_allclose(reflectivity_to_counts(np.array([40.0, -30, -np.inf])), [126.49, 0, 0], atol=0.01)
+
+
+@given(st.integers(6, 254))
+def test_rain_rate_of_every_count_and_back(count):
+    assert rain_rate_to_counts(counts_to_rain_rate(np.array([count], "float64")))[0] == pytest.approx(count, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "values", "counts"),
+    [
+        (RAIN_RATE, [np.nan, -3, 0, 1, 10], [255, 0, 0, 40, 121]),
+        (REFLECTIVITY, [np.nan, -np.inf, 0, 40, 90], [255, 0, 0, 126, 254]),
+        (VIL, [np.nan, 0, 0.03, 1, 1000], [255, 0, 0, 84, 254]),
+        (COUNTS, [np.nan, 0, 3, 254], [255, 0, 3, 254]),
+    ],
+)
+def test_counts_on_disk(quantity, values, counts):
+    assert quantise(np.array(values, "float32"), quantity).tolist() == counts
