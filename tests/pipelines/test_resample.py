@@ -51,6 +51,14 @@ def test_mean_equals_plain_numpy(frames):
     assert np.array_equal(mean(frames), expected)
 
 
+@pytest.mark.parametrize("count", [2, 49, 64, 65, 130])
+def test_mean_of_many_frames_is_that_of_each_alone(count):
+    frames = np.random.default_rng(count).integers(0, 256, (6, 9, count), dtype="uint8")
+    frames[np.random.default_rng(1).random(frames.shape) < 0.4] = M
+    alone = [mean(frames[..., t : t + 1])[0] for t in range(count)]
+    assert np.array_equal(mean(frames), alone)
+
+
 @pytest.mark.parametrize(
     ("block", "expected"),
     [
