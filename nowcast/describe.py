@@ -124,6 +124,7 @@ def _store(path: Path) -> str:
     missing = float(store["missing_fraction"].mean())
     sources, left_out = attrs.pop("source_files"), attrs.pop("left_out", [])
     reasons = Counter(line.partition(": ")[2] for line in left_out)
+    shown = [f"{n} x {why}" for why, n in reasons.items()] if len(reasons) < len(left_out) else left_out
     rejects = [f"{reject.event}: {reject.reason}" for reject in read_rejects(path)]
     return "\n".join(
         [
@@ -133,8 +134,8 @@ def _store(path: Path) -> str:
             f"times: {_minute(store['valid_time'].min())} to {_minute(store['valid_time'].max())} UTC",
             *_attributes(attrs),
             *_listed("source files", sources),
-            *_listed("left out of the catalog's rows", [f"{n} x {why}" for why, n in reasons.items()]),
-            *_listed("could not be read, wholly missing", rejects),
+            *_listed("left out", shown),
+            *_listed("could not be read, missing", rejects),
         ]
     )
 

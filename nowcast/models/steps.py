@@ -65,7 +65,7 @@ class Steps(Forecaster):
             try:
                 with _quiet():
                     made = forecast(decibels[-_FRAMES:], motion(decibels), seed=case_seed)
-            except ValueError as error:
+            except (ValueError, RuntimeError) as error:
                 _LOG.warning("%s: persistence, since pysteps cannot fit its model (%s)", key, error)
                 continue
             ensemble = _to_counts(made[list(members)])
