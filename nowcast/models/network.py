@@ -6,7 +6,7 @@ A network owns its loss, since a generative loss is no function of prediction an
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from nowcast.devices import multiplies_bf16
 from nowcast.models.forecaster import Cases, Forecaster
 from nowcast.seeds import integer_seed
+
+C = TypeVar("C")
 
 
 class Batch(NamedTuple):
@@ -52,7 +54,7 @@ class NetworkSettings(BaseModel):
         return 10
 
 
-class Network(nn.Module, ABC):
+class Network(nn.Module, ABC, Generic[C]):
     """A network that `nowcast train` trains, one stage after another, and that then makes members.
 
     Attributes:
@@ -84,9 +86,11 @@ class Network(nn.Module, ABC):
         """What the stage makes of a batch, to be seen beside its future: counts with shape (B, lead, H, W)."""
 
     @abstractmethod
-    def generate(
-        self, history: Tensor, observed: Tensor, steps: int, generators: Sequence[Sequence[torch.Generator]]
-    ) -> Tensor:
+    def condition(self, history: Tensor, observed: Tensor) -> C:
+        """What all members of some cases share, computed once; `history` and `observed` have shape (B, T, H, W)."""
+
+    @abstractmethod
+    def generate(self, condition: C, steps: int, generators: Sequence[Sequence[torch.Generator]]) -> Tensor:
         """Members with shape (B, M, steps, H, W) in counts; `generators[b][m]` (CPU) draws member m of case b."""
 
 
@@ -99,6 +103,7 @@ class TrainedForecaster(Forecaster):
         self.window = (network.settings.history, network.settings.lead)
         self.device = torch.device(device)
         self.bf16 = multiplies_bf16(device)
+        self._conditioned: tuple[Cases, Any] | None = None
 
     def predict(self, cases: Cases, steps: int, members: Sequence[int], seed: int) -> np.ndarray:
         """See `Forecaster.predict`."""
@@ -107,10 +112,16 @@ class TrainedForecaster(Forecaster):
             for key in cases.keys
         ]
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            counts = self.network.generate(
-                torch.from_numpy(cases.frames).to(self.device),
-                torch.from_numpy(cases.observed).to(self.device),
-                steps,
-                generators,
-            )
+            counts = self.network.generate(self._condition(cases), steps, generators)
         return counts.float().cpu().numpy()
+
+    def _condition(self, cases: Cases) -> Any:
+        """The network's condition, kept for the next members of the same cases."""
+        if self._conditioned is None or not _same(self._conditioned[0], cases):
+            tensors = (torch.from_numpy(array).to(self.device) for array in (cases.frames, cases.observed))
+            self._conditioned = cases, self.network.condition(*tensors)
+        return self._conditioned[1]
+
+
+def _same(one: Cases, other: Cases) -> bool:
+    return np.array_equal(one.frames, other.frames) and np.array_equal(one.observed, other.observed)

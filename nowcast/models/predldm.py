@@ -12,105 +12,46 @@ stage then trains the sampler, in as few steps as it is used with, on the fair C
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import Literal
+from typing import NamedTuple
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
 from nowcast.diffusion.objectives import OBJECTIVES
-from nowcast.diffusion.samplers import check_sampler, draw_noise, sample
+from nowcast.diffusion.samplers import draw_noise, sample
 from nowcast.first_guess import ECHO
-from nowcast.models.caldm import Context, Denoiser, DenoiserSettings
+from nowcast.models.caldm import Context
 from nowcast.models.ensemble_loss import block_crps
-from nowcast.models.frame_vae import FrameVAESettings, build_frame_vae
-from nowcast.models.guidance import GUESSES, Guess, guess_future, no_guess
-from nowcast.models.mtvae import MTVAE, MTVAESettings, kl_divergence
-from nowcast.models.network import Batch, Network, NetworkSettings
+from nowcast.models.frame_vae import build_frame_vae
+from nowcast.models.guidance import Guess, guess_future, no_guess
+from nowcast.models.mtvae import MTVAE, kl_divergence
+from nowcast.models.network import Batch, Network
 from nowcast.models.perceptual import PerceptualLoss, load_perceptual
+from nowcast.models.predldm_settings import PredLDMSettings
+from nowcast.models.tiles import Tile, blend, cover, pad_to
 from pipelines.errors import InputError
 
 
-class SamplingSettings(BaseModel):
-    """How members are drawn: sampler and steps (see nowcast.diffusion.samplers), and members drawn at once."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    sampler: str = "ddpm"
-    steps: int = 1000
-    member_batch: int = 10
-
-
-class EnsembleSettings(BaseModel):
-    """The loss of the stage that trains members together.
+class Condition(NamedTuple):
+    """What all members of some cases share.
 
     Attributes:
-        members: Members drawn of each case.
-        blocks: Sides of the blocks, in pixels, of whose means the fair CRPS is taken.
+        guess: The first guess, over the whole domain.
+        tiles: The tiles that cover the latent domain.
+        contexts: What the denoiser is told, a tile.
+        latent_shape: Of the history's latents (B, T, C, h, w).
+        size: Pixels (H, W) of the frames that were given; the domain is padded to whole latent locations.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    members: int = Field(default=2, ge=2)
-    blocks: tuple[int, ...] = (1, 4, 16)
-
-
-class PredLDMSettings(NetworkSettings):
-    """The `network` section of a PredLDM configuration.
-
-    Attributes:
-        offset: Count that the network sees as 0.
-        scale: Counts that the network sees as 1. The paper's VAE wants [-1, 1]: offset and scale 127.5.
-        frame_vae: Frame encoder and decoder.
-        mtvae: Temporal transformer and its loss.
-        denoiser: Size of the diffusion transformer.
-        objective: What the denoiser predicts, a key of OBJECTIVES.
-        first_guess: What the denoiser is given beside the history, and starts from (see GUESSES); none in the paper.
-        loss_weights: Weights of the two terms of equation 14, forecast and condition.
-        sampling: How members are drawn.
-        ensemble: The loss of the third stage.
-    """
-
-    offset: float = 127.5
-    scale: float = 127.5
-    frame_vae: FrameVAESettings = FrameVAESettings()
-    mtvae: MTVAESettings = MTVAESettings()
-    denoiser: DenoiserSettings = DenoiserSettings()
-    objective: Literal["epsilon", "v", "flow"] = "epsilon"
-    first_guess: Literal["none", "advection", "sprog"] = "none"
-    loss_weights: tuple[float, float] = (1.0, 1.0)
-    sampling: SamplingSettings = SamplingSettings()
-    ensemble: EnsembleSettings = EnsembleSettings()
-
-    @property
-    def members_at_once(self) -> int:
-        """See `NetworkSettings`."""
-        return self.sampling.member_batch
-
-    @property
-    def latent_side(self) -> int:
-        """Latent locations along a side of a frame."""
-        return self.side // self.frame_vae.factor
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> "PredLDMSettings":
-        check_sampler(self.objective, self.sampling.sampler, self.sampling.steps)
-        if self.side % (self.frame_vae.factor * self.denoiser.patch):
-            raise ValueError(f"side {self.side} is no multiple of frame_vae.factor times denoiser.patch")
-        for name, part in (("mtvae", self.mtvae), ("denoiser", self.denoiser)):
-            if part.hidden % part.heads:
-                raise ValueError(f"{name}.hidden {part.hidden} is no multiple of {name}.heads")
-        return self
-
-    def build_denoiser(self) -> Denoiser:
-        """A new denoiser of this size."""
-        channels, guesses = self.frame_vae.latent_channels, len(GUESSES[self.first_guess])
-        told = guesses * channels + 1 if guesses else 0
-        return Denoiser(self.denoiser, channels, self.latent_side, self.history, self.lead, told)
+    guess: Guess
+    tiles: list[Tile]
+    contexts: list[Context]
+    latent_shape: torch.Size
+    size: torch.Size
 
 
-class PredLDM(Network):
+class PredLDM(Network[Condition]):
     """PredLDM: a masked-transformer VAE, then condition-aware latent diffusion, ten frames in and ten out.
 
     Raises:
@@ -180,30 +121,54 @@ class PredLDM(Network):
         if stage == "autoencoder":
             return _echo(self._decode(self._encode(batch.future, batch.future_observed)[0]))
         generators = [[generator]] * len(batch.history)
-        return self.generate(batch.history, batch.history_observed, self.settings.lead, generators)[:, 0]
+        condition = self.condition(batch.history, batch.history_observed)
+        return self.generate(condition, self.settings.lead, generators)[:, 0]
 
-    def generate(
-        self, history: Tensor, observed: Tensor, steps: int, generators: Sequence[Sequence[torch.Generator]]
-    ) -> Tensor:
+    def condition(self, history: Tensor, observed: Tensor) -> Condition:
+        """See `Network.condition`; frames may be larger than those of the training.
+
+        Raises:
+            InputError: when the history has another length, or its frames are smaller.
+        """
+        expected = (self.settings.history, self.settings.side)
+        if history.shape[1] != expected[0] or min(history.shape[2:]) < expected[1]:
+            raise InputError(
+                "frames of the history",
+                got="{} of {} x {} pixels".format(*history.shape[1:]),
+                expected="{} of at least {side} x {side}".format(expected[0], side=expected[1]),
+            )
+        size = history.shape[2:]
+        history, observed = (pad_to(x, self.settings.frame_vae.factor) for x in (history, observed))
+        guess = self._guess(history, observed)
+        z, valid = self._encode(history, observed)
+        tiles = cover(z.shape[-2], z.shape[-1], self.settings.latent_side)
+        contexts = [
+            self.denoiser.context(tile.of(z), tile.of(valid), None if guess.told is None else tile.of(guess.told))
+            for tile in tiles
+        ]
+        return Condition(guess, tiles, contexts, z.shape, size)
+
+    def generate(self, condition: Condition, steps: int, generators: Sequence[Sequence[torch.Generator]]) -> Tensor:
         """See `Network.generate`; counts below 5.5 are set to 0.
 
         Raises:
-            InputError: when more frames are asked for than the network forecasts, or the history has another length.
+            InputError: when more frames are asked for than the network forecasts.
         """
         if steps > self.settings.lead:
             raise InputError("more frames than PredLDM forecasts", got=steps, expected=f"at most {self.settings.lead}")
-        if history.shape[1] != self.settings.history:
-            raise InputError("frames of the history", got=history.shape[1], expected=self.settings.history)
-        return _echo(self._members(history, observed, generators)[:, :, :steps])
+        height, width = condition.size
+        return _echo(self._members(condition, generators)[:, :, :steps, :height, :width])
 
-    def _members(self, history: Tensor, observed: Tensor, generators: Sequence[Sequence[torch.Generator]]) -> Tensor:
-        """Members (B, M, lead, H, W) in counts, as the decoder gives them."""
-        guess = self._guess(history, observed)
-        context = self.denoiser.context(*self._encode(history, observed), guess.told)
+    def _members(self, condition: Condition, generators: Sequence[Sequence[torch.Generator]]) -> Tensor:
+        """Members (B, M, lead, H, W) in counts, as the decoder gives them; all tiles see the same field of noise."""
+        guess, (cases, _, *latent) = condition.guess, condition.latent_shape
         flat = [generator for members in generators for generator in members]
-        side, channels = self.settings.latent_side, self.settings.frame_vae.latent_channels
-        noise = draw_noise((self.settings.lead, channels, side, side), flat).to(history.device)
-        rest = self._sample(noise, context, flat).unflatten(0, (len(history), -1))
+        noise = draw_noise((self.settings.lead, *latent), flat).to(self.latent_mean.device)
+        parts = (
+            self._sample(tile.of(noise), context, flat)
+            for tile, context in zip(condition.tiles, condition.contexts, strict=True)
+        )
+        rest = blend(parts, condition.tiles, latent[1], latent[2]).unflatten(0, (cases, -1))
         return guess.counts[:, None] + self._decode(guess.base[:, None] + rest * self.rest_std) - guess.decoded[:, None]
 
     def _decode(self, z: Tensor) -> Tensor:
@@ -262,7 +227,7 @@ class PredLDM(Network):
     def _ensemble_loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Fair CRPS of some members, in counts, through every sampling step; no echo is below zero."""
         generators = [[generator] * self.settings.ensemble.members] * len(batch.history)
-        members = self._members(batch.history, batch.history_observed, generators).relu()
+        members = self._members(self.condition(batch.history, batch.history_observed), generators).relu()
         blocks = self.settings.ensemble.blocks
         crps = block_crps(members, batch.future, batch.future_observed, blocks)
         return {"loss": crps.mean()} | {f"crps_{size}": part for size, part in zip(blocks, crps, strict=True)}

@@ -65,7 +65,10 @@ class Toy(Network):
     def preview(self, stage, batch, generator):
         return batch.history[:, -1:].expand(-1, self.settings.lead, -1, -1)
 
-    def generate(self, history, observed, steps, generators):
+    def condition(self, history, observed):
+        return history
+
+    def generate(self, history, steps, generators):
         last = history[:, None, -1:].expand(-1, len(generators[0]), steps, -1, -1)
         noise = [[torch.randn(last.shape[2:], generator=g) for g in row] for row in generators]
         return last + self.settings.sampling.gain * torch.stack([torch.stack(row) for row in noise])

@@ -10,7 +10,8 @@ from nowcast.config import load_config
 from nowcast.models import build_network
 from nowcast.models.network import Batch
 from nowcast.models.perceptual import PerceptualLoss
-from nowcast.models.predldm import PredLDM, PredLDMSettings
+from nowcast.models.predldm import PredLDM
+from nowcast.models.predldm_settings import PredLDMSettings
 from pipelines.errors import InputError
 
 SMALL = {
@@ -159,22 +160,26 @@ def members(*numbers: int) -> list[torch.Generator]:
 
 def test_members_are_counts_and_stand_alone(network):
     data = batch()
-    together = network.generate(data.history, data.history_observed, 5, [members(0, 1, 2), members(3, 4, 5)])
+    together = network.generate(
+        network.condition(data.history, data.history_observed), 5, [members(0, 1, 2), members(3, 4, 5)]
+    )
     assert together.shape == (2, 3, 5, 16, 16)
     assert ((together == 0) | (together >= 5.5)).all()
-    alone = network.generate(data.history[1:], data.history_observed[1:], 5, [members(4)])
+    alone = network.generate(network.condition(data.history[1:], data.history_observed[1:]), 5, [members(4)])
     torch.testing.assert_close(alone[0, 0], together[1, 1], atol=1e-3, rtol=1e-4)
     assert (together[0, 0] - together[0, 1]).abs().max() > 1
-    short = network.generate(data.history, data.history_observed, 2, [members(0, 1, 2), members(3, 4, 5)])
+    short = network.generate(
+        network.condition(data.history, data.history_observed), 2, [members(0, 1, 2), members(3, 4, 5)]
+    )
     torch.testing.assert_close(short, together[:, :, :2], atol=1e-3, rtol=1e-4)
 
 
 def test_another_length_is_refused(network):
     data = batch()
     with pytest.raises(InputError, match="got 6; expected at most 5"):
-        network.generate(data.history, data.history_observed, 6, [members(0), members(1)])
-    with pytest.raises(InputError, match="frames of the history; got 3; expected 4"):
-        network.generate(data.history[:, 1:], data.history_observed[:, 1:], 5, [members(0), members(1)])
+        network.generate(network.condition(data.history, data.history_observed), 6, [members(0), members(1)])
+    with pytest.raises(InputError, match="frames of the history; got 3 of 16 x 16 pixels; expected 4 of at least 16"):
+        network.condition(data.history[:, 1:], data.history_observed[:, 1:])
 
 
 @pytest.mark.parametrize("stage", PredLDM.stages)
@@ -270,6 +275,6 @@ def test_paper_takes_a_training_and_a_sampling_step(tmp_path):
         optimizer.zero_grad()
         assert any(not torch.equal(a, b) for a, b in zip(before, parameters[-2:], strict=True))
     with torch.inference_mode():
-        counts = network.eval().generate(data.history, data.history_observed, 10, [members(0)])
+        counts = network.eval().generate(network.condition(data.history, data.history_observed), 10, [members(0)])
     assert counts.shape == (1, 1, 10, 32, 32)
     assert counts.isfinite().all()
