@@ -1,9 +1,14 @@
-"""What a count is, and what dimensions are called: shared by every part of nowcast."""
+"""What a count is, what dimensions are called and how times are told: shared by every part of nowcast."""
+
+import numpy as np
 
 MAX_COUNT = 254
 THRESHOLDS = (16.0, 74.0, 133.0, 160.0, 181.0, 219.0)
 
 FORECAST_DIMS = ("case", "member", "lead_time", "y", "x")
+VIDEO_FORECAST_DIMS = ("case", "member", "lead_time", "channel", "y", "x")
+
+TIME, DURATION = "datetime64[us]", "timedelta64[us]"  # frames of a video are less than a second apart
 
 COORDINATE_ATTRS = {
     "member": {"standard_name": "realization", "long_name": "ensemble member", "units": "1"},
@@ -13,3 +18,19 @@ COORDINATE_ATTRS = {
     "latitude": {"standard_name": "latitude", "units": "degrees_north"},
     "longitude": {"standard_name": "longitude", "units": "degrees_east"},
 }
+
+
+def lead_times(cadence_minutes: float, number: int) -> np.ndarray:
+    """The first `number` lead times of frames so many minutes apart."""
+    return (np.arange(1, number + 1) * round(6e7 * cadence_minutes)).astype(DURATION)
+
+
+def time_text(time: np.datetime64) -> str:
+    """A time to the second, or to the microsecond where it is none: part of the names of cases and so of seeds."""
+    return str(time.astype(TIME)).removesuffix(".000000")
+
+
+def lead_label(lead_time: np.timedelta64) -> str:
+    """A lead time for people: in minutes, or in seconds where it is less than one."""
+    seconds = lead_time.astype(DURATION).astype(int) / 1e6
+    return f"{seconds / 60:g} min" if seconds >= 60 else f"{seconds:g} s"

@@ -1,8 +1,9 @@
 """THE schema of a forecast file: dims, coordinates, encoding; create, fill, open.
 
-A NetCDF or Zarr file by its suffix, CF-1.8, one variable `vil` in counts, dims (case, member, lead_time, y, x). A case
-is an event and an init time. Numbers are packed into signed 16-bit integers in steps of 1/128 count, and written
-member batch by member batch, so that an ensemble never stands in memory whole.
+A NetCDF or Zarr file by its suffix, CF-1.8, one variable `vil` in counts, dims (case, member, lead_time, y, x), or of
+video `video` with dims (case, member, lead_time, channel, y, x). A case is an event and an init time. Numbers are
+packed into signed 16-bit integers in steps of 1/128 count, and written member batch by member batch, so that an
+ensemble never stands in memory whole.
 """
 
 import json
@@ -19,10 +20,11 @@ import xarray as xr
 import zarr
 
 from nowcast import __version__
-from nowcast.conventions import COORDINATE_ATTRS, FORECAST_DIMS, MAX_COUNT
+from nowcast.conventions import COORDINATE_ATTRS, FORECAST_DIMS, TIME, VIDEO_FORECAST_DIMS
 from nowcast.windows import Window
 from pipelines.errors import InputError
 from pipelines.geo import lat_lon
+from pipelines.store import data_range, pixels
 
 _SCALE, _FILL = np.float32(1 / 128), np.int16(-1)
 _PACKING = {"dtype": "int16", "scale_factor": _SCALE, "_FillValue": _FILL}
@@ -41,7 +43,7 @@ def open_forecast(path: Path) -> xr.Dataset:
         forecast = xr.open_dataset(path, decode_timedelta=True, **engine)
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{path} cannot be read", got=error, expected="a NetCDF or Zarr file") from error
-    if "vil" not in forecast or not {"case", "lead_time"} <= set(forecast["vil"].dims):
+    if not {"vil", "video"} & set(forecast) or not {"case", "lead_time"} <= set(pixels(forecast).dims):
         raise InputError(f"{path} is not a forecast", got=list(forecast), expected=f"vil with dims {FORECAST_DIMS}")
     return forecast
 
@@ -68,7 +70,7 @@ def writing(out: Path, template: xr.Dataset, members: int) -> Iterator[Callable[
         members: Members written at once, which makes the chunks.
 
     Yields:
-        A function that takes the number of a case, a slice of members and their counts (member, lead_time, y, x).
+        A function that takes the number of a case, a slice of members and their counts (member, lead_time, ..., y, x).
     """
     partial = out.with_name(f".{out.stem}.partial{out.suffix}")
     partial.parent.mkdir(parents=True, exist_ok=True)
@@ -77,7 +79,7 @@ def writing(out: Path, template: xr.Dataset, members: int) -> Iterator[Callable[
         with _packed_array(partial, template, members) as packed:
 
             def put(case: int, batch: slice, counts: np.ndarray) -> None:
-                packed[case, batch] = _pack(counts)
+                packed[case, batch] = _pack(counts, data_range(template.attrs))
 
             yield put
         _remove(out)
@@ -89,28 +91,31 @@ def writing(out: Path, template: xr.Dataset, members: int) -> Iterator[Callable[
 @contextmanager
 def _packed_array(path: Path, template: xr.Dataset, members: int) -> Iterator[Any]:
     """Write the template's coordinates to `path` and yield its packed counts, to be assigned slice by slice."""
-    chunks = (1, members, *template["vil"].shape[2:])
+    array = pixels(template)
+    name, chunks = str(array.name), (1, members, *array.shape[2:])
     coordinates = _coordinate_encoding(template)
     if path.suffix == ".zarr":
-        encoding = {**coordinates, "vil": {**_PACKING, "chunks": chunks}}
+        encoding = {**coordinates, name: {**_PACKING, "chunks": chunks}}
         template.to_zarr(path, compute=False, consolidated=False, encoding=encoding)
-        yield zarr.open_array(path / "vil", mode="r+")
+        yield zarr.open_array(path / name, mode="r+")
         return
-    encoding = {**coordinates, "vil": {**_PACKING, "chunksizes": chunks, "zlib": True, "complevel": 1}}
+    encoding = {**coordinates, name: {**_PACKING, "chunksizes": chunks, "zlib": True, "complevel": 1}}
     template.to_netcdf(path, engine="netcdf4", compute=False, encoding=encoding)
     with netCDF4.Dataset(path, "a") as file:
-        file["vil"].set_auto_maskandscale(False)
-        yield file["vil"]
+        file[name].set_auto_maskandscale(False)
+        yield file[name]
 
 
 def _coordinate_encoding(template: xr.Dataset) -> dict[str, dict[str, Any]]:
-    """What CF asks of coordinates: no 64-bit integers, nothing missing."""
-    rules: dict[str, dict[str, Any]] = {"f": {"_FillValue": None}, "M": {"dtype": "int32"}, "m": {"dtype": "int32"}}
+    """What CF asks of coordinates: no 64-bit integers, but for times of video that need them, and nothing missing."""
+    rules: dict[str, dict[str, Any]] = {"f": {"_FillValue": None}}
+    if "channel" not in template.dims:
+        rules |= {"M": {"dtype": "int32"}, "m": {"dtype": "int32"}}
     return {str(name): rules.get(coord.dtype.kind, {}) for name, coord in template.coords.items()}
 
 
-def _pack(counts: np.ndarray) -> np.ndarray:
-    packed = np.rint(np.clip(counts, 0, MAX_COUNT) / _SCALE)
+def _pack(counts: np.ndarray, largest: int) -> np.ndarray:
+    packed = np.rint(np.clip(counts, 0, largest) / _SCALE)
     return np.where(np.isnan(packed), _FILL, packed).astype("int16")
 
 
@@ -133,38 +138,47 @@ def forecast_template(
         members: Member numbers.
         lead_times: Lead times, timedelta64.
     """
+    array = pixels(store)
     events = store.isel(event=[window.event for window in windows])
     last = np.array([window.start + history - 1 for window in windows])
-    init_times = store["valid_time"].values.astype("datetime64[s]")[[w.event for w in windows], last]
-    places = [lat_lon(*place, store["x"].values, store["y"].values) for place in _places(events)]
-    shape = (len(windows), len(members), len(lead_times), store.sizes["y"], store.sizes["x"])
+    init_times = store["valid_time"].values.astype(TIME)[[w.event for w in windows], last]
+    dims = VIDEO_FORECAST_DIMS if "channel" in array.dims else FORECAST_DIMS
+    shape = (len(windows), len(members), len(lead_times), *array.shape[2:])
     zeros = dask.array.zeros(shape, dtype="float32", chunks=(1, *shape[1:]))
     forecast = xr.Dataset(
-        {"vil": (FORECAST_DIMS, zeros, {"long_name": "vertically integrated liquid, SEVIR counts", "units": "1"})},
+        {array.name: (dims, zeros, {"long_name": array.attrs["long_name"], "units": "1"})},
         coords={
-            "event": ("case", events["event"].values.astype(object), {"long_name": "SEVIR event"}),
+            "event": ("case", events["event"].values.astype(object), {"long_name": "event"}),
             "init_time": ("case", init_times),
             "valid_time": (("case", "lead_time"), init_times[:, None] + lead_times[None]),
             "member": np.array(members, "int32"),
             "lead_time": lead_times,
             "y": store["y"],
             "x": store["x"],
-            "latitude": (("case", "y", "x"), np.stack([lat for lat, _ in places]).astype("float32")),
-            "longitude": (("case", "y", "x"), np.stack([lon for _, lon in places]).astype("float32")),
-            "proj": ("case", events["proj"].values.astype(object), events["proj"].attrs),
-            **{name: ("case", events[name].values, events[name].attrs) for name in ("corner_x", "corner_y")},
+            **({"channel": store["channel"].astype(object)} if "channel" in array.dims else _geography(events)),
         },
     )
     for name, attrs in COORDINATE_ATTRS.items():
-        forecast[name].attrs |= attrs
+        if name in forecast.coords:
+            forecast[name].attrs |= attrs
     if "crs" in store:
         forecast = forecast.assign_coords(crs=store["crs"].assign_attrs(long_name="map projection of all events"))
     return forecast
 
 
-def _places(events: xr.Dataset) -> list[tuple[str, float, float]]:
+def _geography(events: xr.Dataset) -> dict[str, Any]:
+    """Coordinates that say where the pixels of each event are."""
     columns = (events[name].values for name in ("proj", "corner_x", "corner_y"))
-    return [(str(proj), float(x), float(y)) for proj, x, y in zip(*columns, strict=True)]
+    places = [
+        lat_lon(str(proj), float(x), float(y), events["x"].values, events["y"].values)
+        for proj, x, y in zip(*columns, strict=True)
+    ]
+    return {
+        "latitude": (("case", "y", "x"), np.stack([lat for lat, _ in places]).astype("float32")),
+        "longitude": (("case", "y", "x"), np.stack([lon for _, lon in places]).astype("float32")),
+        "proj": ("case", events["proj"].values.astype(object), events["proj"].attrs),
+        **{name: ("case", events[name].values, events[name].attrs) for name in ("corner_x", "corner_y")},
+    }
 
 
 def attributes(store: xr.Dataset, seed: int, described: Mapping[str, Any]) -> dict[str, Any]:
@@ -175,6 +189,7 @@ def attributes(store: xr.Dataset, seed: int, described: Mapping[str, Any]) -> di
         "source": f"nowcast {__version__}",
         "seed": seed,
         **{key: store.attrs[key] for key in ("protocol", "reducer", "event_list_hash") if key in store.attrs},
+        "data_range": data_range(store.attrs),
         **described,
     }
     return {key: json.dumps(value) if isinstance(value, dict) else value for key, value in attrs.items()}

@@ -9,6 +9,8 @@ import xarray as xr
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from nowcast.checkpoint import checkpoint_path, file_hash, load_network
+from nowcast.conventions import TIME
+from nowcast.conventions import lead_times as lead_times_of
 from nowcast.devices import best_device
 from nowcast.forecast_file import attributes, check_target, forecast_template, writing
 from nowcast.models import MODELS, is_trainable, model_class
@@ -50,7 +52,7 @@ def parse_time(text: str) -> np.datetime64:
         InputError: when it is none.
     """
     try:
-        return np.datetime64(text.removesuffix("Z").strip(), "s")
+        return np.datetime64(text.removesuffix("Z").strip(), "us")
     except ValueError as error:
         raise InputError("wrong time", got=repr(text), expected="UTC, such as 2019-06-01T12:30") from error
 
@@ -99,7 +101,7 @@ def write_forecast(
         overwrite: Replace `out` where it exists.
 
     Returns:
-        `out`. Dims (case, member, lead_time, y, x); `vil` in counts.
+        `out`. Dims (case, member, lead_time, y, x); `vil` in counts, or `video` with channel before y.
 
     Raises:
         InputError: for an `out` that exists or has another suffix, or cases that the store lacks.
@@ -110,7 +112,7 @@ def write_forecast(
     history, lead = forecaster.window or (protocol.history, protocol.lead)
     windows = _cases(store, request, history, lead, protocol.stride)
     numbers = [0] if forecaster.deterministic else list(range(request.members))
-    lead_times = (np.arange(1, lead + 1) * round(protocol.cadence_minutes * 60)).astype("timedelta64[s]")
+    lead_times = lead_times_of(store.attrs["cadence_minutes"], lead)
     size = min(forecaster.member_batch or len(numbers), len(numbers))
     batches = [slice(first, first + size) for first in range(0, len(numbers), size)]
     template = forecast_template(store, windows, history, numbers, lead_times)
@@ -133,9 +135,9 @@ def _cases(store: xr.Dataset, request: Request, history: int, lead: int, stride:
             store, history=history, lead=lead, stride=stride, split=split, events=request.events or None
         )
     else:
-        init = request.init.astype("datetime64[s]")
+        init = request.init.astype(TIME)
         windows = find_windows(store, history=history, lead=0, stride=1, split=None, events=request.events or None)
-        times = store["valid_time"].values.astype("datetime64[s]")
+        times = store["valid_time"].values.astype(TIME)
         windows = [w for w in windows if times[w.event, w.start + history - 1] == init]
         if not windows:
             raise InputError(

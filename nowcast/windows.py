@@ -6,8 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from nowcast.conventions import TIME
 from pipelines.errors import InputError
 from pipelines.protocol import Protocol
+from pipelines.store import data_range, pixels
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def find_windows(
         chosen &= np.isin(ids, list(events))
     if split is not None:
         chosen &= store["split"].values.astype(str) == split
-    times = store["valid_time"].values.astype("datetime64[s]").astype(np.int64)
+    times = store["valid_time"].values.astype(TIME).astype(np.int64)
     present = store["missing_fraction"].values < 1
     length = history + lead
     needed = range(length) if least is None else range(max(0, history - 3), history + min(1, lead))
@@ -80,12 +82,12 @@ def find_windows(
     return windows
 
 
-def _usable(seconds: np.ndarray, present: np.ndarray, frames: np.ndarray, needed: range, least: int) -> bool:
-    inside = (frames >= 0) & (frames < len(seconds))
+def _usable(times: np.ndarray, present: np.ndarray, frames: np.ndarray, needed: range, least: int) -> bool:
+    inside = (frames >= 0) & (frames < len(times))
     inside[inside] = present[frames[inside]]
     if inside.sum() < least or not inside[list(needed)].all():
         return False
-    steps = np.diff(seconds[frames[inside]]) / np.diff(np.flatnonzero(inside))
+    steps = np.diff(times[frames[inside]]) / np.diff(np.flatnonzero(inside))
     return bool(steps[0] > 0 and (steps == steps[0]).all())
 
 
@@ -103,15 +105,15 @@ def history_of(store: xr.Dataset, windows: list[Window], frames: int) -> xr.Data
 
     Returns:
         Counts, float32, NaN missing, dims (case, frame, y, x), with coordinates event, init_time and the geography of
-        each case.
+        each case, and the attribute data_range. Of a video the values of dims (case, frame, channel, y, x).
     """
+    array = pixels(store)
     values = [
-        store["vil"].isel(event=window.event, frame=slice(window.start, window.start + frames)).values
-        for window in windows
+        array.isel(event=window.event, frame=slice(window.start, window.start + frames)).values for window in windows
     ]
     events = xr.DataArray([window.event for window in windows], dims="case")
     starts = xr.DataArray([window.start for window in windows], dims="case")
     coords = store.coords.to_dataset().isel(event=events, frame=starts + xr.DataArray(np.arange(frames), dims="frame"))
     coords = coords.assign_coords(init_time=coords["valid_time"].variable[:, -1])
-    history = xr.DataArray(np.stack(values).astype("float32"), dims=("case", "frame", "y", "x"), name="vil")
-    return history.assign_coords(coords.coords)
+    history = xr.DataArray(np.stack(values).astype("float32"), dims=("case", *array.dims[1:]), name=array.name)
+    return history.assign_coords(coords.coords).assign_attrs(data_range=data_range(store.attrs))

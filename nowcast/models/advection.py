@@ -11,15 +11,21 @@ from nowcast.optical_flow import extrapolate, motion
 class Advection(Forecaster):
     """Optical flow on the history, then semi-Lagrangian extrapolation of the newest observed counts.
 
-    Pixels that the motion reaches from outside of the observed domain are filled by persistence; a history without
-    echo has no motion, so that its forecast is persistence altogether.
+    The channels of a video move together, as their mean does. Pixels that the motion reaches from outside of the
+    observed domain are filled by persistence; a history without echo has no motion, so that its forecast is persistence
+    altogether.
     """
 
     deterministic = True
+    takes_video = True
 
     def predict(self, cases: Cases, steps: int, members: Sequence[int], seed: int) -> np.ndarray:
         """See `Forecaster.predict`."""
-        last = cases.last_seen()
-        ever_seen = cases.observed.any(axis=1)
-        carried = extrapolate(np.where(ever_seen, last, np.nan), motion(cases.frames, cases.observed), steps)
+        last, (height, width) = cases.last_seen(), cases.frames.shape[-2:]
+        fields = np.where(cases.observed.any(axis=1), last, np.nan).reshape(len(last), -1, height, width)
+        layers = (*cases.frames.shape[:2], -1, height, width)
+        seen = np.asarray(cases.observed.reshape(layers).all(axis=2))
+        velocity = motion(cases.frames.reshape(layers).mean(axis=2), seen)
+        carried = np.stack([extrapolate(field, velocity, steps) for field in np.moveaxis(fields, 1, 0)], axis=2)
+        carried = carried.reshape(len(last), steps, *last.shape[1:])
         return np.where(np.isnan(carried), last[:, None], carried)[:, None]

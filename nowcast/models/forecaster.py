@@ -1,6 +1,7 @@
 """The contract of every model: the one edge where DataArrays become plain arrays and back.
 
-A forecaster is given the last radar frames of some cases (a case is an event and an init time) and returns members.
+A forecaster is given the last frames of some cases (a case is an event and an init time) and returns members. Frames
+are of radar, with shape (y, x), or of video, with shape (channel, y, x).
 It is told which member numbers to make, and member 17 of a case is the same field whether it is asked for alone, in
 a batch of ten, beside other cases or on another machine: every random draw comes from `nowcast.seeds`, keyed by
 (seed, stage, case, member). Pixels that no history frame has seen are NaN in the forecast, and nothing else is.
@@ -14,8 +15,10 @@ from typing import ClassVar
 import numpy as np
 import xarray as xr
 
-from nowcast.conventions import MAX_COUNT
+from nowcast.conventions import DURATION, time_text
+from nowcast.conventions import lead_times as lead_times_of
 from pipelines.errors import InputError
+from pipelines.store import data_range
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,8 @@ class Cases:
     """Histories as plain arrays.
 
     Attributes:
-        frames: Counts with shape (case, frame, y, x), float32, zero where missing.
+        frames: Counts with shape (case, frame, y, x), of video (case, frame, channel, y, x), float32, zero where
+            missing.
         observed: False where missing, same shape.
         keys: One text a case, "EVENT@init time", from which seeds derive.
         cadence_minutes: Minutes between frames, the same in all cases.
@@ -35,7 +39,7 @@ class Cases:
     cadence_minutes: float
 
     def last_seen(self) -> np.ndarray:
-        """Newest observed count of every pixel, shape (case, y, x); zero where a pixel was never observed."""
+        """Newest observed count of every pixel, shape (case, ...); zero where a pixel was never observed."""
         field = np.zeros_like(self.frames[:, 0])
         for frame, seen in zip(np.moveaxis(self.frames, 1, 0), np.moveaxis(self.observed, 1, 0), strict=True):
             field = np.where(seen, frame, field)
@@ -49,15 +53,17 @@ class Forecaster(ABC):
         deterministic: True when the model makes one member only, numbered 0, whatever is asked for.
         member_batch: Members to ask for at once; None when the ensemble must be made whole.
         window: Frames that a trained model is given and forecasts; None when it takes and makes any number.
+        takes_video: Whether it forecasts video too, and not only radar.
     """
 
     deterministic: ClassVar[bool] = False
+    takes_video: ClassVar[bool] = False
     member_batch: int | None = None
     window: tuple[int, int] | None = None
 
     @abstractmethod
     def predict(self, cases: Cases, steps: int, members: Sequence[int], seed: int) -> np.ndarray:
-        """Counts with shape (case, member, step, y, x) for lead times 1..steps times the cadence."""
+        """Counts with shape (case, member, step, ...) for lead times 1..steps times the cadence."""
 
     def forecast(
         self, history: xr.DataArray, lead_times: np.ndarray, members: int | Sequence[int], seed: int
@@ -66,42 +72,46 @@ class Forecaster(ABC):
 
         Args:
             history: Counts, dims (case, frame, y, x), NaN missing, coordinates event(case), init_time(case) and
-                valid_time(case, frame).
+                valid_time(case, frame); of video with dim channel. The attribute data_range is the largest value, 254
+                where there is none.
             lead_times: The first lead times in whole frames, as timedelta64.
             members: How many members, or which member numbers.
             seed: The seed of the run.
 
         Returns:
-            Counts in [0, 254], dims (case, member, lead_time, y, x), NaN where no history frame was observed.
+            Counts from 0 to data_range, dims (case, member, lead_time, y, x), of video with channel before y, NaN where
+            no history frame was observed.
 
         Raises:
-            InputError: when the lead times do not continue the history's cadence.
+            InputError: when the lead times do not continue the history's cadence, or the model takes no video.
         """
+        if "channel" in history.dims and not self.takes_video:
+            raise InputError(f"the model {type(self).__name__.lower()} forecasts radar, not video")
+        history = history.transpose("case", "frame", ..., "y", "x")
         cases = _to_cases(history)
-        lead_times = np.asarray(lead_times, "timedelta64[s]")
+        lead_times = np.asarray(lead_times, DURATION)
         _check_lead_times(lead_times, cases.cadence_minutes)
         numbers = range(members) if isinstance(members, int) else members
         numbers = [0] if self.deterministic else list(numbers)
         counts = self.predict(cases, len(lead_times), numbers, seed)
         seen = np.expand_dims(cases.observed.any(axis=1), (1, 2))
-        counts = np.where(seen, np.clip(counts, 0, MAX_COUNT), np.nan).astype("float32")
+        counts = np.where(seen, np.clip(counts, 0, data_range(history.attrs)), np.nan).astype("float32")
         return xr.DataArray(
             counts,
-            dims=("case", "member", "lead_time", "y", "x"),
+            dims=("case", "member", "lead_time", *history.dims[2:]),
             coords={
                 "member": numbers,
                 "lead_time": lead_times,
                 **{name: c for name, c in history.coords.items() if not {"frame", "member"} & set(c.dims)},
             },
-            name="vil",
+            name=history.name or "vil",
         )
 
 
 def _to_cases(history: xr.DataArray) -> Cases:
-    history = history.transpose("case", "frame", "y", "x")
     values = np.asarray(history.values, "float32")
     observed = np.isfinite(values)
-    steps = np.diff(history["valid_time"].transpose("case", "frame").values, axis=1).astype("timedelta64[s]")
+    steps = np.diff(history["valid_time"].transpose("case", "frame").values, axis=1).astype(DURATION)
     if not (steps == steps.flat[0]).all():
         raise InputError(
             "the frames of the history are not evenly spaced in time",
@@ -109,17 +119,17 @@ def _to_cases(history: xr.DataArray) -> Cases:
             expected="one cadence in all cases",
         )
     keys = tuple(
-        f"{event}@{np.datetime_as_string(time, unit='s')}"
+        f"{event}@{time_text(time)}"
         for event, time in zip(history["event"].values, history["init_time"].values, strict=True)
     )
-    return Cases(np.where(observed, values, 0).astype("float32"), observed, keys, float(steps.flat[0].astype(int)) / 60)
+    minutes = float(steps.flat[0].astype(int)) / 6e7
+    return Cases(np.where(observed, values, 0).astype("float32"), observed, keys, minutes)
 
 
 def _check_lead_times(lead_times: np.ndarray, cadence_minutes: float) -> None:
-    expected = (np.arange(1, len(lead_times) + 1) * round(cadence_minutes * 60)).astype("timedelta64[s]")
-    if not np.array_equal(lead_times, expected):
+    if not np.array_equal(lead_times, lead_times_of(cadence_minutes, len(lead_times))):
         raise InputError(
             "the lead times do not follow the history",
-            got=lead_times.astype(int) / 60,
+            got=lead_times.astype(int) / 6e7,
             expected=f"multiples of {cadence_minutes:g} minutes from the first on",
         )

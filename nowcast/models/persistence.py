@@ -11,6 +11,7 @@ class Persistence(Forecaster):
     """Every lead time repeats the newest observed count of each pixel."""
 
     deterministic = True
+    takes_video = True
 
     def predict(self, cases: Cases, steps: int, members: Sequence[int], seed: int) -> np.ndarray:
         """See `Forecaster.predict`."""
