@@ -11,6 +11,7 @@ from nowcast.seeds import numpy_generator
 from nowcast.windows import Window, find_windows
 from pipelines.errors import InputError
 from pipelines.store import open_store
+from pipelines.units import MAX_COUNT, counts_to_vil, vil_to_counts
 
 _FILL = 255
 _ECHO = 16  # counts; the least of the thresholds
@@ -91,6 +92,7 @@ class TrainingWindows:
         side: int,
         seed: int,
         augment: bool = False,
+        liquid: float = 1.0,
     ):
         """Windows of some stores.
 
@@ -102,6 +104,7 @@ class TrainingWindows:
                 middle.
             seed: Of the order, the cuts and the turns.
             augment: Turn and flip at random.
+            liquid: Multiply the liquid of a window by a random factor, at most this one and at least its inverse.
 
         Raises:
             InputError: when frames are smaller than `side`.
@@ -114,7 +117,7 @@ class TrainingWindows:
             (array, window) for array, (_, windows) in zip(arrays, sources, strict=True) for window in windows
         ]
         self._history, self._length, self._side = history, history + lead, side
-        self._seed, self._augment = seed, augment
+        self._seed, self._augment, self._liquid = seed, augment, liquid
         self._epoch, self._order = -1, np.zeros(0, int)
 
     def __len__(self) -> int:
@@ -128,6 +131,9 @@ class TrainingWindows:
             self._order = numpy_generator(self._seed, "order", epoch).permutation(len(self._windows))
         array, window = self._windows[self._order[position]]
         frames = self._read(array, window, number)
+        if self._liquid > 1:
+            power = numpy_generator(self._seed, "liquid", number).uniform(-1, 1)
+            frames = _scaled(self._liquid**power)[frames]
         return self._turned(frames, number) if self._augment else frames
 
     def _read(self, array: zarr.Array, window: Window, number: int) -> np.ndarray:
@@ -169,3 +175,9 @@ class TrainingWindows:
             past, ahead = slice(None, self._history), slice(self._history, None)
             yield frames[:, past], observed[:, past], frames[:, ahead], observed[:, ahead]
             first += size * ranks
+
+
+def _scaled(factor: float) -> np.ndarray:
+    """What each count becomes, shape (256,), when the liquid is multiplied by `factor`; missing stays missing."""
+    counts = vil_to_counts(factor * counts_to_vil(np.arange(MAX_COUNT + 1.0)))
+    return np.append(counts.round(), _FILL).astype("uint8")

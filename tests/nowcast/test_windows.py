@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
+import zarr
 
-from nowcast.training_windows import TrainingWindows
+from nowcast.training_windows import TrainingWindows, training_sources
 from nowcast.windows import Window, find_windows, history_of
 from pipelines.errors import InputError
 from pipelines.store import open_store
+from pipelines.units import counts_to_vil
 
 
 @pytest.fixture
@@ -83,3 +85,51 @@ def test_batches_mark_missing_and_share_between_ranks(small_store, opened):
     whole = next(data.batches(0, 4))[0]
     halves = [next(data.batches(0, 2, rank=rank, ranks=2))[0] for rank in (0, 1)]
     np.testing.assert_array_equal(whole, np.concatenate(halves))
+
+
+def test_liquid_is_scaled_by_a_factor_a_window_and_missing_stays(small_store, opened):
+    windows = find_windows(opened, history=10, lead=10, stride=2, split="train")
+    plain, scaled = (
+        TrainingWindows([(small_store, windows)], 10, 10, side=16, seed=1, liquid=liquid) for liquid in (1.0, 2.0)
+    )
+    factors = set()
+    for number in range(8):
+        before, after = plain[number], scaled[number]
+        np.testing.assert_array_equal(after == 255, before == 255)
+        strong = (before >= 50) & (before <= 200)
+        assert strong.any()
+        ratio = counts_to_vil(after[strong].astype(float)) / counts_to_vil(before[strong].astype(float))
+        assert ratio.min() > 0.48 and ratio.max() < 2.1 and np.ptp(ratio) < 0.06 * ratio.mean()
+        factors.add(round(float(np.median(ratio)), 1))
+    assert len(factors) >= 4
+
+
+def test_a_range_of_cadences_takes_every_so_many_frames(small_store, opened):
+    minutes = (opened["valid_time"].values[0, 1] - opened["valid_time"].values[0, 0]) / np.timedelta64(1, "m")
+    choice = {"history": 4, "lead": 4, "stride": 1, "split": "train"}
+    [(_, plain)] = training_sources([small_store], **choice)
+    [(_, every_second)] = training_sources([small_store], cadence=(1.5 * minutes, 2.5 * minutes), **choice)
+    assert {window.step for window in plain} == {1} and {window.step for window in every_second} == {2}
+    frames = opened.sizes["frame"]
+    assert min(window.start for window in every_second) == -2  # the newest three of the history are needed
+    assert max(window.start for window in every_second) == frames - 1 - 2 * 5
+    first = TrainingWindows([(small_store, [Window(0, -4, 2)])], 4, 4, side=16, seed=0)[0]
+    assert (first[:2] == 255).all()
+    np.testing.assert_array_equal(first[2:], zarr.open_array(f"{small_store}/vil")[0, :12:2])
+
+
+def test_events_without_echo_are_left_out(small_store, opened):
+    choice = {"history": 10, "lead": 10, "stride": 1, "split": "train"}
+    with pytest.raises(InputError, match="no store has a window of split train"):
+        training_sources([small_store], least_echo=1.0, **choice)
+    assert training_sources([small_store], least_echo=0.01, **choice) == training_sources([small_store], **choice)
+
+
+def test_a_square_is_cut_out_of_larger_frames(small_store, opened):
+    windows = find_windows(opened, history=10, lead=10, stride=2, split="train")
+    cut = TrainingWindows([(small_store, windows)], 10, 10, side=8, seed=1, augment=True)
+    middle = TrainingWindows([(small_store, [Window(0, 0)])], 10, 10, side=8, seed=1)
+    assert cut[0].shape == (20, 8, 8)
+    np.testing.assert_array_equal(middle[0], zarr.open_array(f"{small_store}/vil")[0, :20, 4:12, 4:12])
+    with pytest.raises(InputError, match="too small"):
+        TrainingWindows([(small_store, windows)], 10, 10, side=32, seed=1)
