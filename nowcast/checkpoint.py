@@ -23,6 +23,7 @@ from pipelines.errors import InputError
 
 MODEL_FILE = "model.safetensors"
 STATE_FILE = "state.safetensors"
+SHIPPED = Path(__file__).parent / "weights"  # one file a model that comes with the package
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
@@ -54,23 +55,39 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     return load_file(path)
 
 
-def checkpoint_path(location: Path) -> Path:
-    """The checkpoint at a path that is one, or a run folder that holds one.
+def checkpoint_path(location: Path | str) -> Path:
+    """The checkpoint at a path that is one, or a run folder that holds one, or the one shipped under a name.
 
     Raises:
         InputError: when there is none.
     """
-    path = location / MODEL_FILE if location.is_dir() else location
+    path = Path(location)
+    if not path.exists() and (shipped := SHIPPED / f"{location}.safetensors").is_file():
+        return shipped
+    path = path / MODEL_FILE if path.is_dir() else path
     if not path.is_file():
         raise InputError(f"no checkpoint at {location}", expected=f"a run folder with {MODEL_FILE}, or such a file")
     return path
 
 
-def load_network(location: Path, sampling: Mapping[str, Any] = MappingProxyType({})) -> tuple[Network, RunConfig]:
+def save_half(location: Path | str, out: Path) -> None:
+    """Write a checkpoint again with its numbers in 16 bits, half the size, as it is shipped.
+
+    Raises:
+        InputError: when there is no checkpoint at `location`.
+    """
+    path = checkpoint_path(location)
+    tensors = {
+        name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in load_tensors(path).items()
+    }
+    save_tensors(out, tensors, read_header(path))
+
+
+def load_network(location: Path | str, sampling: Mapping[str, Any] = MappingProxyType({})) -> tuple[Network, RunConfig]:
     """A trained network and its configuration.
 
     Args:
-        location: Run folder or checkpoint file.
+        location: Run folder, checkpoint file or name of shipped weights.
         sampling: Settings to replace in the network's `sampling` section.
 
     Raises:

@@ -79,6 +79,7 @@ def train(
     store: Annotated[list[Path], typer.Option(help="Zarr store to train on; repeat for more.")],
     run: Annotated[Path, typer.Option(help="Run folder; an unfinished one is gone on with.")],
     stage: Annotated[str, typer.Option(help="One stage of the model, or all.")] = "all",
+    init: Annotated[str | None, typer.Option(help="Run, checkpoint or name of shipped weights to begin with.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="key=value over the configuration.")] = None,
     device: Device = None,
     overwrite: Overwrite = False,
@@ -88,7 +89,7 @@ def train(
     from nowcast.training import train as train_run
 
     resolved = load_config(config, settings)
-    console.print(train_run(resolved, store, run, stage=stage, device=device, overwrite=overwrite))
+    console.print(train_run(resolved, store, run, stage=stage, init=init, device=device, overwrite=overwrite))
 
 
 @app.command()
@@ -131,6 +132,8 @@ def verify(
     protocol: Annotated[str | None, typer.Option(help="Protocol; the store's own by default.")] = None,
     reference: Annotated[list[Path] | None, typer.Option(help="Forecast to compare with; repeat for more.")] = None,
     sums: Annotated[Path | None, typer.Option(help="Also write the sums, for `merge-sums` with other cases.")] = None,
+    lpips_weights: Annotated[Path | None, typer.Option(help="AlexNet's and LPIPS' weights: also score LPIPS.")] = None,
+    i3d_weights: Annotated[Path | None, typer.Option(help="I3D's weights: also score FVD and KVD.")] = None,
     report: Annotated[Path | None, typer.Option(help="Folder for a page of the scores: one HTML file.")] = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -144,12 +147,18 @@ def verify(
         from nowcast.report import check_target, write_report
 
         check_target(report, overwrite)
+    perception = None
+    if lpips_weights or i3d_weights:
+        from nowcast.perception import load_perception
+
+        perception = load_perception(lpips_weights, i3d_weights)
     states = verification.states(
         forecast,
         store,
         reference=reference or (),
         protocol=load_protocol(protocol) if protocol else None,
         progress=lambda cases: track(cases, "verify", console=console, transient=True, disable=not console.is_terminal),
+        perception=perception,
     )
     if sums:
         console.print(verification.save_states(states, sums, overwrite=overwrite))

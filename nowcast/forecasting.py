@@ -65,17 +65,20 @@ def load_forecaster(
     Raises:
         InputError: when there is no such model, or the name is that of an untrained network.
     """
-    if model in MODELS and not Path(model).exists():
-        cls = model_class(model)
-        if is_trainable(cls):
-            raise InputError(f"model {model} must be trained first", remedy="give its run folder")
-        return cls(), {"model": model}
-    if not Path(model).exists():
-        raise InputError(f"no model {model!r}", expected=f"a run folder, a checkpoint or one of {', '.join(MODELS)}")
-    network, config = load_network(Path(model), sampling or {})
+    if model in MODELS and not Path(model).exists() and not is_trainable(model_class(model)):
+        return model_class(model)(), {"model": model}
+    try:
+        path = checkpoint_path(model)
+    except InputError as error:
+        if model in MODELS:
+            raise InputError(f"model {model} must be trained first", remedy="give its run folder") from error
+        raise InputError(
+            f"no model {model!r}", expected=f"a run folder, a checkpoint or one of {', '.join(MODELS)}"
+        ) from error
+    network, config = load_network(path, sampling or {})
     described = {
         "model": config.model,
-        "checkpoint_sha256": file_hash(checkpoint_path(Path(model))),
+        "checkpoint_sha256": file_hash(path),
         "config": config.model_dump(mode="json"),
     }
     return TrainedForecaster(network, best_device(device)), described

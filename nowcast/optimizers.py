@@ -18,5 +18,5 @@ def build_optimizers(kind: str, module: nn.Module, rate: float) -> list[Optimize
         return [{"adam": Adam, "adamw": AdamW}[kind](parameters, lr=rate)]
     matrices = [parameter for parameter in parameters if parameter.ndim == 2]
     rest = [parameter for parameter in parameters if parameter.ndim != 2]
-    muon = Muon(matrices, lr=rate, weight_decay=0.01, adjust_lr_fn="match_rms_adamw")
-    return [muon, AdamW(rest, lr=rate)]
+    muon = [Muon(matrices, lr=rate, weight_decay=0.01, adjust_lr_fn="match_rms_adamw")] if matrices else []
+    return [*muon, *([AdamW(rest, lr=rate)] if rest else [])]

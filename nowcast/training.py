@@ -7,7 +7,7 @@ functions of the step too. So twenty steps are the same twenty steps whether or 
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from torch.optim.swa_utils import AveragedModel
 from nowcast.checkpoint import (
     MODEL_FILE,
     STATE_FILE,
+    checkpoint_path,
     load_tensors,
     load_weights,
     read_header,
@@ -33,13 +34,10 @@ from nowcast.models.network import Batch, Network
 from nowcast.optimizers import build_optimizers
 from nowcast.records import Metrics
 from nowcast.seeds import integer_seed
-from nowcast.training_windows import TrainingWindows, training_sources
+from nowcast.training_data import FEW_BATCHES, TrainingData
 from pipelines.errors import InputError
-from pipelines.protocol import load_protocol
 
 logger = logging.getLogger(__name__)
-
-VALIDATION_BATCHES = 8
 
 
 class TrainingStoppedError(RuntimeError):
@@ -52,6 +50,7 @@ def train(
     run: Path,
     *,
     stage: str = "all",
+    init: str | None = None,
     device: str | None = None,
     overwrite: bool = False,
 ) -> Path:
@@ -62,6 +61,8 @@ def train(
         stores: Archive stores, at least one with a training and one with a validation split.
         run: Run folder: config.yaml, metrics.jsonl, samples/, model.safetensors, state.safetensors.
         stage: One stage of the network, or "all" that the configuration sets.
+        init: Run folder, checkpoint or name of shipped weights to begin with; the configuration's network settings
+            then stand over its own.
         device: "cpu", "cuda", or None for the best there is.
         overwrite: Start anew where the run folder holds another configuration.
 
@@ -69,20 +70,23 @@ def train(
         The path of model.safetensors.
 
     Raises:
-        InputError: for an unknown stage, or a run folder of another configuration.
+        InputError: for an unknown stage, one that must come after another, or a run folder of another configuration.
         TrainingStoppedError: when the loss is not finite.
     """
     device = best_device(device)
     accelerator = Accelerator(mixed_precision="bf16" if multiplies_bf16(device) else "no", cpu=device == "cpu")
     torch.manual_seed(integer_seed(config.seed, "weights"))
-    network = build_network(config)
-    stages = [name for name in network.stages if name in config.stages] if stage == "all" else [stage]
-    for name in stages:
-        if name not in network.stages or name not in config.stages:
-            raise InputError(f"no stage {name!r}", expected=f"one of {', '.join(network.stages)} that the config sets")
+    if init:
+        config = _over(config, init)
+    network = build_network(config, pretrained=init is None)
+    stages = _chosen_stages(stage, network, config)
     _claim_folder(run, config, overwrite)
-    done = _load_model(run, network)
-    data = _Data(config, network, stores, accelerator)
+    done = _load_model(run / MODEL_FILE, network)
+    if not done and init:
+        done = [name for name in _load_model(checkpoint_path(init), network) if name not in config.stages]
+    if missing := set(network.stages[: network.stages.index(stages[0])]) - set(done):
+        raise InputError(f"stage {stages[0]} comes after {', '.join(sorted(missing))}", remedy="--init RUN, or predldm")
+    data = TrainingData(config, network, stores, accelerator)
     for name in stages:
         if name not in done:
             _StageRun(config, name, network, data, run, accelerator, done).complete()
@@ -102,7 +106,8 @@ def learning_rate(settings: StageConfig, step: int) -> float:
 def _claim_folder(run: Path, config: RunConfig, overwrite: bool) -> None:
     resolved = config.model_dump(mode="json")
     file = run / "config.yaml"
-    if file.is_file() and yaml.safe_load(file.read_text()) != resolved:
+    begun = [run / name for name in (MODEL_FILE, STATE_FILE) if (run / name).is_file()]
+    if begun and yaml.safe_load(file.read_text()) != resolved:
         if not overwrite:
             raise InputError(f"run folder {run} holds another configuration", remedy="take another one or --overwrite")
         for name in (MODEL_FILE, STATE_FILE, "metrics.jsonl"):
@@ -111,58 +116,29 @@ def _claim_folder(run: Path, config: RunConfig, overwrite: bool) -> None:
     file.write_text(yaml.safe_dump(resolved, sort_keys=False))
 
 
-def _load_model(run: Path, network: Network) -> list[str]:
-    """Fill the network with the run's finished stages, and name them."""
-    path = run / MODEL_FILE
+def _chosen_stages(stage: str, network: Network, config: RunConfig) -> list[str]:
+    chosen = list(config.stages) if stage == "all" else [stage]
+    unknown = [name for name in chosen if name not in network.stages or name not in config.stages]
+    if unknown or not chosen:
+        raise InputError(
+            f"no stage {unknown[0]!r}" if unknown else "the configuration sets no stage",
+            expected=f"one of {', '.join(network.stages)} that the config sets",
+        )
+    return sorted(chosen, key=network.stages.index)
+
+
+def _over(config: RunConfig, init: str) -> RunConfig:
+    """The configuration with the network of a checkpoint, but for what it sets itself."""
+    network = read_header(checkpoint_path(init))["config"]["network"]
+    return config.model_copy(update={"network": {**network, **config.network}})
+
+
+def _load_model(path: Path, network: Network) -> list[str]:
+    """Fill the network with a checkpoint, and name its finished stages."""
     if not path.is_file():
         return []
     load_weights(network, load_tensors(path), path)
     return list(read_header(path)["stages"])
-
-
-class _Data:
-    """Training batches on the device, and a few fixed validation batches."""
-
-    def __init__(self, config: RunConfig, network: Network, stores: Sequence[Path], accelerator: Accelerator):
-        self._accelerator = accelerator
-        protocol = load_protocol(config.protocol)
-        history, lead = network.settings.history, network.settings.lead
-        self._windows = {
-            split: TrainingWindows(
-                training_sources(
-                    stores,
-                    history=history,
-                    lead=lead,
-                    stride=stride,
-                    split=split,
-                    cadence=config.cadence,
-                    least_echo=config.least_echo,
-                ),
-                history,
-                lead,
-                side=network.settings.side,
-                seed=integer_seed(config.seed, split),
-                augment=config.augment and split == "train",
-                liquid=config.liquid if split == "train" else 1.0,
-            )
-            for split, stride in (("train", 1), ("val", protocol.stride))
-        }
-        logger.info("%s", ", ".join(f"{len(w)} {split} windows" for split, w in self._windows.items()))
-
-    def training(self, step: int, size: int) -> Iterator[Batch]:
-        ranks = self._accelerator.num_processes
-        first = step * size * ranks
-        arrays = self._windows["train"].batches(first, size, rank=self._accelerator.process_index, ranks=ranks)
-        return (self._batch(batch) for batch in arrays)
-
-    def validation(self, size: int) -> list[Batch]:
-        windows = self._windows["val"]
-        count = min(VALIDATION_BATCHES, max(1, len(windows) // size))
-        arrays = windows.batches(0, min(size, len(windows)))
-        return [self._batch(next(arrays)) for _ in range(count)]
-
-    def _batch(self, arrays: tuple) -> Batch:
-        return Batch(*map(torch.from_numpy, arrays)).to(self._accelerator.device)
 
 
 class _StageLoss(nn.Module):
@@ -184,7 +160,7 @@ class _StageRun:
         config: RunConfig,
         stage: str,
         network: Network,
-        data: _Data,
+        data: TrainingData,
         run: Path,
         accelerator: Accelerator,
         done: list[str],
@@ -204,7 +180,7 @@ class _StageRun:
         """Run all steps that are left, then leave the averaged weights in the network and in model.safetensors."""
         if not self._resume():
             batches = self.data.training(0, self.settings.batch)
-            self.network.begin(self.stage, (next(batches) for _ in range(VALIDATION_BATCHES)))
+            self.network.begin(self.stage, (next(batches) for _ in range(FEW_BATCHES)))
         self.metrics.cut(self.stage, self.step)
         loss, *self.optimizers = self.accelerator.prepare(_StageLoss(self.network, self.stage), *self.optimizers)
         batches = self.data.training(self.step, self.settings.batch)

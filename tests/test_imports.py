@@ -16,7 +16,7 @@ LAYERS = [
      "nowcast.panels", "nowcast.report", "nowcast.animation", "nowcast.outlines", "nowcast.optical_flow",
      "nowcast.first_guess", "nowcast.optimizers", "nowcast.training_windows"],
     ["nowcast.models"],
-    ["nowcast.checkpoint", "nowcast.records"],
+    ["nowcast.checkpoint", "nowcast.perception", "nowcast.records", "nowcast.training_data"],
     ["nowcast.training", "nowcast.forecasting"],
     ["nowcast.describe", "nowcast.demo"],
     ["nowcast.preparing"],

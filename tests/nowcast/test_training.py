@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from nowcast.checkpoint import load_network
+from nowcast.checkpoint import load_network, load_tensors, save_half
 from nowcast.config import parse_config
 from nowcast.training import TrainingStoppedError, learning_rate, train
 from pipelines.errors import InputError
@@ -101,6 +101,49 @@ def test_another_configuration_is_refused_unless_overwritten(toy_config, small_s
         train(other, [small_store], tmp_path / "run", device="cpu")
     train(other, [small_store], tmp_path / "run", device="cpu", overwrite=True)
     assert load_network(tmp_path / "run")[1].seed == 1
+
+
+def test_a_stage_begins_with_the_weights_of_another_run(toy_config, small_store, tmp_path):
+    first = train(toy_config, [small_store], tmp_path / "first", device="cpu")
+    tuning = changed(toy_config, network={}, stages={"offset": toy_config.stages["offset"].model_dump()})
+    with pytest.raises(InputError, match="stage offset comes after gain"):
+        train(tuning, [small_store], tmp_path / "tuned", device="cpu")
+    tuned = train(tuning, [small_store], tmp_path / "tuned", device="cpu", init=str(first.parent))
+    before, after = weights(first.parent), weights(tuned.parent)
+    assert torch.equal(before["gain.weight"], after["gain.weight"])
+    assert not torch.equal(before["offset.weight"], after["offset.weight"])
+    assert load_network(tuned)[0].settings.side == 16  # of the first run; the second configuration sets none
+
+
+def test_half_precision_is_half_the_size_and_the_same_network(toy_config, small_store, tmp_path):
+    path = train(toy_config, [small_store], tmp_path / "run", device="cpu")
+    save_half(path.parent, tmp_path / "half.safetensors")
+    whole, half = (load_network(p)[0].state_dict() for p in (path, tmp_path / "half.safetensors"))
+    for name, tensor in whole.items():
+        assert half[name].dtype == tensor.dtype
+        torch.testing.assert_close(half[name], tensor, atol=0, rtol=1e-3)
+    assert all(tensor.dtype == torch.float16 for tensor in load_tensors(tmp_path / "half.safetensors").values())
+
+
+def test_muon_resumes_exactly(toy_config, small_store, tmp_path):
+    stages = {"gain": {"steps": 6, "batch": 2, "rate": 0.01, "optimizer": "muon", "validate_every": 3}}
+    config = changed(toy_config, stages=stages)
+    whole = weights(train(config, [small_store], tmp_path / "whole", device="cpu").parent)
+    from nowcast import training
+
+    step = training._StageRun._one_step
+
+    def stop_at_four(self, *args):
+        if self.step == 4:
+            raise KeyboardInterrupt
+        return step(self, *args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training._StageRun, "_one_step", stop_at_four)
+        with pytest.raises(KeyboardInterrupt):
+            train(config, [small_store], tmp_path / "parts", device="cpu")
+    parts = weights(train(config, [small_store], tmp_path / "parts", device="cpu").parent)
+    assert whole.keys() == parts.keys() and all(torch.equal(whole[name], parts[name]) for name in whole)
 
 
 def test_unknown_stage_and_unknown_setting(toy_config, small_store, tmp_path):

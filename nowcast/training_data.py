@@ -1,0 +1,70 @@
+"""What a training run reads: batches of windows on its device."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+
+from nowcast.config import RunConfig
+from nowcast.models.network import Batch, Network
+from nowcast.seeds import integer_seed
+from nowcast.training_windows import TrainingWindows, training_sources
+from pipelines.protocol import load_protocol
+
+logger = logging.getLogger(__name__)
+
+FEW_BATCHES = 8  # to measure scales with, and to validate on
+
+
+class TrainingData:
+    """Training batches on the device, and a few fixed validation batches."""
+
+    def __init__(self, config: RunConfig, network: Network, stores: Sequence[Path], accelerator: Accelerator):
+        """Find the windows of some stores.
+
+        Raises:
+            InputError: when no store has a window of split train or of split val.
+        """
+        self._accelerator = accelerator
+        protocol = load_protocol(config.protocol)
+        history, lead = network.settings.history, network.settings.lead
+        self._windows = {
+            split: TrainingWindows(
+                training_sources(
+                    stores,
+                    history=history,
+                    lead=lead,
+                    stride=stride,
+                    split=split,
+                    cadence=config.cadence,
+                    least_echo=config.least_echo,
+                ),
+                history,
+                lead,
+                side=network.settings.side,
+                seed=integer_seed(config.seed, split),
+                augment=config.augment and split == "train",
+                liquid=config.liquid if split == "train" else 1.0,
+            )
+            for split, stride in (("train", 1), ("val", protocol.stride))
+        }
+        logger.info("%s", ", ".join(f"{len(w)} {split} windows" for split, w in self._windows.items()))
+
+    def training(self, step: int, size: int) -> Iterator[Batch]:
+        """Endless batches of `size` windows a process, from optimiser step `step` on."""
+        ranks = self._accelerator.num_processes
+        first = step * size * ranks
+        arrays = self._windows["train"].batches(first, size, rank=self._accelerator.process_index, ranks=ranks)
+        return (self._batch(batch) for batch in arrays)
+
+    def validation(self, size: int) -> list[Batch]:
+        """A few batches, always the same."""
+        windows = self._windows["val"]
+        count = min(FEW_BATCHES, max(1, len(windows) // size))
+        arrays = windows.batches(0, min(size, len(windows)))
+        return [self._batch(next(arrays)) for _ in range(count)]
+
+    def _batch(self, arrays: tuple) -> Batch:
+        return Batch(*map(torch.from_numpy, arrays)).to(self._accelerator.device)
