@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
+import av
 import numpy as np
-import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -20,9 +20,10 @@ from matplotlib.image import AxesImage
 from matplotlib.text import Text
 from PIL import Image
 
+from nowcast.conventions import lead_label
 from nowcast.forecast_file import open_forecast
 from nowcast.panels import EVENT_THRESHOLD, Place, draw_panel, find_place
-from nowcast.plots import Row, forecast_title, observed_fields, one_case, panel_rows
+from nowcast.plots import Row, clock_text, forecast_title, observed_fields, one_case, panel_rows
 from pipelines.errors import InputError
 from pipelines.store import open_store
 
@@ -88,24 +89,26 @@ def animate_forecast(forecast: xr.Dataset, store: xr.Dataset | None = None, case
     for frame, lead in enumerate(leads):
         for image, (_, fields, _) in zip(images, rows, strict=True):
             image.set_data(np.ma.masked_invalid(fields[frame]))
-        _set_clock(clock, shown["init_time"].values + lead, lead)
+        _set_clock(clock, shown, lead)
         yield draw()
 
 
 def _past(store: xr.Dataset, shown: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Times before the init time, negative up to zero, and the counts observed then, shape (time, y, x)."""
+    """Times before the init time, negative up to zero, and what was observed then, shape (time, y, x) or pictures."""
     leads = shown["lead_time"].values
     offsets = (leads[0] - leads)[::-1]
     seen = observed_fields(store, shown.assign_coords(valid_time=("lead_time", shown["init_time"].values + offsets)))
-    there = np.isfinite(seen).any(axis=(1, 2))
+    there = np.isfinite(seen).any(axis=tuple(range(1, seen.ndim)))
     return offsets[there], seen[there]
 
 
 def _preceded(row: Row, seen: np.ndarray) -> Row:
     """A row that begins with what was observed, as an ensemble without spread."""
     name, fields, look = row
-    certain = {"probability": (seen >= EVENT_THRESHOLD).astype("float32"), "spread": np.zeros_like(seen)}
-    past = np.where(np.isnan(seen), np.nan, certain.get(name, seen))
+    certain = {"probability": (seen >= EVENT_THRESHOLD).astype("float32"), "spread": np.zeros(seen.shape[:3])}
+    past = certain.get(name, seen)
+    if past.shape == seen.shape:
+        past = np.where(np.isnan(seen), np.nan, past)
     return name, np.concatenate([past, fields]), look
 
 
@@ -126,6 +129,8 @@ def _figure(rows: Sequence[Row], place: Place | None) -> tuple[Figure, list[Axes
     for _, group in groupby(zip(rows, panels, strict=True), key=lambda pair: pair[0][2].label):
         members = list(group)
         look = members[0][0][2]
+        if not look.label:
+            continue
         left, right = members[0][1].get_position().x0, members[-1][1].get_position().x1
         low, margin = (_BOTTOM - _BAR_OFFSET - _BAR) / height, _BAR_MARGIN / width
         bar_axes = figure.add_axes((left + margin, low, right - left - 2 * margin, _BAR / height))
@@ -171,11 +176,12 @@ def _on_plain(canvas: FigureCanvasAgg, images: Sequence[AxesImage], colour: floa
     return np.asarray(canvas.buffer_rgba())[..., :3].astype("float32")
 
 
-def _set_clock(clock: Text, time: np.datetime64, lead: np.timedelta64) -> None:
-    minutes = lead / np.timedelta64(1, "m")
-    what, colour = ("forecast", _FORECAST_COLOUR) if minutes > 0 else ("observed", _PAST_COLOUR)
-    sign = "+" if minutes > 0 else "−" if minutes < 0 else ""
-    clock.set_text(f"{pd.Timestamp(time):%H:%M} UTC ({sign}{abs(minutes):g} min, {what})")
+def _set_clock(clock: Text, shown: xr.Dataset, lead: np.timedelta64) -> None:
+    now = np.timedelta64(0, "s")
+    what, colour = ("forecast", _FORECAST_COLOUR) if lead > now else ("observed", _PAST_COLOUR)
+    sign = "+" if lead > now else "−" if lead < now else ""
+    text = f"{sign}{lead_label(abs(lead))}, {what}"
+    clock.set_text(clock_text(shown, shown["init_time"].values[()] + lead, text))
     clock.set_color(colour)
 
 
@@ -189,10 +195,6 @@ def _write_gif(path: Path, frames: Sequence[np.ndarray]) -> None:
 
 
 def _write_mp4(path: Path, frames: Sequence[np.ndarray]) -> None:
-    try:
-        import av
-    except ImportError as error:
-        raise InputError("MP4 needs PyAV, which is not installed", remedy="pip install av, or write a .gif") from error
     height, width, _ = frames[0].shape
     with av.open(path, "w") as file:
         stream = file.add_stream("libx264", rate=_FRAMES_PER_SECOND)

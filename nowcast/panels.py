@@ -6,6 +6,7 @@ nothing is downloaded.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import cartopy.crs as ccrs
 import matplotlib
@@ -49,6 +50,7 @@ class Look:
         label: What the colour bar says, with its unit.
         ticks: Text of the colour bar's ticks by value; None leaves them to matplotlib.
         ink: Colour of outlines that can be seen on it.
+        origin: Where row 0 is: "lower" on maps, "upper" in pictures.
     """
 
     cmap: Colormap
@@ -56,6 +58,7 @@ class Look:
     label: str
     ticks: Mapping[float, str] | None = None
     ink: str = "black"
+    origin: Literal["lower", "upper"] = "lower"
 
 
 def vil_look() -> Look:
@@ -78,6 +81,11 @@ def spread_look(spread: np.ndarray) -> Look:
     cmap = matplotlib.colormaps["OrRd"].with_extremes(bad=_MISSING_COLOUR)
     highest = np.nanquantile(spread, 0.999) if np.isfinite(spread).any() else 1.0
     return Look(cmap, Normalize(0, max(float(highest), 1.0)), "spread (counts)")
+
+
+def picture_look() -> Look:
+    """Pictures of a video: colours as they are, grey from black to white, and no colour bar."""
+    return Look(matplotlib.colormaps["gray"], Normalize(0, 1), "", origin="upper")
 
 
 @dataclass(frozen=True)
@@ -120,7 +128,7 @@ def draw_panel(ax: Axes, field: np.ndarray, look: Look, place: Place | None = No
 
     Args:
         ax: Axes; those of a map were made with `projection=place.crs()`.
-        field: Values with shape (y, x), row 0 in the south, NaN missing.
+        field: Values with shape (y, x), NaN missing, or a picture with shape (y, x, 3).
         look: How to show them.
         place: Where they lie; without it there are no outlines and no lines of latitude and longitude.
         labels: Sides ("left", "bottom") at which the lines of latitude and longitude are labelled.
@@ -129,7 +137,7 @@ def draw_panel(ax: Axes, field: np.ndarray, look: Look, place: Place | None = No
         `ax`.
     """
     extent = place.extent if place else None
-    ax.imshow(field, cmap=look.cmap, norm=look.norm, origin="lower", extent=extent, interpolation="nearest")
+    ax.imshow(field, cmap=look.cmap, norm=look.norm, origin=look.origin, extent=extent, interpolation="nearest")
     if place is None:
         ax.set(xticks=[], yticks=[])
         return ax

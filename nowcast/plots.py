@@ -1,6 +1,7 @@
 """Pictures: forecasts on maps, training samples, scores by lead time. Figures are made without pyplot and its state."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import xarray as xr
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
+from nowcast.conventions import lead_label
 from nowcast.forecast_file import open_forecast
 from nowcast.panels import (
     EVENT_THRESHOLD,
@@ -17,12 +19,13 @@ from nowcast.panels import (
     Place,
     draw_panel,
     find_place,
+    picture_look,
     probability_look,
     spread_look,
     vil_look,
 )
 from pipelines.errors import InputError
-from pipelines.store import open_store
+from pipelines.store import data_range, open_store, pixels
 
 _SUFFIXES = (".png", ".pdf", ".svg")
 _PANEL, _GAP = 1.8, 0.07  # inches, as all sizes here
@@ -31,7 +34,7 @@ _BAR, _BAR_MARGIN = 0.1, 0.05
 _COLUMNS = 4
 _THUMBNAIL = 1.0
 
-Row = tuple[str, np.ndarray, Look]  # its name, fields with shape (lead_time, y, x), and how they are shown
+Row = tuple[str, np.ndarray, Look]  # its name, fields with shape (lead_time, y, x[, 3]), and how they are shown
 
 
 def save_forecast_map(
@@ -65,8 +68,10 @@ def plot_forecast(
 ) -> Figure:
     """One case on maps: observed, ensemble mean, a member, probability of 74 counts, spread; a column a lead time.
 
+    Of a video pictures: observed, ensemble mean, a member, spread.
+
     Args:
-        forecast: A forecast file: `vil` in counts, dims (case, member, lead_time, y, x).
+        forecast: A forecast file: `vil` in counts, dims (case, member, lead_time, y, x), or `video`, with channel too.
         store: The store with the observed frames; without it their row is left out.
         case: Number of the case in the file.
         lead_times: Lead times to show; by default four, evenly spread, with the last.
@@ -183,17 +188,20 @@ def _chosen(available: np.ndarray, asked: Sequence[np.timedelta64] | None) -> li
 
 
 def observed_fields(store: xr.Dataset, shown: xr.Dataset) -> np.ndarray:
-    """Counts at the valid times, shape (lead_time, y, x); missing where the store has no frame."""
+    """Counts at the valid times, shape (lead_time, y, x), or pictures; missing where the store has no frame."""
     event = str(shown["event"].values)
     if event not in store["event"].values:
         raise InputError(f"the store has no event {event}, which the forecast is of")
-    frames = store["vil"].sel(event=event).swap_dims(frame="valid_time")
-    return frames.reindex(valid_time=shown["valid_time"].values).values
+    frames = pixels(store).sel(event=event).swap_dims(frame="valid_time")
+    values = frames.reindex(valid_time=shown["valid_time"].values).values
+    return _pictures(values, data_range(store.attrs)) if "channel" in frames.dims else values
 
 
 def panel_rows(shown: xr.Dataset, observed: np.ndarray | None) -> list[Row]:
     """What there is to show of one case, from top to bottom: rows of one field a lead time."""
     number = int(shown["member"][0])
+    if "channel" in shown.dims:
+        return _video_rows(shown, number, observed)
     counts = shown["vil"].transpose("member", "lead_time", "y", "x").values
     rows = [] if observed is None else [("observed", observed, vil_look())]
     if len(counts) == 1:
@@ -209,12 +217,35 @@ def panel_rows(shown: xr.Dataset, observed: np.ndarray | None) -> list[Row]:
     ]
 
 
+def _video_rows(shown: xr.Dataset, number: int, observed: np.ndarray | None) -> list[Row]:
+    values = shown["video"].transpose("member", "lead_time", "channel", "y", "x").values
+    look, largest = picture_look(), data_range(shown.attrs)
+    rows = [] if observed is None else [("observed", observed, look)]
+    if len(values) == 1:
+        return [*rows, ("forecast", _pictures(values[0], largest), look)]
+    spread = values.std(axis=0, ddof=1).mean(axis=1)
+    return [
+        *rows,
+        ("ensemble mean", _pictures(values.mean(axis=0), largest), look),
+        (f"member {number}", _pictures(values[0], largest), look),
+        ("spread", spread, replace(spread_look(spread), origin="upper")),
+    ]
+
+
+def _pictures(values: np.ndarray, largest: int) -> np.ndarray:
+    """Values with shape (..., channel, y, x) as matplotlib draws them, on [0, 1]: (..., y, x) grey, or (..., y, x, 3)."""
+    scaled = np.moveaxis(values, -3, -1) / largest
+    return scaled[..., 0] if scaled.shape[-1] == 1 else scaled
+
+
 def _annotate(figure: Figure, panels: np.ndarray, rows: Sequence[Row], shown: xr.Dataset) -> None:
     """Colour bars, the names of rows and columns, and the title."""
     width, height = figure.get_size_inches()
     for _, group in groupby(zip(rows, panels[:, -1], strict=True), key=lambda pair: pair[0][2].label):
         members = list(group)
         look = members[0][0][2]
+        if not look.label:
+            continue
         top, bottom = members[0][1].get_position(), members[-1][1].get_position()
         low, high = bottom.y0 + _BAR_MARGIN / height, top.y1 - _BAR_MARGIN / height
         bar_axes = figure.add_axes((top.x1 + _GAP / width, low, _BAR / width, high - low))
@@ -227,13 +258,20 @@ def _annotate(figure: Figure, panels: np.ndarray, rows: Sequence[Row], shown: xr
         middle = (ax.get_position().y0 + ax.get_position().y1) / 2
         figure.text(0.1 / width, middle, name, rotation=90, ha="left", va="center", fontsize=9)
     for ax, lead, time in zip(panels[0], shown["lead_time"].values, shown["valid_time"].values, strict=True):
-        ax.set_title(f"{pd.Timestamp(time):%H:%M} UTC (+{lead / np.timedelta64(1, 'm'):g} min)", fontsize=8)
+        ax.set_title(clock_text(shown, time, f"+{lead_label(lead)}"), fontsize=8)
     figure.text(_LEFT / width, 1 - 0.12 / height, forecast_title(shown), ha="left", va="top", fontsize=10)
+
+
+def clock_text(shown: xr.Dataset, time: np.datetime64, lead: str) -> str:
+    """A time and how far ahead it is; of a video, whose times only count, the latter alone."""
+    return lead if "channel" in shown.dims else f"{pd.Timestamp(time):%H:%M} UTC ({lead})"
 
 
 def forecast_title(shown: xr.Dataset) -> str:
     """The model, its members, the event and the init time of one case."""
     model, members = shown.attrs.get("model", "forecast"), shown.sizes["member"]
     ensemble = f", {members} members" if members > 1 else ""
+    if "channel" in shown.dims:
+        return f"{model}{ensemble}: clip {shown['event'].values}"
     init = pd.Timestamp(shown["init_time"].item())
     return f"{model}{ensemble}: event {shown['event'].values}, from {init:%Y-%m-%d %H:%M} UTC"
