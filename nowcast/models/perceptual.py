@@ -22,6 +22,7 @@ from pipelines.errors import InputError
 # LPIPS' input scaling: ImageNet's mean and deviation for images in [-1, 1].
 _SHIFT = (-0.030, -0.088, -0.188)
 _SCALE = (0.458, 0.448, 0.450)
+FEWEST_PIXELS = 31  # on a side, for AlexNet's pools
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class PerceptualLoss(nn.Module):
         """Distances with shape (B,) of images in [-1, 1].
 
         Args:
-            x: Images with shape (B, 1, H, W), at least 16 x 16 for VGG16 and 31 x 31 for AlexNet.
+            x: Images with shape (B, 1, H, W), at least 16 x 16, for AlexNet 31 x 31.
             y: Images with shape (B, 1, H, W), or (1, 1, H, W) for one that all are compared with.
         """
         total = torch.zeros(len(x), device=x.device)
@@ -136,17 +137,16 @@ def load_lpips(path: str) -> PerceptualLoss:
 
     The file holds `features.N.weight` and `features.N.bias` of torchvision's AlexNet and the channel weights
     `lin0.model.1.weight` to `lin4.model.1.weight` of lpips 0.1. Both are published as pickles, which nowcast does not
-    read; in Python, torch.load(FILE, weights_only=True) does it safely, and safetensors.torch.save_file writes both
-    dictionaries as one.
+    read: torch.load with weights_only=True does so safely, and safetensors.torch.save_file writes both dictionaries as
+    one.
 
     Raises:
         InputError: when there is no such file or a weight is missing or of another shape.
     """
     remedy = (
         "take https://download.pytorch.org/models/alexnet-owt-7be5be79.pth and lpips/weights/v0.1/alex.pth of "
-        "https://github.com/richzhang/PerceptualSimilarity; in Python: safetensors.torch.save_file({**torch.load("
-        "'alexnet-owt-7be5be79.pth', weights_only=True), **torch.load('alex.pth', weights_only=True)}, "
-        "'lpips-alex.safetensors')"
+        "https://github.com/richzhang/PerceptualSimilarity, read both in Python by torch.load with weights_only=True, "
+        "and write the two dictionaries as one by safetensors.torch.save_file"
     )
     return _loaded(ALEXNET, path, "LPIPS", remedy, {})
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from nowcast.verification.contract import Arrays, Pair, coverage
+from nowcast.verification.contract import Arrays, Pair, Statistic, coverage
 from nowcast.verification.inputs import Case, Forecast, Observations
+from nowcast.verification.perceptual import Perception, feature_coords
 from nowcast.verification.table import METRICS
 from pipelines.errors import InputError
 
@@ -58,7 +59,7 @@ def _united_cases(first: xr.Dataset, second: xr.Dataset) -> dict[Hashable, xr.Da
     common = np.intersect1d(first["case"], second["case"])
     if common.size:
         raise InputError(f"the case {common[0]} is in both sums", remedy="merge states of different cases")
-    names = [name for name, coord in first.coords.items() if coord.dims == ("case",)]
+    names = [name for name, coord in first.coords.items() if "case" in coord.dims]
     return {name: xr.concat([first[name], second[name]], "case") for name in names}
 
 
@@ -67,6 +68,7 @@ def aggregate(
     observations: Observations,
     thresholds: Sequence[float],
     progress: Progress = iter,
+    perception: Perception | None = None,
 ) -> list[xr.Dataset]:
     """One aggregate a forecast, all of the same cases and of the pixels that every one of them has.
 
@@ -77,35 +79,47 @@ def aggregate(
         observations: What came.
         thresholds: Event thresholds on the count scale.
         progress: Wraps the cases to show how far it is.
+        perception: Networks for the perceptual scores.
 
     Raises:
         InputError: when a case, a time or a lead time is missing somewhere, or the grids differ.
     """
     lead_times = forecasts[0].lead_times
     totals: list[dict[str, Arrays]] = [{} for _ in forecasts]
+    perception = perception or Perception()
+    videos: list[list[np.ndarray]] = []
     for case in progress(forecasts[0].cases):
         obs = observations.fields(case)
         fields = [forecast.fields(case, lead_times) for forecast in forecasts]
         _check_grids(forecasts, fields, obs)
         names = [f"{case} + {time}" for time in lead_times.astype("timedelta64[s]")]
-        for total, sums in zip(totals, _case_statistics(names, fields, obs, tuple(thresholds)), strict=True):
+        of_case = _case_statistics(names, fields, obs, tuple(thresholds), perception.statistics)
+        for total, sums in zip(totals, of_case, strict=True):
             total[case.event] = _sum(total[case.event], sums) if case.event in total else sums
+        videos.append(perception.video_features(fields, obs))
     if not totals[0]:
         raise InputError("the forecast has no case")
-    return [_dataset(total, lead_times, forecast) for total, forecast in zip(totals, forecasts, strict=True)]
+    return [
+        _dataset(total, lead_times, forecast).assign_coords(feature_coords(videos, number))
+        for number, (total, forecast) in enumerate(zip(totals, forecasts, strict=True))
+    ]
 
 
-def _statistics(pair: Pair) -> Arrays:
+def _statistics(pair: Pair, more: Sequence[Statistic] = ()) -> Arrays:
     sums = dict(coverage(pair))
-    for statistic in dict.fromkeys(s for metric in METRICS.values() for s in metric.statistics):
+    for statistic in dict.fromkeys([*(s for metric in METRICS.values() for s in metric.statistics), *more]):
         sums |= statistic(pair)
     return {name: value if isinstance(value, tuple) else ((), np.asarray(value)) for name, value in sums.items()}
 
 
 def _case_statistics(
-    names: list[str], fields: list[np.ndarray], obs: np.ndarray, thresholds: tuple[float, ...]
+    names: list[str],
+    fields: list[np.ndarray],
+    obs: np.ndarray,
+    thresholds: tuple[float, ...],
+    more: Sequence[Statistic],
 ) -> list[Arrays]:
-    """Sums with dim lead_time in front, of every forecast."""
+    """Sums with dim lead_time in front, of every forecast; `more` statistics than those of the table."""
     leads: list[list[Arrays]] = [[] for _ in fields]
     for lead, (name, truth) in enumerate(zip(names, obs, strict=True)):
         counted = np.isfinite(truth)
@@ -113,7 +127,7 @@ def _case_statistics(
             counted &= np.isfinite(members[:, lead]).all(axis=0)
         for sums, members in zip(leads, fields, strict=True):
             pair = Pair(members[:, lead], truth, counted, thresholds, name)
-            sums.append({**_statistics(pair), "cases": ((), np.ones(()))})
+            sums.append({**_statistics(pair, more), "cases": ((), np.ones(()))})
     return [_stack("lead_time", sums) for sums in leads]
 
 

@@ -86,6 +86,9 @@ class Pair:
         return grid
 
 
+Statistic = Callable[[Pair], Sums]
+
+
 @dataclass(frozen=True)
 class Metric:
     """One line of the table of metrics.
@@ -98,7 +101,7 @@ class Metric:
     """
 
     long_name: str
-    statistics: tuple[Callable[[Pair], Sums], ...]
+    statistics: tuple[Statistic, ...]
     score: Callable[[xr.Dataset], xr.DataArray]
     best: float | None
 

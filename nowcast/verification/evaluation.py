@@ -10,6 +10,7 @@ import xarray as xr
 from nowcast.verification.aggregate import Progress, aggregate
 from nowcast.verification.bootstrap import SAMPLES
 from nowcast.verification.inputs import Forecast, Source, open_forecast, open_observations, open_references
+from nowcast.verification.perceptual import Perception
 from nowcast.verification.protocols import agree
 from nowcast.verification.scores import scores_of
 from pipelines.protocol import Protocol
@@ -23,6 +24,7 @@ def verify(
     protocol: Protocol | None = None,
     samples: int = SAMPLES,
     progress: Progress = iter,
+    perception: Perception | None = None,
 ) -> xr.Dataset:
     """Score a forecast against the observations of a store, and beside reference forecasts.
 
@@ -33,17 +35,19 @@ def verify(
         protocol: Gives the thresholds; by default the one that the store names.
         samples: Bootstrap samples of events, for the intervals; 0 for none.
         progress: Wraps the cases to show how far it is, such as `rich.progress.track`.
+        perception: Networks for LPIPS, FVD and KVD (see `nowcast.perception`).
 
     Returns:
         Every metric of `METRICS` three times: `csi` (at each lead time), `csi_pooled` (from sums pooled over lead
         times) and `csi_lead_averaged` (mean over lead times). Dims lead_time, and those of the metric. With two events
         or more also `..._interval`, dim bound ("lower", "upper"). With references also dim forecast ("forecast",
-        "reference", "reference 2", ...), and `..._difference` and `..._skill`: of the forecast against each.
+        "reference", "reference 2", ...), and `..._difference` and `..._skill`: of the forecast against each. FVD and
+        KVD are of whole forecasts: `fvd`, `kvd`.
 
     Raises:
         InputError: when an input is not what it should be, or they do not fit together.
     """
-    sums = states(forecast, store, reference=reference, protocol=protocol, progress=progress)
+    sums = states(forecast, store, reference=reference, protocol=protocol, progress=progress, perception=perception)
     return scores_of(sums, samples)
 
 
@@ -54,6 +58,7 @@ def states(
     reference: Source | Sequence[Source] = (),
     protocol: Protocol | None = None,
     progress: Progress = iter,
+    perception: Perception | None = None,
 ) -> list[xr.Dataset]:
     """The sums that the scores are taken from: for `save_states`, and `merge_states` with those of other cases.
 
@@ -66,13 +71,14 @@ def states(
     forecasts = [open_forecast(forecast), *open_references(reference)]
     observations = open_observations(store)
     terms = agree(observations.store, forecasts, protocol)
-    totals = aggregate(forecasts, observations, terms.thresholds, progress)
+    totals = aggregate(forecasts, observations, terms.thresholds, progress, perception)
+    looked = perception.attrs if perception else {}
     cases = [str(case) for case in forecasts[0].cases]
     coords: dict[str, Any] = {"case": cases}
     if terms.windows is not None:
         coords["in_protocol"] = ("case", [case in terms.windows for case in cases])
     return [
-        total.assign_coords(coords).assign_attrs(terms.attrs | _origin(forecast))
+        total.assign_coords(coords).assign_attrs({**terms.attrs, **looked, **_origin(forecast)})
         for total, forecast in zip(totals, forecasts, strict=True)
     ]
 

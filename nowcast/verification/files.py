@@ -71,7 +71,8 @@ def _in_words(state: xr.Dataset) -> xr.Dataset:
 
 def _encoding(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
     """What CF asks of coordinates: no 64-bit integers, nothing missing."""
-    rules: dict[str, dict[str, Any]] = {"int64": {"dtype": "int32"}, "float64": {"_FillValue": None}}
+    whole = {"_FillValue": None}
+    rules: dict[str, dict[str, Any]] = {"int64": {"dtype": "int32"}, "float64": whole, "float32": whole}
     encoding = {str(name): rules.get(str(coord.dtype), {}) for name, coord in dataset.coords.items()}
     return {**encoding, "lead_time": MINUTES}
 

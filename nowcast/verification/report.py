@@ -99,6 +99,8 @@ def _print_over_all(forecasts: list[xr.Dataset], console: Console) -> None:
     one = forecasts[0]
     for other in forecasts:
         console.print(_over_all(f"{_title(other)}; all leads", other))
+        if "fvd" in other:
+            console.print(_as_videos(other), highlight=False, soft_wrap=True)
     for reference in forecasts[1:]:
         console.print(_comparison("pooled over lead times: " + _title(one), one, reference))
 
@@ -204,6 +206,8 @@ def _lines(scores: xr.Dataset) -> Iterator[tuple[str, str, dict[str, Any]]]:
     yield from ((label, name, {}) for name, label in SUMMARY_LINES.items())
     for summary in _summaries(scores):
         yield f"CSI-M ({summary})", "csi_m", {"summary": summary}
+        if "lpips_pooled" in scores:
+            yield f"LPIPS ({summary})", "lpips", {"summary": summary}
     for threshold in scores["threshold"].values:
         yield f"CSI >= {threshold:g} (mean)", "csi", {"summary": "mean", "threshold": threshold}
 
@@ -219,6 +223,11 @@ def _over_all(title: str, scores: xr.Dataset) -> Table:
         ]
         table.add_row(label, *cells)
     return table
+
+
+def _as_videos(one: xr.Dataset) -> str:
+    values = ", ".join(f"{name.upper()} {_number(one[name].item())}" for name in ("fvd", "kvd"))
+    return f"members as videos over all lead times: {values} ({one['videos'].item():g} videos)"
 
 
 def _comparison(title: str, one: xr.Dataset, reference: xr.Dataset) -> Table:

@@ -9,6 +9,7 @@ from nowcast import __version__
 from nowcast.conventions import COORDINATE_ATTRS
 from nowcast.verification.bootstrap import LEVEL, SAMPLES, interval, resampled
 from nowcast.verification.contract import Metric, ratio
+from nowcast.verification.perceptual import LPIPS, video_scores
 from nowcast.verification.protocols import coverage
 from nowcast.verification.table import METRICS
 
@@ -43,6 +44,8 @@ def scores_of(states: Sequence[xr.Dataset], samples: int = SAMPLES) -> xr.Datase
             words = f"{words}; {LEVEL:.0%} interval, events resampled"
             for result, value in zip(results, values, strict=True):
                 result[f"{name}_interval"] = interval(value).assign_attrs(long_name=words, units="1")
+    for result, state in zip(results, states, strict=True):
+        result |= video_scores(state)
     cases = states[0]["cases"].sum("event").assign_attrs(long_name="number of cases", units="1")
     origins = [{key: state.attrs[key] for key in ("model", "members")} for state in states]
     each = [xr.Dataset(result, origin) for result, origin in zip(results, origins, strict=True)]
@@ -71,7 +74,8 @@ def _attributes(states: Sequence[xr.Dataset]) -> dict[str, Any]:
 def _all_scores(by_lead: Sequence[xr.Dataset]) -> Iterator[tuple[str, str, list[xr.DataArray]]]:
     """Name, description and values (one a forecast) of every score, difference and skill score."""
     pooled = [totals.sum("lead_time", skipna=False) for totals in by_lead]
-    for name, metric in METRICS.items():
+    metrics = METRICS | ({"lpips": LPIPS} if "lpips" in by_lead[0] else {})
+    for name, metric in metrics.items():
         at_lead = [metric.score(totals) for totals in by_lead]
         variants = {
             "": at_lead,
@@ -118,6 +122,8 @@ def described(result: xr.Dataset) -> xr.Dataset:
         "event": {"long_name": "SEVIR event"},
         "case": {"long_name": "event and init time"},
         "in_protocol": {"long_name": "whether the case is one of the protocol's windows"},
+        "observed_features": {"long_name": "features of the observed video", "units": "1"},
+        "forecast_features": {"long_name": "features of the video that a member is", "units": "1"},
         "bound": {"long_name": "bound of the interval"},
         "forecast": {"long_name": "which forecast"},
         "model": {"long_name": "model that made the forecast"},
