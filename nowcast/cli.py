@@ -42,11 +42,12 @@ def _progress(label: str) -> Any:
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for everything that the demo makes.")] = Path("nowcast-demo"),
+    with_training: Annotated[bool, typer.Option("--train", help="Train a small model and forecast with it.")] = False,
 ) -> None:
-    """Walk the whole path on a simulated archive; ends with a score table and a map."""
+    """Walk the whole path on a simulated archive; ends with a score table, a page of scores and a map."""
     from nowcast.demo import run_demo
 
-    run_demo(out, console)
+    run_demo(out, console, with_training=with_training)
 
 
 @app.command()
@@ -221,6 +222,17 @@ def animate(
     from nowcast.animation import save_animation
 
     console.print(save_animation(forecast, out, store=store, case=case, overwrite=overwrite))
+
+
+@app.command()
+def benchmark(
+    name: Annotated[str, typer.Argument(help="ensemble-cpu: seconds and memory of an ensemble, beside STEPS.")],
+    ensemble: Annotated[int, typer.Option(min=2, help="Members.")] = 100,
+) -> None:
+    """Measure a forecast on this machine beside its peer's, in one run."""
+    from nowcast.benchmark import run_benchmark
+
+    console.print(run_benchmark(name, ensemble))
 
 
 @app.command()

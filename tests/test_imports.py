@@ -18,7 +18,7 @@ LAYERS = [
     ["nowcast.models"],
     ["nowcast.checkpoint", "nowcast.perception", "nowcast.records", "nowcast.training_data"],
     ["nowcast.training", "nowcast.forecasting"],
-    ["nowcast.describe", "nowcast.demo"],
+    ["nowcast.describe", "nowcast.demo", "nowcast.benchmark"],
     ["nowcast.preparing"],
     ["nowcast.cli"],
 ]  # fmt: skip

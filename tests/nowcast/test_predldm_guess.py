@@ -1,0 +1,169 @@
+"""What goes beyond the paper: first guesses, the ensemble stage, large domains, and the fast paths."""
+
+import numpy as np
+import pytest
+import torch
+
+from nowcast.first_guess import first_guess
+from nowcast.models.forecaster import Cases
+from nowcast.models.network import Batch, TrainedForecaster
+from nowcast.models.predldm import PredLDM
+from nowcast.models.predldm_settings import PredLDMSettings
+
+SETTINGS = {
+    "history": 4,
+    "lead": 3,
+    "side": 32,
+    "offset": 0.0,
+    "scale": 50.0,
+    "first_guess": "sprog",
+    "frame_vae": {"factor": 8, "latent_channels": 4, "channels": (8,), "layers": 1},
+    "mtvae": {"hidden": 16, "layers": 1, "heads": 2},
+    "denoiser": {"hidden": 32, "blocks": 2, "heads": 2, "patch": 2, "context_frames": 2},
+    "objective": "flow",
+    "sampling": {"sampler": "euler", "steps": 1, "member_batch": 4},
+    "ensemble": {"members": 3, "blocks": (1, 4)},
+}
+
+
+def build(**changes) -> PredLDM:
+    torch.manual_seed(0)
+    network = PredLDM(PredLDMSettings(**{**SETTINGS, **changes}))
+    for parameter in network.denoiser.parameters():  # away from its silent start
+        torch.nn.init.normal_(parameter, std=0.05)
+    return network.eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def network() -> PredLDM:
+    return build()
+
+
+def storm(height: int = 32, width: int = 32, cases: int = 1, frames: int = 4) -> torch.Tensor:
+    """A storm on its way, counts (cases, frames, height, width)."""
+    row, column = np.mgrid[:height, :width]
+    path = [
+        [120 * np.exp(-((row - 10 - k) ** 2 + (column - 12 - case - 2 * k) ** 2) / 40) for k in range(frames)]
+        for case in range(cases)
+    ]
+    return torch.tensor(np.array(path)).float().where(torch.tensor(np.array(path)) >= 6, torch.zeros(()))
+
+
+def observed(counts: torch.Tensor) -> torch.Tensor:
+    return torch.ones_like(counts, dtype=torch.bool)
+
+
+def generators(*seeds: int) -> list[torch.Generator]:
+    return [torch.Generator().manual_seed(seed) for seed in seeds]
+
+
+@pytest.mark.parametrize(("kind", "name"), [("advection", "advected"), ("sprog", "sprog")])
+def test_where_nothing_is_left_to_predict_the_forecast_is_the_first_guess(kind, name):
+    network = build(first_guess=kind)
+    network.rest_std.zero_()
+    history = storm()
+    members = network.generate(network.condition(history, observed(history)), 3, [generators(0, 1)])
+    expected = getattr(first_guess(history.numpy(), observed(history).numpy(), 3), name)
+    expected = np.where(expected < 5.5, 0, expected)
+    for member in members[0]:
+        np.testing.assert_allclose(member.numpy(), expected[0], atol=2e-3)
+
+
+def test_scales_of_what_is_left_are_measured_by_lead_time(network):
+    history, future = storm(cases=4), storm(cases=4, frames=7)[:, 4:]
+    network.begin("diffusion", [Batch(history, observed(history), future, observed(future))])
+    z, _ = network._encode(future, observed(future))
+    rest = z - network._guess(history, observed(history)).base
+    torch.testing.assert_close(network.rest_std[:, :, 0, 0], rest.std((0, 3, 4), correction=0), atol=1e-4, rtol=1e-3)
+    network.rest_std.fill_(1)
+
+
+def test_the_ensemble_stage_lowers_the_crps_of_what_it_is_trained_on():
+    network = build()
+    history, future = storm(cases=2), storm(cases=2, frames=7)[:, 4:] * 0.5
+    batch = Batch(history, observed(history), future, observed(future))
+    network.denoiser.requires_grad_(True).train()
+    optimizer = torch.optim.Adam(network.denoiser.parameters(), lr=3e-3)
+    losses = []
+    for step in range(40):
+        loss = network.loss("ensemble", batch, torch.Generator().manual_seed(step))["loss"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:5])
+
+
+def test_missing_future_carries_no_weight_in_the_ensemble_loss(network):
+    history, future = storm(), storm(frames=7)[:, 4:]
+    seen = observed(future)
+    seen[:, :, 8:16] = False
+    wild = future.where(seen, torch.tensor(200.0))
+    one, two = (
+        network.loss("ensemble", Batch(history, observed(history), x, seen), torch.Generator().manual_seed(0))["loss"]
+        for x in (future, wild)
+    )
+    assert one == two
+
+
+def test_a_larger_domain_is_one_field_without_seams(network):
+    history = storm(48, 72)
+    members = network.generate(network.condition(history, observed(history)), 3, [generators(0, 1)])
+    assert members.shape == (1, 2, 3, 48, 72)
+    dry = torch.zeros_like(history)
+    condition = network.condition(dry, observed(dry))
+    flat = network._members(condition, [generators(*range(8))])[0, :, 0]
+    steps = (flat[..., 1:] - flat[..., :-1]).abs().mean((0, 1))
+    within = {8 * place - 1 for place in range(1, 9)}  # an untrained decoder has steps between all latent locations
+    borders = {8 * edge - 1 for tile in condition.tiles for edge in (tile.column, tile.column + tile.side)} & within
+    assert len(borders) == 4
+    mean = {name: np.mean([steps[place] for place in places]) for name, places in
+            (("borders", borders), ("others", within - borders))}  # fmt: skip
+    assert mean["borders"] < 1.15 * mean["others"]
+
+
+def test_a_domain_of_no_whole_latents_is_padded_and_cut(network):
+    history = storm(37, 45)
+    members = network.generate(network.condition(history, observed(history)), 2, [generators(0)])
+    assert members.shape == (1, 1, 2, 37, 45) and members.isfinite().all()
+
+
+def test_one_tile_is_the_plain_path(network):
+    history = storm(cases=2)
+    condition = network.condition(history, observed(history))
+    guess = network._guess(history, observed(history))
+    context = network.denoiser.context(*network._encode(history, observed(history)), guess.told)
+    noise = torch.stack([torch.randn(3, 4, 4, 4, generator=g) for g in generators(1, 2)])
+    velocity = network.denoiser(noise, torch.full((2,), 1000.0), context)  # Euler's one step from t = 1000
+    z = guess.base + (noise - velocity) * network.rest_std
+    plain = guess.counts + network._decode(z) - guess.decoded
+    fast = network._members(condition, [generators(1), generators(2)])[:, 0]
+    torch.testing.assert_close(fast, plain, atol=1e-3, rtol=1e-4)
+
+
+def _cases(history: torch.Tensor) -> Cases:
+    frames = history.numpy()
+    return Cases(frames, np.ones(frames.shape, bool), tuple(f"E{n}@t" for n in range(len(frames))), 5.0)
+
+
+def test_members_from_a_kept_condition_are_those_from_a_new_one(network):
+    cases, others = _cases(storm()), _cases(storm() * 0.9)
+    forecaster = TrainedForecaster(network)
+    forecaster.bf16 = False
+    forecaster.predict(cases, 3, [0, 1], 7)
+    kept = forecaster.predict(cases, 3, [2, 3], 7)
+    forecaster.predict(others, 3, [2, 3], 7)
+    again = forecaster.predict(cases, 3, [2, 3], 7)
+    fresh = TrainedForecaster(network)
+    fresh.bf16 = False
+    whole = fresh.predict(cases, 3, [0, 1, 2, 3], 7)[:, 2:]
+    np.testing.assert_allclose(kept, again, atol=1e-3)
+    np.testing.assert_allclose(kept, whole, atol=1e-3)
+
+
+def test_sixteen_bits_change_members_by_less_than_half_a_count(network):
+    cases = _cases(storm())
+    exact, fast = TrainedForecaster(network), TrainedForecaster(network)
+    exact.bf16, fast.bf16 = False, True
+    difference = np.abs(exact.predict(cases, 3, [0, 1], 7) - fast.predict(cases, 3, [0, 1], 7))
+    assert 0 < difference.mean() < 0.5
