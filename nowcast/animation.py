@@ -181,7 +181,7 @@ def _set_clock(clock: Text, shown: xr.Dataset, lead: np.timedelta64) -> None:
     what, colour = ("forecast", _FORECAST_COLOUR) if lead > now else ("observed", _PAST_COLOUR)
     sign = "+" if lead > now else "−" if lead < now else ""
     text = f"{sign}{lead_label(abs(lead))}, {what}"
-    clock.set_text(clock_text(shown, shown["init_time"].values[()] + lead, text))
+    clock.set_text(clock_text(shown, np.datetime64(shown["init_time"].item(), "ns") + lead, text))
     clock.set_color(colour)
 
 

@@ -233,7 +233,7 @@ def _video_rows(shown: xr.Dataset, number: int, observed: np.ndarray | None) -> 
 
 
 def _pictures(values: np.ndarray, largest: int) -> np.ndarray:
-    """Values with shape (..., channel, y, x) as matplotlib draws them, on [0, 1]: (..., y, x) grey, or (..., y, x, 3)."""
+    """Values with shape (..., channel, y, x) as matplotlib draws them, on [0, 1]: (..., y, x), or (..., y, x, 3)."""
     scaled = np.moveaxis(values, -3, -1) / largest
     return scaled[..., 0] if scaled.shape[-1] == 1 else scaled
 
