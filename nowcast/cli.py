@@ -135,6 +135,7 @@ def verify(
     sums: Annotated[Path | None, typer.Option(help="Also write the sums, for `merge-sums` with other cases.")] = None,
     lpips_weights: Annotated[Path | None, typer.Option(help="AlexNet's and LPIPS' weights: also score LPIPS.")] = None,
     i3d_weights: Annotated[Path | None, typer.Option(help="I3D's weights: also score FVD and KVD.")] = None,
+    reached: Annotated[bool, typer.Option("--reached", help="Score only pixels that advection reaches.")] = False,
     report: Annotated[Path | None, typer.Option(help="Folder for a page of the scores: one HTML file.")] = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -160,6 +161,7 @@ def verify(
         protocol=load_protocol(protocol) if protocol else None,
         progress=lambda cases: track(cases, "verify", console=console, transient=True, disable=not console.is_terminal),
         perception=perception,
+        only_reached=reached,
     )
     if sums:
         console.print(verification.save_states(states, sums, overwrite=overwrite))

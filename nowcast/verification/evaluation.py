@@ -25,6 +25,7 @@ def verify(
     samples: int = SAMPLES,
     progress: Progress = iter,
     perception: Perception | None = None,
+    only_reached: bool = False,
 ) -> xr.Dataset:
     """Score a forecast against the observations of a store, and beside reference forecasts.
 
@@ -36,6 +37,7 @@ def verify(
         samples: Bootstrap samples of events, for the intervals; 0 for none.
         progress: Wraps the cases to show how far it is, such as `rich.progress.track`.
         perception: Networks for LPIPS, FVD and KVD (see `nowcast.perception`).
+        only_reached: Score only pixels that advection reaches from inside of what the history saw.
 
     Returns:
         Every metric of `METRICS` three times: `csi` (at each lead time), `csi_pooled` (from sums pooled over lead
@@ -47,7 +49,15 @@ def verify(
     Raises:
         InputError: when an input is not what it should be, or they do not fit together.
     """
-    sums = states(forecast, store, reference=reference, protocol=protocol, progress=progress, perception=perception)
+    sums = states(
+        forecast,
+        store,
+        reference=reference,
+        protocol=protocol,
+        progress=progress,
+        perception=perception,
+        only_reached=only_reached,
+    )
     return scores_of(sums, samples)
 
 
@@ -59,6 +69,7 @@ def states(
     protocol: Protocol | None = None,
     progress: Progress = iter,
     perception: Perception | None = None,
+    only_reached: bool = False,
 ) -> list[xr.Dataset]:
     """The sums that the scores are taken from: for `save_states`, and `merge_states` with those of other cases.
 
@@ -69,10 +80,11 @@ def states(
         `case` names what was summed.
     """
     forecasts = [open_forecast(forecast), *open_references(reference)]
-    observations = open_observations(store)
+    observations = open_observations(store, only_reached=only_reached)
     terms = agree(observations.store, forecasts, protocol)
     totals = aggregate(forecasts, observations, terms.thresholds, progress, perception)
-    looked = perception.attrs if perception else {}
+    looked: dict[str, Any] = {"region": "reached by advection" if only_reached else "whole"}
+    looked |= perception.attrs if perception else {}
     cases = [str(case) for case in forecasts[0].cases]
     coords: dict[str, Any] = {"case": cases}
     if terms.windows is not None:

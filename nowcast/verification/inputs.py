@@ -13,11 +13,14 @@ import xarray as xr
 
 from nowcast import forecast_file
 from nowcast.conventions import FORECAST_DIMS, MAX_COUNT
+from nowcast.first_guess import first_guess
 from pipelines.errors import InputError
 from pipelines.store import DIMS as STORE_DIMS
 from pipelines.store import open_store
 
 Source = str | Path | xr.Dataset
+
+_HISTORY = 10  # frames that the motion is taken from
 
 COUNT_UNITS = {None, "", "1", "count", "counts"}
 
@@ -177,9 +180,12 @@ class Observations:
 
     Attributes:
         store: The open store, dims (event, frame, y, x).
+        only_reached: Leave out pixels whose air comes from outside of what the history saw (see nowcast.first_guess):
+            there nothing can be known but that it rains or not.
     """
 
     store: xr.Dataset
+    only_reached: bool = False
 
     @cached_property
     def _position(self) -> dict[str, int]:
@@ -201,11 +207,18 @@ class Observations:
                 f"the store has no frame of event {case.event} at {absent[0]}", expected=f"{times[0]} to {times[-1]}"
             )
         frames = [int(np.flatnonzero(times == time)[0]) for time in case.valid_times]
-        return _counts(event["vil"].isel(frame=frames).transpose("frame", "y", "x"), "the store")
+        counts = _counts(event["vil"].isel(frame=frames).transpose("frame", "y", "x"), "the store")
+        if not self.only_reached:
+            return counts
+        history = event["vil"].isel(frame=np.flatnonzero(times <= case.init_time)[-_HISTORY:])
+        past = _counts(history.transpose("frame", "y", "x"), "the store")
+        seen = np.isfinite(past)
+        reached = first_guess(np.where(seen, past, 0)[None], seen[None], len(counts)).reached[0]
+        return np.where(reached, counts, np.nan)
 
 
-def open_observations(source: Path | xr.Dataset) -> Observations:
-    """The observations of a store, given by path or open.
+def open_observations(source: Path | xr.Dataset, *, only_reached: bool = False) -> Observations:
+    """The observations of a store, given by path or open (see `Observations`).
 
     Raises:
         InputError: when it is not a store, or one of another schema.
@@ -215,7 +228,7 @@ def open_observations(source: Path | xr.Dataset) -> Observations:
         raise InputError(
             "the observations are not a store", expected=f"event, valid_time and vil with dims {STORE_DIMS}"
         )
-    return Observations(store)
+    return Observations(store, only_reached)
 
 
 def _text(names: xr.DataArray) -> list[str]:

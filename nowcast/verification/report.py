@@ -1,6 +1,5 @@
 """Scores as tables on a terminal."""
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +9,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from nowcast.verification.continuous import DATA_RANGE
+from nowcast.conventions import lead_label
+from nowcast.verification.contract import DATA_RANGE
 
 LEAD_COLUMNS = {  # metric: heading
     "mae": "MAE",
@@ -64,7 +64,10 @@ PROBABILITY_COLUMNS = {
 def summary_row(scores: xr.Dataset) -> dict[str, float]:
     """The scores of one forecast that stand beside those of other models, taken over leads as the protocol says."""
     mean, over = scores.sel(summary="mean"), scores.attrs.get("mean", "pooled")
-    row = {heading: mean[f"{name}_{over}"].item() for name, heading in SUMMARY_COLUMNS.items()}
+    columns = {heading: f"{name}_{over}" for name, heading in SUMMARY_COLUMNS.items()}
+    row = {heading: mean[name].item() for heading, name in columns.items() if name in mean}
+    if "threshold" not in mean.dims:
+        return row
     at = mean[f"csi_{over}"].to_series()
     return row | {f"CSI >= {threshold:g}": float(csi) for threshold, csi in at.items()}
 
@@ -74,6 +77,12 @@ def print_table(scores: xr.Dataset, console: Console) -> None:
     forecasts = _print_heading(scores, console)
     one = forecasts[0]
     console.print(_by_lead(f"{_title(one)}; errors and CRPS in counts", one))
+    if "threshold" in one.dims:
+        _print_events(one, console)
+    _print_over_all(forecasts, console)
+
+
+def _print_events(one: xr.Dataset, console: Console) -> None:
     for summary in _summaries(one):
         part = one.sel(summary=summary)
         console.print(_csi_by_lead(f"{_title(one)}; CSI ({summary})", part))
@@ -81,7 +90,6 @@ def print_table(scores: xr.Dataset, console: Console) -> None:
         console.print(_by_block(f"{_title(one)}; CSI of coarsened fields, all leads ({summary})", part))
     console.print(_by_threshold(f"{_title(one)}; probability of the event, all leads", one, PROBABILITY_COLUMNS))
     console.print(_by_scale(f"{_title(one)}; fractions skill score, all leads", one))
-    _print_over_all(forecasts, console)
 
 
 def print_summary(scores: xr.Dataset, console: Console) -> None:
@@ -106,8 +114,8 @@ def _print_over_all(forecasts: list[xr.Dataset], console: Console) -> None:
 
 
 def _scaled_mse(scores: xr.Dataset) -> dict[str, xr.DataArray]:
-    """The MSE where the protocol's scaling makes 1, as papers give it."""
-    scaling = json.loads(scores.attrs.get("protocol_settings", "{}")).get("scaling") or DATA_RANGE
+    """The MSE where the range of the data makes 1, as papers give it."""
+    scaling = scores.attrs.get("data_range", DATA_RANGE)
     named = {str(name): value for name, value in scores.data_vars.items() if str(name).startswith("mse_")}
     return {
         name.replace("mse", "mse_scaled"): value if "_skill" in name else value / scaling**2
@@ -131,6 +139,8 @@ def _heading(scores: xr.Dataset) -> Iterator[str]:
         f"{scores['cases'].values.max():.0f} cases"
     )
     yield f"event list {attrs.get('event_list_hash', 'unknown')}"
+    if attrs.get("region", "whole") != "whole":
+        yield f"only pixels {attrs['region']}"
     if "coverage" in attrs:
         yield f"coverage: {attrs['coverage']}"
 
@@ -159,7 +169,7 @@ def _interval(scores: xr.Dataset, name: str) -> str:
 def _rows(scores: xr.Dataset, names: list[str]) -> Iterator[tuple[str, list[xr.DataArray]]]:
     """The label and the scores of every line: lead times, then the two means by name."""
     for lead in scores["lead_time"].values:
-        yield f"{lead / np.timedelta64(1, 'm'):g} min", [scores[name].sel(lead_time=lead) for name in names]
+        yield lead_label(lead), [scores[name].sel(lead_time=lead) for name in names]
     for mean in ("pooled", "lead_averaged"):
         yield mean, [scores[f"{name}_{mean}"] for name in names]
 
@@ -204,11 +214,13 @@ def _by_scale(title: str, scores: xr.Dataset) -> Table:
 def _lines(scores: xr.Dataset) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Label, metric and selection of each line of the tables over all lead times."""
     yield from ((label, name, {}) for name, label in SUMMARY_LINES.items())
+    events = "threshold" in scores.dims
     for summary in _summaries(scores):
-        yield f"CSI-M ({summary})", "csi_m", {"summary": summary}
+        if events:
+            yield f"CSI-M ({summary})", "csi_m", {"summary": summary}
         if "lpips_pooled" in scores:
             yield f"LPIPS ({summary})", "lpips", {"summary": summary}
-    for threshold in scores["threshold"].values:
+    for threshold in scores["threshold"].values if events else ():
         yield f"CSI >= {threshold:g} (mean)", "csi", {"summary": "mean", "threshold": threshold}
 
 

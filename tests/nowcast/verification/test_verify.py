@@ -9,6 +9,7 @@ import pytest
 import xarray as xr
 
 from nowcast import verification
+from nowcast.first_guess import first_guess
 from nowcast.verification import save
 from nowcast.verification.table import METRICS
 from pipelines.errors import InputError
@@ -52,6 +53,24 @@ def test_missing_pixels_of_either_side_count_nowhere(make_store, make_forecast) 
     scores = verify(make_forecast(forecast), make_store(obs))
     assert scores["mae"].item() == 3
     assert scores["counted_fraction"].item() == pytest.approx(1 / 3)
+
+
+def test_only_what_advection_reaches_is_scored_if_asked(make_store, make_forecast) -> None:
+    row, column = np.mgrid[:32, :32]
+    path = [100 * np.exp(-((row - 16) ** 2 + (column - 8 - 2 * k) ** 2) / 60) for k in range(8)]
+    obs = np.array(path)[None]
+    forecast = np.zeros((1, 2, 2, 32, 32))
+    forecast[..., :2] = 200  # wrong where the air comes in
+    reached = first_guess(obs[:, :6].astype("float32"), np.ones((1, 6, 32, 32), bool), 2).reached[0]
+    assert not reached[1, :, 0].any() and reached[:, :, 8:].all()
+    whole, inside = (
+        verify(make_forecast(forecast, last=5), make_store(obs), only_reached=only) for only in (False, True)
+    )
+    np.testing.assert_allclose(inside["counted_fraction"], reached.mean((1, 2)))
+    by_hand = [np.abs(forecast[0, 0, k] - obs[0, 6 + k])[reached[k]].mean() for k in (0, 1)]
+    np.testing.assert_allclose(inside["mae"], by_hand, rtol=1e-5)
+    assert (inside["mae"] < whole["mae"]).all()
+    assert inside.attrs["region"] == "reached by advection" and whole.attrs["region"] == "whole"
 
 
 def test_every_metric_in_three_means_with_names_and_units(radar, members, make_store, make_forecast) -> None:
