@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from nowcast.conventions import lead_label
 from nowcast.outlines import outlines_within
 from nowcast.panels import EVENT_THRESHOLD, Place
-from nowcast.report.models import Model
+from nowcast.report.models import Model, observed_share, thresholds_of
 from nowcast.report.shades import Shades, all_shades
 from nowcast.verification.inputs import Case, Forecast, Observations
 from pipelines.units import counts_to_vil
@@ -76,7 +77,7 @@ def viewer_data(
             "models": [_pictures(forecast.fields(case, leads), thresholds, factor, looks) for forecast in forecasts],
         })  # fmt: skip
     return {
-        "leads": [lead / np.timedelta64(1, "m") for lead in leads],
+        "leads": [lead_label(lead) for lead in leads],
         "width": side_x // factor,
         "height": side_y // factor,
         "averaged": factor,
@@ -88,9 +89,11 @@ def viewer_data(
 
 def default_threshold(scores: xr.Dataset) -> int:
     """Number of the threshold to begin with: 74 counts if one pixel in a hundred reached it, else the lowest."""
-    reached = (scores["observed_frequency_pooled"] * scores["forecast_share_pooled"]).sum("probability").values
-    near = int(np.abs(scores["threshold"].values - EVENT_THRESHOLD).argmin())
-    return near if reached[near] >= 0.01 else 0
+    levels = np.array(thresholds_of(scores))
+    if not levels.size:
+        return 0
+    near = int(np.abs(levels - EVENT_THRESHOLD).argmin())
+    return near if observed_share(scores)[near] >= 0.01 else 0
 
 
 def threshold_label(threshold: float) -> str:

@@ -1,14 +1,14 @@
 """Which charts a report has: curves by lead time, then reliability, ranks, spread, ROC and energy by scale."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
 from xml.etree.ElementTree import Element
 
 import numpy as np
-import xarray as xr
 
 from nowcast.report.charts import Axis, Plot, Series, chart, marker, spanning
-from nowcast.report.markup import Child
-from nowcast.report.models import Model
+from nowcast.report.models import SUMMARIZED, Model, observed_share, thresholds_of
 
 LEAD_CURVES = {  # metric: title, label of the axis
     "crps_fair": ("CRPS, fair", "counts"),
@@ -16,6 +16,7 @@ LEAD_CURVES = {  # metric: title, label of the axis
     "rmse": ("RMSE of the ensemble mean", "counts"),
     "bias": ("Bias of the ensemble mean", "counts"),
     "ssim": ("SSIM of the ensemble mean", "SSIM"),
+    "lpips": ("LPIPS of the ensemble mean", "LPIPS"),
     "csi_m": ("CSI-M: CSI averaged over thresholds", "CSI-M"),
 }
 EVENT_CURVES = {
@@ -23,6 +24,7 @@ EVENT_CURVES = {
     "pod": "Probability of detection (POD)",
     "far": "False alarm ratio (FAR)",
 }
+RARE = 1e-5  # share of the pixels below which an event has no chart
 _CLASSES = 10  # of probability that a reliability diagram shows, beside zero
 _DIAGONAL = Series("", "", np.array([0.0, 1.0]), np.array([0.0, 1.0]))
 
@@ -30,36 +32,32 @@ _DIAGONAL = Series("", "", np.array([0.0, 1.0]), np.array([0.0, 1.0]))
 def lead_charts(models: Sequence[Model]) -> Iterator[Element]:
     """Errors and probabilistic scores by lead time."""
     for metric, (title, label) in LEAD_CURVES.items():
-        values = [_at_mean(model.scores) for model in models]
-        if any(np.isfinite(one[metric]).any() for one in values):
-            yield _by_lead(title, label, metric, models, values)
+        where: dict[str, Any] = {"summary": "mean"} if metric in SUMMARIZED else {}
+        if any(model.has(metric, **where) for model in models):
+            yield _by_lead(title, label, metric, models, **where)
 
 
 def event_charts(models: Sequence[Model], metric: str) -> Iterator[Element]:
-    """A score of events of the ensemble mean by lead time, a chart a threshold that has any value."""
-    for threshold in models[0].scores["threshold"].values:
-        values = [_at_mean(model.scores).sel(threshold=threshold) for model in models]
-        if any(np.isfinite(one[metric]).any() for one in values):
-            yield _by_lead(f"{metric.upper()}, ≥ {threshold:g} counts", metric.upper(), metric, models, values)
+    """A score of events of the ensemble mean by lead time, a chart a threshold that was reached."""
+    for threshold in _reached(models):
+        title = f"{metric.upper()}, ≥ {threshold:g} counts"
+        yield _by_lead(title, metric.upper(), metric, models, summary="mean", threshold=threshold)
 
 
 def neighbourhood_charts(models: Sequence[Model]) -> Iterator[Element]:
-    """Fractions skill score by the side of the neighbourhood, a chart a threshold."""
-    for threshold in models[0].scores["threshold"].values:
+    """Fractions skill score by the side of the neighbourhood, a chart a threshold that was reached."""
+    for threshold in _reached(models):
         curves = [_curve(model, "fss_pooled", "scale", threshold=threshold) for model in models]
-        if any(np.isfinite(one.y).any() for one in curves):
-            x = spanning("side of the neighbourhood (pixels)", [one.x for one in curves], log=True)
-            yield chart(f"FSS, ≥ {threshold:g} counts", Plot(x, _zero_up("FSS", curves), curves))
+        x = spanning("side of the neighbourhood (pixels)", [one.x for one in curves], log=True)
+        yield chart(f"FSS, ≥ {threshold:g} counts", Plot(x, _zero_up("FSS", curves), curves))
 
 
 def reliability_charts(models: Sequence[Model]) -> Iterator[Element]:
     """What came after each forecast probability, and how often it was forecast; of ensembles, a chart a threshold."""
     ensembles = [model for model in models if model.is_ensemble]
     x = Axis("forecast probability", 0, 1)
-    for threshold in models[0].scores["threshold"].values:
+    for threshold in _reached(models) if ensembles else ():
         tables = [_reliability(model, threshold) for model in ensembles]
-        if not any(len(probability) > 1 for probability, _, _ in tables):
-            continue
         curves, shares = [], []
         for model, (probability, frequency, share) in zip(ensembles, tables, strict=True):
             curves.append(Series(model.name, model.style, probability, frequency))
@@ -77,10 +75,11 @@ def _reliability(model: Model, threshold: float) -> tuple[np.ndarray, np.ndarray
 
     Classes that lie nearest to one tenth are taken together by their shares: what they sum to stays exact.
     """
-    at = model.scores.sel(threshold=threshold)
-    share, frequency = at["forecast_share_pooled"].values, at["observed_frequency_pooled"].values
+    probability = model.scores["probability"].values
+    share = model.score("forecast_share_pooled", threshold=threshold).values
+    frequency = model.score("observed_frequency_pooled", threshold=threshold).values
     forecast = share > 0  # NaN where only another model has such a probability
-    probability, share, frequency = at["probability"].values[forecast], share[forecast], frequency[forecast]
+    probability, share, frequency = probability[forecast], share[forecast], frequency[forecast]
     tenth = np.rint(probability * _CLASSES).astype(int)
     total, of_probability, of_events = (
         np.bincount(tenth, weights=share * values) for values in (1, probability, frequency)
@@ -104,29 +103,26 @@ def spread_charts(models: Sequence[Model]) -> Iterator[Element]:
     ensembles = [model for model in models if model.is_ensemble]
     if not ensembles:
         return
-    values = [model.scores for model in ensembles]
-    yield _by_lead("Spread over skill", "ratio", "spread_skill", ensembles, values, perfect=1)
+    yield _by_lead("Spread over skill", "ratio", "spread_skill", ensembles, perfect=1)
     curves = [
-        Series(f"{model.name}, {name}", model.style, _minutes(one), one[metric].values, dashed=metric == "spread")
-        for model, one in zip(ensembles, values, strict=True)
-        for metric, name in (("rmse", "RMSE of the mean"), ("spread", "spread"))
+        Series(f"{model.name}, {name}", model.style, _minutes(model), model.scores[metric].values, dashed=dashed)
+        for model in ensembles
+        for metric, name, dashed in (("rmse", "RMSE of the mean", False), ("spread", "spread", True))
     ]
-    plot = Plot(_lead_axis(values[0]), _zero_up("counts", curves), curves)
+    plot = Plot(_lead_axis(models), _zero_up("counts", curves), curves)
     yield chart("Spread (dashed) and RMSE of the mean", plot)
 
 
 def roc_charts(models: Sequence[Model]) -> Iterator[Element]:
     """Detection by false detection when warned from each probability on, a chart a threshold."""
-    for threshold in models[0].scores["threshold"].values:
+    x, y = (Axis(label, 0, 1) for label in ("false detection (POFD)", "detection (POD)"))
+    for threshold in _reached(models):
         curves = []
         for model in models:
-            at = model.scores.sel(threshold=threshold).dropna("probability", subset=["roc_pod_pooled"])
-            never = np.zeros(1)
-            pofd, pod = (np.append(at[f"roc_{name}_pooled"].values, never) for name in ("pofd", "pod"))
+            rates = (model.score(f"roc_{name}_pooled", threshold=threshold) for name in ("pofd", "pod"))
+            pofd, pod = (np.append(rate.dropna("probability").values, 0.0) for rate in rates)
             curves.append(Series(model.name, model.style, pofd, pod, marked=len(pod) <= 12))
-        if any(len(one.y) > 1 for one in curves):
-            x, y = (Axis(label, 0, 1) for label in ("false detection (POFD)", "detection (POD)"))
-            yield chart(f"ROC, ≥ {threshold:g} counts", Plot(x, y, curves, guide=_DIAGONAL))
+        yield chart(f"ROC, ≥ {threshold:g} counts", Plot(x, y, curves, guide=_DIAGONAL))
 
 
 def energy_charts(models: Sequence[Model], side_km: float | None) -> Iterator[Element]:
@@ -141,9 +137,9 @@ def energy_charts(models: Sequence[Model], side_km: float | None) -> Iterator[El
         energy = model.scores["energy_pooled"].sel(wavenumber=slice(1, None))
         waves = energy["wavenumber"].values.astype("float64")
         x = side_km / waves if side_km else waves
-        kinds = {"observed": ("observed", "obs"), "member": (f"{model.name}, members", model.style)}
+        kinds = {"observed": ("observed", "obs"), "member": (model.name, model.style)}
         if model.is_ensemble:
-            kinds["mean"] = (f"{model.name}, ensemble mean", model.style)
+            kinds |= {"member": ("members", model.style), "mean": ("ensemble mean", model.style)}
         drawn.append([
             Series(name, style, x, energy.sel(kind=kind).values, dashed=kind == "mean", marked=False)
             for kind, (name, style) in kinds.items()
@@ -152,49 +148,43 @@ def energy_charts(models: Sequence[Model], side_km: float | None) -> Iterator[El
     for model, curves in zip(models, drawn, strict=True):
         x = curves[0].x
         across = Axis("wavelength (km)" if side_km else "wavenumber", float(x[0]), float(x[-1]), log=True)
-        key: list[Child] = [marker("obs"), " observed ", marker(model.style), " members"]
-        if model.is_ensemble:
-            key += [" ", marker(model.style, dashed=True), " ensemble mean"]
+        key = [part for one in curves for part in (marker(one.style, dashed=one.dashed), f" {one.name} ")]
         yield chart(f"Energy by scale, {model.name}", Plot(across, energies, curves), note=key)
 
 
-def _at_mean(scores: xr.Dataset) -> xr.Dataset:
-    return scores.sel(summary="mean")
+def _reached(models: Sequence[Model]) -> list[float]:
+    """The thresholds that were reached: others have no curves worth a chart."""
+    scores = models[0].scores
+    thresholds = thresholds_of(scores)
+    return (
+        [level for level, share in zip(thresholds, observed_share(scores), strict=True) if share] if thresholds else []
+    )
 
 
-def _minutes(scores: xr.Dataset) -> np.ndarray:
-    return scores["lead_time"].values / np.timedelta64(1, "m")
+def _minutes(model: Model) -> np.ndarray:
+    return model.scores["lead_time"].values / np.timedelta64(1, "m")
 
 
-def _lead_axis(scores: xr.Dataset) -> Axis:
-    minutes = _minutes(scores)
-    return Axis("lead time (min)", 0, float(minutes.max()))
+def _lead_axis(models: Sequence[Model]) -> Axis:
+    return Axis("lead time (min)", 0, float(_minutes(models[0]).max()))
 
 
 def _zero_up(label: str, curves: Sequence[Series]) -> Axis:
     return spanning(label, [one.y for one in curves], start=0)
 
 
-def _curve(model: Model, score: str, dim: str, **where: float) -> Series:
-    values = model.scores[score].sel(where).dropna(dim)
+def _curve(model: Model, score: str, dim: str, **where: object) -> Series:
+    values = model.score(score, **where).dropna(dim)
     return Series(model.name, model.style, values[dim].values.astype("float64"), values.values)
 
 
 def _by_lead(
-    title: str,
-    label: str,
-    metric: str,
-    models: Sequence[Model],
-    values: Sequence[xr.Dataset],
-    perfect: float | None = None,
+    title: str, label: str, metric: str, models: Sequence[Model], perfect: float | None = None, **where: object
 ) -> Element:
     """A curve a model, the first one with its interval where it has one."""
-    curves = []
-    for place, (model, one) in enumerate(zip(models, values, strict=True)):
-        interval = one.get(f"{metric}_interval") if place == 0 else None
-        band = None if interval is None else (interval.sel(bound="lower").values, interval.sel(bound="upper").values)
-        curves.append(Series(model.name, model.style, _minutes(one), one[metric].values, band))
-    x = _lead_axis(values[0])
+    curves = [Series(m.name, m.style, _minutes(m), m.score(metric, **where).values) for m in models]
+    curves[0] = replace(curves[0], band=models[0].interval(metric, **where))
+    x = _lead_axis(models)
     guide = None if perfect is None else Series("", "", np.array([x.low, x.high]), np.full(2, perfect))
     shown = [part for one in curves for part in (one.y, *(one.band or ()))] + ([guide.y] if guide else [])
     return chart(title, Plot(x, spanning(label, shown, start=0), curves, guide=guide))

@@ -3,9 +3,12 @@
 from collections import Counter
 from dataclasses import dataclass
 
+import numpy as np
 import xarray as xr
 
 from nowcast.report.charts import STYLES
+
+SUMMARIZED = {"csi_m": "CSI-M", "lpips": "LPIPS"}  # scores of the ensemble mean and of the members, of one value each
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,21 @@ class Model:
         """Whether it has probabilities and spread."""
         return self.members > 1
 
+    def has(self, name: str, **where: object) -> bool:
+        """Whether a score has any value."""
+        return name in self.scores and bool(np.isfinite(self.score(name, **where)).any())
+
+    def score(self, name: str, **where: object) -> xr.DataArray:
+        """A score, at some coordinates."""
+        return self.scores[name].sel(where)
+
+    def interval(self, name: str, **where: object) -> tuple[np.ndarray, np.ndarray] | None:
+        """Lower and upper bound of a score, where it has them."""
+        if f"{name}_interval" not in self.scores:
+            return None
+        bounds = self.score(f"{name}_interval", **where)
+        return bounds.sel(bound="lower").values, bounds.sel(bound="upper").values
+
 
 def models_of(scores: xr.Dataset) -> list[Model]:
     """The forecast and its references, in this order."""
@@ -42,3 +60,14 @@ def models_of(scores: xr.Dataset) -> list[Model]:
         Model(role, f"{name} ({role})" if times[name] > 1 else name, int(part["members"]), f"m{place % STYLES}", part)
         for place, (role, name, part) in enumerate(zip(roles, names, parts, strict=True))
     ]
+
+
+def thresholds_of(scores: xr.Dataset) -> list[float]:
+    """The event thresholds; none where there are no scores of events."""
+    return scores["threshold"].values.tolist() if "threshold" in scores.coords else []
+
+
+def observed_share(scores: xr.Dataset) -> np.ndarray:
+    """Share of the pixels where each threshold was reached."""
+    share = scores["observed_frequency_pooled"] * scores["forecast_share_pooled"]
+    return share.sum("probability").transpose("threshold").values

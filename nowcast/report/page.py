@@ -6,13 +6,13 @@ from importlib.resources import files
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
-import numpy as np
 import pandas as pd
 import xarray as xr
 
+from nowcast.conventions import lead_label
 from nowcast.report.cases import Progress, choose_cases, viewer_data
 from nowcast.report.markup import Child, html, node, raw
-from nowcast.report.models import models_of
+from nowcast.report.models import models_of, thresholds_of
 from nowcast.report.sections import Report, sections
 from nowcast.report.tables import MEANS, verdict
 from nowcast.verification.inputs import Source, open_forecast, open_observations, open_references
@@ -66,8 +66,7 @@ def write_report(
         raise InputError("the scores are of other forecasts", got=len(models), expected=len(forecasts))
     observations = open_observations(store)
     chosen = choose_cases(states[0], forecasts[0].cases)
-    thresholds = scores["threshold"].values.tolist()
-    viewed = viewer_data(chosen, models, forecasts, observations, thresholds, progress)
+    viewed = viewer_data(chosen, models, forecasts, observations, thresholds_of(scores), progress)
     text = html(_page(Report(scores, models, forecasts, viewed, _side_km(observations.store))))
     directory.mkdir(parents=True, exist_ok=True)
     page, temporary = directory / "index.html", directory / ".index.html.part"
@@ -109,15 +108,15 @@ def _page(report: Report) -> Element:
 
 def _subject(report: Report) -> Element:
     """What was forecast, by which model, under which protocol."""
-    minutes = report.scores["lead_time"].values / np.timedelta64(1, "m")
+    leads = report.scores["lead_time"].values
     cases = report.forecasts[0].cases
     first, last = (pd.Timestamp(pick(case.init_time for case in cases)) for pick in (min, max))
     attrs, size = report.scores.attrs, report.models[0].members
     return node(
         "p",
         f"{len(cases)} cases of {attrs.get('events', '?')} events (split {attrs.get('split', 'unknown')}), "
-        f"begun {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC, {minutes[0]:g} to {minutes[-1]:g} minutes ahead; "
-        f"{size} member{'s' * (size > 1)}; protocol ",
+        f"init times {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC, {lead_label(leads[0])} to "
+        f"{lead_label(leads[-1])} ahead; {size} member{'s' * (size > 1)}; protocol ",
         node("a", attrs.get("protocol", "none"), href="#protocol"),
         f"; {MEANS[report.mean]}.",
     )

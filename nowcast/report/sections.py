@@ -75,7 +75,10 @@ def _scores(report: Report) -> list[Child]:
             "Below each score its 95 % interval, from resampled events. A difference whose interval excludes zero is "
             "called better or worse for the forecast."
         )
-    words += " Scores that no model has, of events that never came, are left out."
+    words += (
+        " Scores that no model has, of events that never came, are left out, and charts of events that fewer than one "
+        f"pixel in {1 / figures.RARE:,.0f} had."
+    )
     other = next(name for name in tables.MEANS if name != report.mean)
     opened = [
         node("details", node("summary", f"All scores {tables.MEANS[mean]}"), *tables.all_tables(report.models, mean))

@@ -12,9 +12,8 @@ import xarray as xr
 
 from nowcast.report.charts import marker
 from nowcast.report.markup import Child, node, number, table, text_of
-from nowcast.report.models import Model
+from nowcast.report.models import SUMMARIZED, Model, thresholds_of
 from nowcast.verification.report import EVENT_COLUMNS, PROBABILITY_COLUMNS, SUMMARY_LINES
-from nowcast.verification.table import METRICS
 from pipelines.units import counts_to_vil
 
 _MAIN = ("crps_fair", "mae", "rmse", "bias", "ssim", "spread_skill")
@@ -32,41 +31,36 @@ class Line:
 
 def verdict(models: Sequence[Model], mean: str) -> Element:
     """The comparison of the forecast's CRPS with that of every reference, a sentence each."""
-    forecast, *references = models
-    own = forecast.scores[f"crps_fair_{mean}"].item()
-    bounds = _interval(forecast.scores, f"crps_fair_{mean}")
-    lines = [node("p", "Fair CRPS ", number(own), " counts", ", 95 % interval" if bounds else None, *bounds)]
-    lines += [_against(reference, f"crps_fair_{mean}") for reference in references]
-    return node("div", *lines, class_="verdict")
+    name = f"crps_fair_{mean}"
+    bounds = _interval(models[0], name)
+    own = number(models[0].score(name).item())
+    lines = [node("p", "Fair CRPS ", own, " counts", ", 95 % interval" if bounds else None, *bounds)]
+    return node("div", *lines, *(_against(reference, name) for reference in models[1:]), class_="verdict")
 
 
 def _against(reference: Model, name: str) -> Element:
-    skill = reference.scores[f"{name}_skill"].item()
-    value = number(reference.scores[name].item())
+    skill = reference.score(f"{name}_skill").item()
+    value = number(reference.score(name).item())
     if math.isnan(skill):
         return node("p", f"no comparison with {reference.name} (", value, ")")
-    than = f"{100 * abs(skill):.0f} % {'lower' if skill > 0 else 'higher'} than {reference.name} ("
-    unsure = f"{name}_difference_interval" in reference.scores and not _better(
-        reference.scores, "crps_fair", f"{name}_difference"
-    )
+    than = f"{100 * abs(skill):.0f} % {'better' if skill > 0 else 'worse'} than {reference.name} ("
+    known = reference.interval(f"{name}_difference") is not None
+    unsure = known and not _sure(reference, name)
     return node("p", than, value, "); the interval of the difference includes zero" if unsure else ")")
 
 
 def main_table(models: Sequence[Model], mean: str) -> Element:
     """The scores that papers give, of every model with intervals, and the forecast's difference from each reference."""
-    lines = [Line(SUMMARY_LINES[metric], metric) for metric in _MAIN] + _csi_m(models)
-    return _scores(
-        f"Scores {MEANS[mean]}; errors, CRPS and spread in counts", models, mean, lines + _events(models, ["csi"])
-    )
+    lines = [Line(SUMMARY_LINES[metric], metric) for metric in _MAIN] + _summarized(models) + _events(models, ["csi"])
+    return _scores(f"Scores {MEANS[mean]}; errors, CRPS and spread in counts", models, mean, lines)
 
 
 def all_tables(models: Sequence[Model], mean: str) -> Iterator[Element]:
     """The same of all scores that have one value, or one a threshold; three tables."""
-    lines = [Line(label, metric) for metric, label in SUMMARY_LINES.items() if metric in METRICS]
+    lines = [Line(label, metric) for metric, label in SUMMARY_LINES.items()] + _summarized(models)
     yield _scores(f"Errors and ensemble, {MEANS[mean]}; counts", models, mean, lines)
-    events = _csi_m(models) + _events(models, EVENT_COLUMNS)
-    yield _scores(f"Events of the ensemble mean, {MEANS[mean]}", models, mean, events)
-    thresholds = models[0].scores["threshold"].values
+    yield _scores(f"Events of the ensemble mean, {MEANS[mean]}", models, mean, _events(models, EVENT_COLUMNS))
+    thresholds = thresholds_of(models[0].scores)
     yield _scores(f"Probabilities of events, {MEANS[mean]}", models, mean, [
         Line(f"{label} ≥ {threshold:g}", metric, {"threshold": threshold})
         for metric, label in PROBABILITY_COLUMNS.items()
@@ -74,17 +68,21 @@ def all_tables(models: Sequence[Model], mean: str) -> Iterator[Element]:
     ])  # fmt: skip
 
 
-def _csi_m(models: Sequence[Model]) -> list[Line]:
-    whose = {"mean": "of the ensemble mean", "member": "of the members"}
-    kinds = whose if any(model.is_ensemble for model in models) else {"mean": "over thresholds"}
-    return [Line(f"CSI-M {words}", "csi_m", {"summary": kind}) for kind, words in kinds.items()]
+def _summarized(models: Sequence[Model]) -> list[Line]:
+    whose = {"mean": " of the ensemble mean", "member": " of the members"}
+    kinds = whose if any(model.is_ensemble for model in models) else {"mean": ""}
+    return [
+        Line(label + words, metric, {"summary": kind})
+        for metric, label in SUMMARIZED.items()
+        for kind, words in kinds.items()
+    ]
 
 
 def _events(models: Sequence[Model], metrics: Iterable[str]) -> list[Line]:
     return [
         Line(f"{EVENT_COLUMNS[metric]} ≥ {threshold:g}", metric, {"summary": "mean", "threshold": threshold})
         for metric in metrics
-        for threshold in models[0].scores["threshold"].values
+        for threshold in thresholds_of(models[0].scores)
     ]
 
 
@@ -103,39 +101,38 @@ def _named(model: Model) -> Element:
 
 def _row(models: Sequence[Model], line: Line, name: str) -> list[Child] | None:
     """The cells of a line; None where no model has the score."""
-    parts = [model.scores.sel(line.where) for model in models]
-    if all(np.isnan(part[name]) for part in parts):
+    if not any(model.has(name, **line.where) for model in models):
         return None
-    cells: list[Child] = [line.label, _cell(parts[0], name)]
-    for part in parts[1:]:
-        cells += [_cell(part, name), _cell(part, f"{name}_difference", line.metric)]
+    cells: list[Child] = [line.label, _cell(models[0], line, name)]
+    for reference in models[1:]:
+        cells += [_cell(reference, line, name), _difference(reference, line, name)]
     return cells
 
 
-def _cell(scores: xr.Dataset, name: str, compared: str | None = None) -> Element:
-    """A score with its interval; a difference also says in a word whose favour it is in, if it is sure."""
-    word = compared and _better(scores, compared, name)
-    sure = node("span", f"{word} ", class_=word) if word else None
-    return node("td", sure, number(scores[name].item()), *_interval(scores, name))
+def _cell(model: Model, line: Line, name: str, before: Element | None = None) -> Element:
+    return node("td", before, number(model.score(name, **line.where).item()), *_interval(model, name, **line.where))
 
 
-def _interval(scores: xr.Dataset, name: str) -> list[Element]:
-    bounds = scores[f"{name}_interval"].values if f"{name}_interval" in scores else np.array([np.nan])
-    if np.isnan(bounds).any():
+def _difference(reference: Model, line: Line, name: str) -> Element:
+    """It says in a word in whose favour it is, if that is sure."""
+    word = _sure(reference, name, **line.where)
+    return _cell(reference, line, f"{name}_difference", node("span", f"{word} ", class_=word) if word else None)
+
+
+def _interval(model: Model, name: str, **where: object) -> list[Element]:
+    bounds = model.interval(name, **where)
+    if bounds is None or np.isnan(bounds).any():
         return []
-    low, high = (text_of(bound) for bound in bounds)
+    low, high = (text_of(float(bound)) for bound in bounds)
     return [node("span", f" {low} to {high}", class_="interval")]
 
 
-def _better(scores: xr.Dataset, metric: str, difference: str) -> str:
+def _sure(reference: Model, name: str, **where: object) -> str:
     """Whether the forecast is "better" or "worse", where the interval of the difference excludes zero."""
-    best, interval = METRICS[metric].best, scores.get(f"{difference}_interval")
-    if best is None or interval is None:
+    bounds = reference.interval(f"{name}_difference", **where)
+    if f"{name}_skill" not in reference.scores or bounds is None or not (bounds[0] > 0 or bounds[1] < 0):
         return ""
-    low, high = interval.values
-    if not (low > 0 or high < 0):
-        return ""
-    return "better" if (low > 0) == (best > 0) else "worse"
+    return "better" if reference.score(f"{name}_skill", **where) > 0 else "worse"
 
 
 def model_table(models: Sequence[Model], origins: Sequence[dict[str, Any]]) -> Element:
@@ -169,10 +166,9 @@ def protocol_list(scores: xr.Dataset) -> Element:
     """The protocol with all its settings, what was covered, and the hashes that two comparable reports share."""
     attrs = scores.attrs
     said = {key.replace("_", " "): value for key, value in json.loads(attrs.get("protocol_settings", "{}")).items()}
-    vil = counts_to_vil(scores["threshold"].values)
-    said["thresholds"] = ", ".join(
-        f"{count:g} ({amount:.2g} kg m⁻²)" for count, amount in zip(scores["threshold"].values, vil, strict=True)
-    )
+    levels = thresholds_of(scores)
+    vil = counts_to_vil(np.array(levels))
+    said["thresholds"] = ", ".join(f"{n:g} ({amount:.2g} kg m⁻²)" for n, amount in zip(levels, vil, strict=True))
     said = {"name": attrs.get("protocol", "none")} | said | {
         "split": attrs.get("split", "unknown"),
         "coverage": attrs.get("coverage", "unknown, there being no protocol"),

@@ -36,7 +36,7 @@
     const model = data.models[part("model").value];
     const drawn = shown.models[part("model").value];
     const frame = Number(lead.value);
-    const time = `${shown.times[frame]} UTC, +${data.leads[frame]} min`;
+    const time = `${shown.times[frame]} UTC, +${data.leads[frame]}`;
     part("time").textContent = time;
     lead.setAttribute("aria-valuetext", time);
     const ensemble = Boolean(drawn.mean);

@@ -164,7 +164,10 @@ def test_viewer_holds_every_model_of_the_shown_cases(text, inputs):
     data = json.loads(text.split('id="data">')[1].split("</script>")[0])
     assert [case["label"].split(",")[0] for case in data["cases"]] == ["E4", "E5"]
     assert [model["members"] for model in data["models"]] == [4, 1, 2] and data["models"][2]["name"] == HOSTILE
-    assert data["leads"] == [5.0 * lead for lead in range(1, 11)] and data["cases"][0]["times"][0] == "2019-06-30 23:50"
+    assert (
+        data["leads"] == [f"{5 * lead} min" for lead in range(1, 11)]
+        and data["cases"][0]["times"][0] == "2019-06-30 23:50"
+    )
     for case in data["cases"]:
         assert [len(drawn["members"]) for drawn in case["models"]] == [4, 1, 2]
         assert ["probability" in drawn for drawn in case["models"]] == [True, False, True]
@@ -213,3 +216,13 @@ def test_scores_of_other_forecasts_are_refused(alone, inputs, tmp_path):
     (forecast, sums), scores = alone
     with pytest.raises(InputError, match="other forecasts"):
         write_report(tmp_path, sums, scores, forecast=forecast, store=inputs["store"], reference=inputs["reference"])
+
+
+def test_large_pictures_are_averaged_and_the_page_says_so(alone, inputs, tmp_path, monkeypatch):
+    """One case, two lead times, 16x16 pixels, observed and forecast: 1024 pixels, of which a quarter is allowed."""
+    (forecast, sums), scores = alone
+    monkeypatch.setattr("nowcast.report.cases._PIXELS", 256)
+    text = write_report(tmp_path, sums, scores, forecast=forecast, store=inputs["store"]).read_text(encoding="utf-8")
+    data = json.loads(text.split('id="data">')[1].split("</script>")[0])
+    assert (data["width"], data["height"], data["averaged"]) == (8, 8, 2)
+    assert "averaged over 2 × 2 pixels" in text

@@ -136,7 +136,7 @@ def test_readable_at_the_width_of_a_phone(page, scheme):
     page.emulate_media(color_scheme=scheme)
     page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
     assert page.evaluate("document.documentElement.scrollWidth") <= 375
-    assert page.evaluate("Math.min(...[...document.querySelectorAll('.chart svg')].map(s => s.clientWidth))") > 280
+    assert page.evaluate("Math.min(...[...document.querySelectorAll('.chart > svg')].map(s => s.clientWidth))") > 280
     colours = page.evaluate("[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]")
     text, ground = (np.mean([int(part) for part in colour[4:-1].split(",")]) for colour in colours)
     assert abs(text - ground) > 180 and (text > ground) == (scheme == "dark")
