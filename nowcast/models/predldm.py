@@ -163,7 +163,8 @@ class PredLDM(Network[Condition]):
         """Members (B, M, lead, H, W) in counts, as the decoder gives them; all tiles see the same field of noise."""
         guess, (cases, _, *latent) = condition.guess, condition.latent_shape
         flat = [generator for members in generators for generator in members]
-        noise = draw_noise((self.settings.lead, *latent), flat).to(self.latent_mean.device)
+        noise = self.settings.sampling.temperature * draw_noise((self.settings.lead, *latent), flat)
+        noise = noise.to(self.latent_mean.device)
         parts = (
             self._sample(tile.of(noise), context, flat)
             for tile, context in zip(condition.tiles, condition.contexts, strict=True)

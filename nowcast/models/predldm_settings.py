@@ -13,12 +13,20 @@ from nowcast.models.network import NetworkSettings
 
 
 class SamplingSettings(BaseModel):
-    """How members are drawn: sampler and steps (see nowcast.diffusion.samplers), and members drawn at once."""
+    """How members are drawn.
+
+    Attributes:
+        sampler: See nowcast.diffusion.samplers.
+        steps: Calls of the denoiser.
+        temperature: What the noise that a member starts from is multiplied by: more spread above 1, less below.
+        member_batch: Members drawn at once.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     sampler: str = "ddpm"
     steps: int = 1000
+    temperature: float = Field(default=1.0, gt=0)
     member_batch: int = 10
 
 

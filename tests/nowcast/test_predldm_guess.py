@@ -106,6 +106,16 @@ def test_missing_future_carries_no_weight_in_the_ensemble_loss(network):
     assert one == two
 
 
+def test_a_warmer_start_spreads_the_members_more():
+    history = storm()
+    spread = []
+    for temperature in (0.5, 1.0, 1.5):
+        network = build(sampling={**SETTINGS["sampling"], "temperature": temperature})
+        members = network._members(network.condition(history, observed(history)), [generators(*range(6))])
+        spread.append(members.std(1).mean().item())
+    assert spread == sorted(spread) and spread[2] > 1.5 * spread[0]
+
+
 def test_a_larger_domain_is_one_field_without_seams(network):
     history = storm(48, 72)
     members = network.generate(network.condition(history, observed(history)), 3, [generators(0, 1)])
