@@ -83,7 +83,6 @@ def test_sampling_settings_of_the_command_reach_the_network(run, small_store, tm
     ("model", "out", "request_", "word"),
     [
         ("no-such", "f.nc", Request(), "no model"),
-        ("predldm", "f.nc", Request(), "must be trained"),
         ("persistence", "f.txt", Request(), ".nc or .zarr"),
         ("persistence", "f.nc", Request(events=("E9",)), "no event E9"),
         ("persistence", "f.nc", Request(init=np.datetime64("1999-01-01T00:00")), "1999-01-01"),
@@ -94,6 +93,11 @@ def test_wrong_input_is_one_line_and_writes_nothing(small_store, tmp_path, model
     with pytest.raises(InputError, match=word):
         make(model, small_store, tmp_path / out, request_)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_network_without_shipped_weights_must_be_trained(toy_config, small_store, tmp_path):
+    with pytest.raises(InputError, match="toy must be trained"):
+        make("toy", small_store, tmp_path / "f.nc")
 
 
 def test_what_exists_stays_unless_overwritten_and_a_failure_leaves_nothing(small_store, tmp_path, monkeypatch):
