@@ -37,7 +37,7 @@ class Choice(TypedDict, total=False):
     Attributes:
         protocol: Name or file of the protocol, which gives windows and splits; `PROTOCOL` takes any radar as test data.
         coarsen: Pixels averaged along each side; by default as the protocol's reducer has it.
-        frames: Frames of an event; by default those of the longest sequence, at most 49.
+        frames: Frames of an event; by default the longest sequence is divided evenly into at most 49 each.
         limit: Take the first so many events only.
     """
 

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
+from math import ceil
 from pathlib import Path
 
 from pipelines.errors import InputError
@@ -136,7 +137,7 @@ def make_plan(
         sources: Files, and folders of files.
         protocol: Gives the splits.
         coarsen: Pixels averaged along each side.
-        frames: Frames of an event; by default those of the longest sequence, at most `MAX_FRAMES`.
+        frames: Frames of an event; by default the longest sequence is divided evenly into at most `MAX_FRAMES` each.
         limit: Take the first so many events only.
 
     Raises:
@@ -149,7 +150,8 @@ def make_plan(
     tilings = {one.name: Tiling(square(one.header.grid), coarsen) for one in series}
     pixel_m = _pixel(tilings)
     sequences = [(one, found) for one in series for found in _sequences(one, cadence, frames or MAX_FRAMES, left_out)]
-    length = min(frames or MAX_FRAMES, max(max(steps) + 1 for _, (_, steps) in sequences))
+    longest = max(max(steps) + 1 for _, (_, steps) in sequences)
+    length = min(frames, longest) if frames else ceil(longest / ceil(longest / MAX_FRAMES))
     events = [
         event
         for one, (start, steps) in sequences

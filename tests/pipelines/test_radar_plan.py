@@ -68,6 +68,11 @@ def test_long_sequences_are_several_events_without_overlap(tmp_path):
     assert taken(plan) == [[0, 1, 2], [3, 4, 5], [6, None, None]]
 
 
+def test_by_default_a_long_sequence_is_divided_evenly(tmp_path):
+    plan = make_plan([write(tmp_path / "obs.nc", list(range(0, 244, 4)))], RULES)  # 61 frames
+    assert taken(plan) == [list(range(31)), [*range(31, 61), None]]
+
+
 def test_tiles_in_order_and_a_limit(tmp_path):
     path = write(tmp_path / "obs.nc", [0, 5, 10, 15], side=260)
     plan = make_plan([path], RULES, frames=2)
