@@ -26,12 +26,16 @@ class FirstGuess(NamedTuple):
 
     Attributes:
         advected: The newest field, moved on along the motion of the echo.
+        advected_1: The field before it, moved on to the same times: how the two differ tells how fast echo changes.
+        advected_2: The field before that.
         sprog: S-PROG along the same motion, its mean over the echo kept.
-        reached: False where the air comes from outside of the domain or from missing pixels: there both guesses are
+        reached: False where the air comes from outside of the domain or from missing pixels: there all guesses are
             what was last seen.
     """
 
     advected: np.ndarray
+    advected_1: np.ndarray
+    advected_2: np.ndarray
     sprog: np.ndarray
     reached: np.ndarray
 
@@ -52,11 +56,14 @@ def _one_case(frames: np.ndarray, observed: np.ndarray, steps: int) -> FirstGues
     velocity = motion(frames[None], observed[None])[0]
     recent = _fill_gaps(frames, observed)
     last, seen = recent[-1], np.asarray(observed.any(axis=0))
-    paths = departures(velocity, steps)
-    advected = advect(np.broadcast_to(last, (steps, *last.shape)), seen, paths)
-    faded = advect(_fade(recent, velocity, steps), seen, paths)
-    reached = np.isfinite(advected)
-    return FirstGuess(np.where(reached, advected, last), np.where(reached, faded, last), reached)
+    paths = departures(velocity, steps + _FRAMES - 1)
+    advected = [
+        advect(np.broadcast_to(recent[max(-1 - back, -len(recent))], (steps, *last.shape)), seen, paths[back:][:steps])
+        for back in range(_FRAMES)
+    ]
+    faded = advect(_fade(recent, velocity, steps), seen, paths[:steps])
+    guesses = [np.where(np.isfinite(field), field, last) for field in (*advected, faded)]
+    return FirstGuess(*guesses, np.isfinite(advected[0]))
 
 
 def _fill_gaps(frames: np.ndarray, observed: np.ndarray) -> np.ndarray:

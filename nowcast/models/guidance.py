@@ -7,7 +7,12 @@ from torch import Tensor
 
 from nowcast.first_guess import first_guess
 
-GUESSES: dict[str, tuple[str, ...]] = {"none": (), "advection": ("advected",), "sprog": ("advected", "sprog")}
+# What the denoiser is given, by the name of the last, which it starts from.
+GUESSES: dict[str, tuple[str, ...]] = {
+    "none": (),
+    "advection": ("advected_2", "advected_1", "advected"),
+    "sprog": ("advected_2", "advected_1", "advected", "sprog"),
+}
 
 
 class Guess(NamedTuple):
