@@ -62,8 +62,8 @@ def _one_case(frames: np.ndarray, observed: np.ndarray, steps: int) -> FirstGues
         for back in range(_FRAMES)
     ]
     faded = advect(_fade(recent, velocity, steps), seen, paths[:steps])
-    guesses = [np.where(np.isfinite(field), field, last) for field in (*advected, faded)]
-    return FirstGuess(*guesses, np.isfinite(advected[0]))
+    newest, before, earlier, sprog = (np.where(np.isfinite(field), field, last) for field in (*advected, faded))
+    return FirstGuess(newest, before, earlier, sprog, np.isfinite(advected[0]))
 
 
 def _fill_gaps(frames: np.ndarray, observed: np.ndarray) -> np.ndarray:

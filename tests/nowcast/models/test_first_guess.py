@@ -47,6 +47,16 @@ def test_a_storm_that_only_moves_keeps_its_place_and_echo(moving_storm):
     assert first[first > 0].mean() == pytest.approx(path[5][wet].mean(), rel=0.15)
 
 
+def test_earlier_frames_are_moved_on_to_the_same_times(moving_storm):
+    made = guess(moving_storm((12, 40), (2, -1), 12)[:6])
+    for earlier in (made.advected_1, made.advected_2):
+        assert np.abs(earlier - made.advected).mean() < 0.05 * made.advected.mean()
+    growing = moving_storm((12, 40), (2, -1), 12)[:6] * np.linspace(0.5, 1, 6)[:, None, None]
+    made = guess(growing)
+    newest, before, earlier = (getattr(made, f"advected{tail}").max() for tail in ("", "_1", "_2"))
+    assert before / newest == pytest.approx(0.9, abs=0.03) and earlier / newest == pytest.approx(0.8, abs=0.03)
+
+
 def test_small_scales_that_change_fade_first():
     rng = np.random.default_rng(0)
     row = np.mgrid[:64, :64][0]
