@@ -5,6 +5,7 @@ Pages stay small: a few cases, a few members, and pixels averaged together where
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,9 @@ from nowcast.conventions import lead_label
 from nowcast.outlines import outlines_within
 from nowcast.panels import EVENT_THRESHOLD, Place
 from nowcast.report.models import Model, observed_share, thresholds_of
-from nowcast.report.shades import Shades, all_shades
+from nowcast.report.shades import Shades, all_shades, photograph
 from nowcast.verification.inputs import Case, Forecast, Observations
+from pipelines.store import data_range
 from pipelines.units import counts_to_vil
 
 MEMBERS = 4
@@ -61,30 +63,85 @@ def viewer_data(
         progress: Wraps the cases to show how far it is.
     """
     leads = forecasts[0].lead_times
-    looks = all_shades()
-    pictures = sum(1 + (model.is_ensemble and min(MEMBERS, model.members) + 1 + len(thresholds)) for model in models)
+    store, is_video = observations.store, "video" in observations.store
     side_y, side_x = forecasts[0].parts[0].shape[-2:]
-    pixels = len(chosen) * (1 + pictures) * len(leads) * side_y * side_x
-    factor = math.ceil(math.sqrt(pixels / _PIXELS)) if pixels > _PIXELS else 1
+    factor = _factor(len(chosen) * len(leads) * side_y * side_x * _fields_of_case(models, thresholds))
+    draw = Drawing(all_shades(), factor, data_range(store.attrs) if is_video else None)
     cases = []
     for case, reason in progress(chosen):
-        place = _place(observations.store, case.event)
+        place = _place(store, case.event)
         cases.append({
-            "label": f"{case.event}, {pd.Timestamp(case.init_time):%Y-%m-%d %H:%M} UTC, {reason}",
-            "times": [f"{pd.Timestamp(time):%Y-%m-%d %H:%M}" for time in case.valid_times],
-            "observed": looks["vil"].picture(_coarse(observations.fields(case), factor)),
+            "label": ", ".join([case.event, *([] if is_video else [_time(case.init_time)]), reason]),
+            "times": [
+                f"+{lead_label(lead)}" if is_video else f"{_time(time)}, +{lead_label(lead)}"
+                for time, lead in zip(case.valid_times, leads, strict=True)
+            ],
+            "observed": draw.values(observations.fields(case)),
             "outlines": _outlines(place) if place else "",
-            "models": [_pictures(forecast.fields(case, leads), thresholds, factor, looks) for forecast in forecasts],
+            "models": [draw.forecast(forecast.fields(case, leads), thresholds) for forecast in forecasts],
         })  # fmt: skip
     return {
-        "leads": [lead_label(lead) for lead in leads],
+        "frames": len(leads),
         "width": side_x // factor,
         "height": side_y // factor,
         "averaged": factor,
+        "video": is_video,
         "thresholds": list(thresholds),
         "models": [{"name": model.name, "members": min(MEMBERS, model.members)} for model in models],
         "cases": cases,
     }
+
+
+def _time(time: np.datetime64) -> str:
+    return f"{pd.Timestamp(time):%Y-%m-%d %H:%M} UTC"
+
+
+def _fields_of_case(models: Sequence[Model], thresholds: Sequence[float]) -> int:
+    """Fields shown at one lead time: those of every model, and the observed one."""
+    ensemble = 2 + len(thresholds)  # mean and spread, beside members
+    return 1 + sum(min(MEMBERS, model.members) + (ensemble if model.is_ensemble else 0) for model in models)
+
+
+def _factor(size: int) -> int:
+    """Pixels a side that are averaged together, so that no more than `_PIXELS` of `size` are left."""
+    return max(1, math.ceil(math.sqrt(size / _PIXELS)))
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How the fields of a page become pictures.
+
+    Attributes:
+        shades: Colours of counts, probabilities and spread.
+        factor: Pixels a side that are averaged together.
+        largest: Largest value of a video, whose row 0 is at the top; None for radar, whose row 0 is in the south.
+    """
+
+    shades: dict[str, Shades]
+    factor: int
+    largest: float | None
+
+    def values(self, fields: np.ndarray) -> str:
+        """Counts with shape (lead_time, y, x), or values with shape (lead_time, channel, y, x)."""
+        fields = _coarse(fields, self.factor)
+        return self.shades["vil"].picture(fields) if self.largest is None else photograph(fields / self.largest)
+
+    def forecast(self, counts: np.ndarray, thresholds: Sequence[float]) -> dict[str, Any]:
+        """The pictures of one forecast of a case, counts with shape (member, lead_time, ..., y, x)."""
+        members = [self.values(member) for member in counts[:MEMBERS]]
+        if len(counts) == 1:
+            return {"members": members}
+        missing = np.isnan(counts).any(axis=0)
+        likely = [np.where(missing, np.nan, (counts >= threshold).mean(axis=0)) for threshold in thresholds]
+        spread = counts.std(axis=0, ddof=1)
+        if self.largest is not None:
+            spread = spread.mean(axis=1)[:, ::-1]  # of all channels
+        return {
+            "members": members,
+            "mean": self.values(counts.mean(axis=0)),
+            "probability": [self.shades["probability"].picture(_coarse(one, self.factor)) for one in likely],
+            "spread": self.shades["spread"].picture(_coarse(spread, self.factor)),
+        }
 
 
 def default_threshold(scores: xr.Dataset) -> int:
@@ -101,28 +158,13 @@ def threshold_label(threshold: float) -> str:
     return f"≥ {threshold:g} counts ({counts_to_vil(np.array([threshold]))[0]:.2g} kg m⁻²)"
 
 
-def _pictures(counts: np.ndarray, thresholds: Sequence[float], factor: int, looks: dict[str, Shades]) -> dict[str, Any]:
-    """The pictures of one forecast of a case, counts with shape (member, lead_time, y, x)."""
-    members = [looks["vil"].picture(_coarse(member, factor)) for member in counts[:MEMBERS]]
-    if len(counts) == 1:
-        return {"members": members}
-    missing = np.isnan(counts).any(axis=0)
-    likely = [np.where(missing, np.nan, (counts >= threshold).mean(axis=0)) for threshold in thresholds]
-    return {
-        "members": members,
-        "mean": looks["vil"].picture(_coarse(counts.mean(axis=0), factor)),
-        "probability": [looks["probability"].picture(_coarse(one, factor)) for one in likely],
-        "spread": looks["spread"].picture(_coarse(counts.std(axis=0, ddof=1), factor)),
-    }
-
-
 def _coarse(fields: np.ndarray, factor: int) -> np.ndarray:
     """Means of blocks of `factor` pixels a side; what does not fill a block at the north and east is cut off."""
     if factor == 1:
         return fields
-    leads, y, x = fields.shape
-    cut = fields[:, : y // factor * factor, : x // factor * factor]
-    return cut.reshape(leads, y // factor, factor, x // factor, factor).mean(axis=(2, 4))
+    *others, y, x = fields.shape
+    cut = fields[..., : y // factor * factor, : x // factor * factor]
+    return cut.reshape(*others, y // factor, factor, x // factor, factor).mean(axis=(-3, -1))
 
 
 def _place(store: xr.Dataset, event: str) -> Place | None:

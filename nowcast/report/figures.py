@@ -105,7 +105,7 @@ def spread_charts(models: Sequence[Model]) -> Iterator[Element]:
         return
     yield _by_lead("Spread over skill", "ratio", "spread_skill", ensembles, perfect=1)
     curves = [
-        Series(f"{model.name}, {name}", model.style, _minutes(model), model.scores[metric].values, dashed=dashed)
+        Series(f"{model.name}, {name}", model.style, _leads(model), model.scores[metric].values, dashed=dashed)
         for model in ensembles
         for metric, name, dashed in (("rmse", "RMSE of the mean", False), ("spread", "spread", True))
     ]
@@ -161,12 +161,20 @@ def _reached(models: Sequence[Model]) -> list[float]:
     )
 
 
-def _minutes(model: Model) -> np.ndarray:
-    return model.scores["lead_time"].values / np.timedelta64(1, "m")
+def _leads(model: Model) -> np.ndarray:
+    """Lead times in the unit of their axis."""
+    return model.scores["lead_time"].values / _lead_unit(model)
+
+
+def _lead_unit(model: Model) -> np.timedelta64:
+    """A minute; of a video, whose frames are less than that apart, a second."""
+    minute = np.timedelta64(1, "m")
+    return minute if model.scores["lead_time"].values[0] >= minute else np.timedelta64(1, "s")
 
 
 def _lead_axis(models: Sequence[Model]) -> Axis:
-    return Axis("lead time (min)", 0, float(_minutes(models[0]).max()))
+    unit = "min" if _lead_unit(models[0]) == np.timedelta64(1, "m") else "s"
+    return Axis(f"lead time ({unit})", 0, float(_leads(models[0]).max()))
 
 
 def _zero_up(label: str, curves: Sequence[Series]) -> Axis:
@@ -182,7 +190,7 @@ def _by_lead(
     title: str, label: str, metric: str, models: Sequence[Model], perfect: float | None = None, **where: object
 ) -> Element:
     """A curve a model, the first one with its interval where it has one."""
-    curves = [Series(m.name, m.style, _minutes(m), m.score(metric, **where).values) for m in models]
+    curves = [Series(m.name, m.style, _leads(m), m.score(metric, **where).values) for m in models]
     curves[0] = replace(curves[0], band=models[0].interval(metric, **where))
     x = _lead_axis(models)
     guide = None if perfect is None else Series("", "", np.array([x.low, x.high]), np.full(2, perfect))

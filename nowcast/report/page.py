@@ -15,7 +15,7 @@ from nowcast.report.markup import Child, html, node, raw
 from nowcast.report.models import models_of, thresholds_of
 from nowcast.report.sections import Report, sections
 from nowcast.report.tables import MEANS, verdict
-from nowcast.verification.inputs import Source, open_forecast, open_observations, open_references
+from nowcast.verification.inputs import Case, Source, open_forecast, open_observations, open_references
 from pipelines.errors import InputError
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
@@ -110,16 +110,25 @@ def _subject(report: Report) -> Element:
     """What was forecast, by which model, under which protocol."""
     leads = report.scores["lead_time"].values
     cases = report.forecasts[0].cases
-    first, last = (pd.Timestamp(pick(case.init_time for case in cases)) for pick in (min, max))
     attrs, size = report.scores.attrs, report.models[0].members
+    begun = "" if report.viewed["video"] else _init_times(cases)
     return node(
         "p",
         f"{len(cases)} cases of {attrs.get('events', '?')} events (split {attrs.get('split', 'unknown')}), "
-        f"init times {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC, {lead_label(leads[0])} to "
-        f"{lead_label(leads[-1])} ahead; {size} member{'s' * (size > 1)}; protocol ",
+        f"{begun}{lead_label(leads[0])} to {lead_label(leads[-1])} ahead; "
+        f"{size} member{'s' * (size > 1)}; protocol ",
         node("a", attrs.get("protocol", "none"), href="#protocol"),
-        f"; {MEANS[report.mean]}.",
+        f"; {MEANS[report.mean]}{_region(str(attrs.get('region', 'whole')))}.",
     )
+
+
+def _region(scored: str) -> str:
+    return "" if scored == "whole" else f"; only pixels {scored}"
+
+
+def _init_times(cases: Sequence[Case]) -> str:
+    first, last = (pd.Timestamp(pick(case.init_time for case in cases)) for pick in (min, max))
+    return f"init times {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC, "
 
 
 def _section(name: str, heading: str, content: Iterable[Child]) -> Element:

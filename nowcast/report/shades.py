@@ -42,11 +42,8 @@ class Shades:
         step = np.clip(np.digitize(fields, self.levels) - 1, 0, len(self.colours) - 1)
         index = np.where(np.isnan(fields), len(self.colours), step).astype("uint8")
         image = Image.fromarray(index[:, ::-1].reshape(-1, index.shape[-1]), mode="P")
-        palette = [round(255 * part) for colour in (*self.colours, self.missing) for part in to_rgb(colour)]
-        image.putpalette(palette)
-        file = io.BytesIO()
-        image.save(file, "PNG", bits=4, optimize=True)
-        return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+        image.putpalette([round(255 * part) for colour in (*self.colours, self.missing) for part in to_rgb(colour)])
+        return _data_uri(image, bits=4)
 
     def bar(self) -> Element:
         """A colour bar, lying, with a step for missing pixels."""
@@ -61,6 +58,16 @@ class Shades:
         words = f"Colour bar of {self.label}, from {self.ticks[0]} to {[t for t in self.ticks if t][-1]}"
         drawing = node("svg", *inside, viewBox=f"0 0 {step * (steps + 1)} 30", role="img", aria_label=words)
         return node("div", node("span", self.label), drawing, class_="colours")
+
+
+def photograph(fields: np.ndarray) -> str:
+    """Pictures on [0, 1] with shape (lead_time, channel, y, x), row 0 at the top, as one PNG in a data URI.
+
+    One channel is grey, three are red, green and blue; lead times lie one below the other.
+    """
+    pixels = np.rint(255 * np.nan_to_num(fields).clip(0, 1)).astype("uint8")
+    rows = np.moveaxis(pixels, 1, -1).reshape(-1, fields.shape[-1], fields.shape[1])
+    return _data_uri(Image.fromarray(rows[..., 0] if rows.shape[-1] == 1 else rows))
 
 
 def all_shades() -> dict[str, Shades]:
@@ -92,3 +99,9 @@ def _colours(cmap: Colormap) -> tuple[str, ...]:
 
 def _missing(cmap: Colormap) -> str:
     return to_hex(cmap.get_bad().tolist())
+
+
+def _data_uri(image: Image.Image, **options: int) -> str:
+    file = io.BytesIO()
+    image.save(file, "PNG", optimize=True, **options)
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()

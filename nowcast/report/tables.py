@@ -17,6 +17,7 @@ from nowcast.verification.report import EVENT_COLUMNS, PROBABILITY_COLUMNS, SUMM
 from pipelines.units import counts_to_vil
 
 _MAIN = ("crps_fair", "mae", "rmse", "bias", "ssim", "spread_skill")
+_WHOLE = {"fvd": "FVD", "kvd": "KVD"}  # of members as videos over all lead times
 MEANS = {"pooled": "pooled over lead times", "lead_averaged": "averaged over lead times"}
 
 
@@ -52,6 +53,7 @@ def _against(reference: Model, name: str) -> Element:
 def main_table(models: Sequence[Model], mean: str) -> Element:
     """The scores that papers give, of every model with intervals, and the forecast's difference from each reference."""
     lines = [Line(SUMMARY_LINES[metric], metric) for metric in _MAIN] + _summarized(models) + _events(models, ["csi"])
+    lines += [Line(label, metric) for metric, label in _WHOLE.items()]
     return _scores(f"Scores {MEANS[mean]}; errors, CRPS and spread in counts", models, mean, lines)
 
 
@@ -91,7 +93,7 @@ def _scores(caption: str, models: Sequence[Model], mean: str, lines: Sequence[Li
     head: list[Child] = ["score", _named(forecast)]
     for reference in references:
         head += [_named(reference), f"{forecast.name} − {reference.name}"]
-    rows = (_row(models, line, f"{line.metric}_{mean}") for line in lines)
+    rows = (_row(models, line, f"{line.metric}_{mean}" if line.metric not in _WHOLE else line.metric) for line in lines)
     return table(caption, head, [row for row in rows if row is not None], class_="scores")
 
 
@@ -114,7 +116,9 @@ def _cell(model: Model, line: Line, name: str, before: Element | None = None) ->
 
 
 def _difference(reference: Model, line: Line, name: str) -> Element:
-    """It says in a word in whose favour it is, if that is sure."""
+    """It says in a word in whose favour it is, if that is sure; a score that has none is not compared."""
+    if f"{name}_difference" not in reference.scores:
+        return node("td", "–")
     word = _sure(reference, name, **line.where)
     return _cell(reference, line, f"{name}_difference", node("span", f"{word} ", class_=word) if word else None)
 
@@ -172,9 +176,11 @@ def protocol_list(scores: xr.Dataset) -> Element:
     said = {"name": attrs.get("protocol", "none")} | said | {
         "split": attrs.get("split", "unknown"),
         "coverage": attrs.get("coverage", "unknown, there being no protocol"),
+        "region": attrs.get("region", "whole"),
         "event list": attrs.get("event_list_hash", "unknown"),
         "case list": attrs.get("case_list_hash", "unknown"),
         "code": attrs.get("source", "unknown"),
+        **{key.replace("_", " "): attrs[key] for key in attrs if str(key).endswith("_weights_sha256")},
     }  # fmt: skip
     items = [part for key, value in said.items() for part in (node("dt", key), node("dd", _setting(value)))]
     return node("dl", *items)

@@ -36,16 +36,17 @@
     const model = data.models[part("model").value];
     const drawn = shown.models[part("model").value];
     const frame = Number(lead.value);
-    const time = `${shown.times[frame]} UTC, +${data.leads[frame]}`;
+    const time = shown.times[frame];
     part("time").textContent = time;
     lead.setAttribute("aria-valuetext", time);
     const ensemble = Boolean(drawn.mean);
     const threshold = part("threshold");
-    for (const control of [member, threshold]) control.closest(".picker").hidden = !ensemble;
-    for (const bar of ["probability", "spread"]) document.querySelector(`.bars .${bar}`).hidden = !ensemble;
+    member.closest(".picker").hidden = !ensemble;
+    threshold.closest(".picker").hidden = !ensemble || !data.thresholds.length;
+    for (const bar of document.querySelectorAll(".bars .probability, .bars .spread")) bar.hidden = !ensemble;
     for (const path of document.querySelectorAll("#viewer .frame path")) path.setAttribute("d", shown.outlines);
     const number = Number(member.value);
-    const event = threshold.options[threshold.value].textContent;
+    const event = threshold.selectedOptions[0]?.textContent;
     draw("observed", shown.observed, "Observed");
     draw("mean", drawn.mean, `${model.name}, mean`);
     draw("member", drawn.members[number], ensemble ? `${model.name}, member ${number + 1}` : model.name);
@@ -67,7 +68,7 @@
     play.textContent = "Play";
   }
   function step() {
-    lead.value = String((Number(lead.value) + 1) % data.leads.length);
+    lead.value = String((Number(lead.value) + 1) % data.frames);
     show();
   }
   play.addEventListener("click", () => {

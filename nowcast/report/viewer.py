@@ -31,12 +31,14 @@ def viewer(viewed: dict[str, Any], threshold: int) -> Element:
         _picker("threshold", "Event", [threshold_label(level) for level in viewed["thresholds"]], threshold),
     ]
     panels = [_frame(name, words, viewed["width"], viewed["height"]) for name, words in _FRAMES.items()]
-    bars = (node("div", shades.bar(), class_=name) for name, shades in all_shades().items())
+    unused = {"vil"} if viewed["video"] else set()
+    unused |= set() if viewed["thresholds"] else {"probability"}
+    bars = (node("div", shades.bar(), class_=name) for name, shades in all_shades().items() if name not in unused)
     return node(
         "div",
         node("noscript", node("p", "The pictures of the cases need JavaScript; nothing else on this page does.")),
         node("div", *controls, class_="controls"),
-        _slider(len(viewed["leads"]) - 1),
+        _slider(viewed["frames"] - 1),
         node("div", *panels, node("div", *bars, class_="bars"), class_="frames"),
         node("p", _note(viewed), class_="note"),
         id="viewer",
@@ -51,7 +53,7 @@ def _note(viewed: dict[str, Any]) -> str:
     )
     if viewed["averaged"] > 1:
         note += f"Pictures are averaged over {viewed['averaged']} × {viewed['averaged']} pixels. "
-    return note + "Missing pixels are black; lines are coasts and borders."
+    return note if viewed["video"] else note + "Missing pixels are black; lines are coasts and borders."
 
 
 def _slider(last: int) -> Element:

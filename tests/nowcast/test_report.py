@@ -164,10 +164,7 @@ def test_viewer_holds_every_model_of_the_shown_cases(text, inputs):
     data = json.loads(text.split('id="data">')[1].split("</script>")[0])
     assert [case["label"].split(",")[0] for case in data["cases"]] == ["E4", "E5"]
     assert [model["members"] for model in data["models"]] == [4, 1, 2] and data["models"][2]["name"] == HOSTILE
-    assert (
-        data["leads"] == [f"{5 * lead} min" for lead in range(1, 11)]
-        and data["cases"][0]["times"][0] == "2019-06-30 23:50"
-    )
+    assert data["frames"] == 10 and data["cases"][0]["times"][1] == "2019-06-30 23:55 UTC, +10 min"
     for case in data["cases"]:
         assert [len(drawn["members"]) for drawn in case["models"]] == [4, 1, 2]
         assert ["probability" in drawn for drawn in case["models"]] == [True, False, True]

@@ -14,11 +14,11 @@ from PIL import Image
 
 from nowcast.panels import VIL_COLOURS, Place
 from nowcast.report import figures
-from nowcast.report.cases import _coarse, _outlines, choose_cases
+from nowcast.report.cases import Drawing, _coarse, _outlines, choose_cases
 from nowcast.report.charts import Axis, Plot, Series, spanning
 from nowcast.report.markup import html, node, number, raw, text_of
 from nowcast.report.models import Model
-from nowcast.report.shades import all_shades
+from nowcast.report.shades import all_shades, photograph
 from nowcast.verification.inputs import Case
 
 
@@ -158,3 +158,26 @@ def test_reliability_is_taken_together_by_tenths():
     assert of_event == pytest.approx([0.02 / 0.6, (0.03 + 0.05) / 0.4])
     assert of_probability == pytest.approx([0.0025 / 0.6, (0.03 + 0.0125) / 0.4])
     assert (total * of_event).sum() == pytest.approx(np.nansum(share * frequency))
+
+
+def test_pictures_of_video_are_upright_in_grey_or_colour():
+    fields = np.zeros((2, 3, 2, 2))
+    fields[1, 0, 0, 1], fields[0, 2, 1, 0] = 1, 0.5  # red at the top right of the second, blue at the bottom left
+    drawn = picture(photograph(fields))
+    assert drawn.shape == (4, 2, 3) and drawn.astype(int).sum() == 255 + 128
+    assert drawn[2, 1].tolist() == [255, 0, 0] and drawn[1, 0].tolist() == [0, 0, 128]
+    assert picture(photograph(fields[:, :1]))[2, 1].tolist() == [255, 255, 255]
+
+
+def test_a_video_is_drawn_without_probabilities():
+    """Two members of one frame of two pixels: 0 and 100 above, 50 and 50 below; the spread is at the top."""
+    values = np.array([[0.0, 50.0], [100.0, 50.0]])[:, None, None, :, None]
+    drawn = Drawing(all_shades(), 1, 200.0).forecast(values, [])
+    assert drawn["probability"] == []
+    assert [picture(uri)[:, 0, 0].tolist() for uri in (*drawn["members"], drawn["mean"])] == [
+        [0, 64],
+        [128, 64],
+        [64, 64],
+    ]
+    colours = all_shades()["spread"].colours
+    assert [tuple(pixel) for pixel in picture(drawn["spread"])[:, 0]] == [rgb(colours[-1]), rgb(colours[0])]
