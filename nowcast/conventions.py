@@ -34,3 +34,9 @@ def lead_label(lead_time: np.timedelta64) -> str:
     """A lead time for people: in minutes, or in seconds where it is less than one."""
     seconds = lead_time.astype(DURATION).astype(int) / 1e6
     return f"{seconds / 60:g} min" if seconds >= 60 else f"{seconds:g} s"
+
+
+def duration_text(lead_time: np.timedelta64) -> str:
+    """A lead time in whole seconds, or microseconds: part of the names of pairs and so of seeds."""
+    seconds = lead_time.astype("timedelta64[s]")
+    return str(seconds if seconds == lead_time else lead_time.astype(DURATION))

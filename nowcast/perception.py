@@ -10,7 +10,7 @@ from nowcast.checkpoint import file_hash
 from nowcast.devices import best_device
 from nowcast.models.i3d import FEWEST_FRAMES, load_i3d
 from nowcast.models.perceptual import FEWEST_PIXELS, load_lpips
-from nowcast.verification.continuous import DATA_RANGE
+from nowcast.verification.contract import DATA_RANGE
 from nowcast.verification.perceptual import Perception
 from pipelines.errors import InputError
 

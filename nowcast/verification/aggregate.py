@@ -4,15 +4,17 @@ The dimension `event` is kept, so that scores of some events, and bootstrap samp
 """
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from nowcast.verification.contract import Arrays, Pair, Statistic, coverage
+from nowcast.conventions import duration_text
+from nowcast.verification.contract import DATA_RANGE, Arrays, Pair, Statistic, coverage
 from nowcast.verification.inputs import Case, Forecast, Observations
 from nowcast.verification.perceptual import Perception, feature_coords
-from nowcast.verification.table import METRICS
+from nowcast.verification.table import metrics
 from pipelines.errors import InputError
 
 Progress = Callable[[Sequence[Case]], Iterable[Case]]
@@ -69,10 +71,11 @@ def aggregate(
     thresholds: Sequence[float],
     progress: Progress = iter,
     perception: Perception | None = None,
+    data_range: float = DATA_RANGE,
 ) -> list[xr.Dataset]:
     """One aggregate a forecast, all of the same cases and of the pixels that every one of them has.
 
-    One case is held in memory at a time.
+    One case is held in memory at a time. The channels of a video are fields of their own, whose sums are added up.
 
     Args:
         forecasts: The first one's cases and lead times are scored; the others must have them.
@@ -80,6 +83,7 @@ def aggregate(
         thresholds: Event thresholds on the count scale.
         progress: Wraps the cases to show how far it is.
         perception: Networks for the perceptual scores.
+        data_range: See `Pair`.
 
     Raises:
         InputError: when a case, a time or a lead time is missing somewhere, or the grids differ.
@@ -92,8 +96,9 @@ def aggregate(
         obs = observations.fields(case)
         fields = [forecast.fields(case, lead_times) for forecast in forecasts]
         _check_grids(forecasts, fields, obs)
-        names = [f"{case} + {time}" for time in lead_times.astype("timedelta64[s]")]
-        of_case = _case_statistics(names, fields, obs, tuple(thresholds), perception.statistics)
+        names = [f"{case} + {duration_text(time)}" for time in lead_times]
+        take = partial(_field_statistics, tuple(thresholds), data_range, perception.statistics)
+        of_case = _case_statistics(names, fields, obs, take)
         for total, sums in zip(totals, of_case, strict=True):
             total[case.event] = _sum(total[case.event], sums) if case.event in total else sums
         videos.append(perception.video_features(fields, obs))
@@ -107,28 +112,42 @@ def aggregate(
 
 def _statistics(pair: Pair, more: Sequence[Statistic] = ()) -> Arrays:
     sums = dict(coverage(pair))
-    for statistic in dict.fromkeys([*(s for metric in METRICS.values() for s in metric.statistics), *more]):
+    table = metrics(with_thresholds=bool(pair.thresholds)).values()
+    for statistic in dict.fromkeys([*(s for metric in table for s in metric.statistics), *more]):
         sums |= statistic(pair)
     return {name: value if isinstance(value, tuple) else ((), np.asarray(value)) for name, value in sums.items()}
 
 
 def _case_statistics(
-    names: list[str],
-    fields: list[np.ndarray],
-    obs: np.ndarray,
-    thresholds: tuple[float, ...],
-    more: Sequence[Statistic],
+    names: list[str], fields: list[np.ndarray], obs: np.ndarray, take: Callable[..., list[Arrays]]
 ) -> list[Arrays]:
-    """Sums with dim lead_time in front, of every forecast; `more` statistics than those of the table."""
-    leads: list[list[Arrays]] = [[] for _ in fields]
+    """Sums with dim lead_time in front, of every forecast."""
+    leads = []
     for lead, (name, truth) in enumerate(zip(names, obs, strict=True)):
-        counted = np.isfinite(truth)
-        for members in fields:
-            counted &= np.isfinite(members[:, lead]).all(axis=0)
-        for sums, members in zip(leads, fields, strict=True):
-            pair = Pair(members[:, lead], truth, counted, thresholds, name)
-            sums.append({**_statistics(pair, more), "cases": ((), np.ones(()))})
-    return [_stack("lead_time", sums) for sums in leads]
+        members = [one[:, lead] for one in fields]
+        if truth.ndim == 2:
+            sums = take(name, members, truth)
+        else:
+            channels = [take(f"{name} {n}", [one[:, n] for one in members], truth[n]) for n in range(len(truth))]
+            sums = [reduce(_sum, parts) for parts in zip(*channels, strict=True)]
+        leads.append([{**of_forecast, "cases": ((), np.ones(()))} for of_forecast in sums])
+    return [_stack("lead_time", of_forecast) for of_forecast in zip(*leads, strict=True)]
+
+
+def _field_statistics(
+    thresholds: tuple[float, ...],
+    data_range: float,
+    more: Sequence[Statistic],
+    name: str,
+    fields: list[np.ndarray],
+    truth: np.ndarray,
+) -> list[Arrays]:
+    """The sums of one field, of every forecast; `more` statistics than those of the table."""
+    counted = np.isfinite(truth)
+    for members in fields:
+        counted &= np.isfinite(members).all(axis=0)
+    pairs = [Pair(members, truth, counted, thresholds, name, data_range) for members in fields]
+    return [_statistics(pair, more) for pair in pairs]
 
 
 def _stack(dim: str, parts: Sequence[Arrays]) -> Arrays:

@@ -5,16 +5,18 @@ import xarray as xr
 
 from nowcast.verification.contract import Pair, Sums, ratio
 
-DATA_RANGE = 255.0  # the SEVIR papers score counts / 255, on [0, 1]
-
 
 def mean_errors(pair: Pair) -> Sums:
-    """Sums over pixels of the error of the ensemble mean (forecast - obs), absolute and squared too; no dims."""
+    """Sums over pixels of the error of the ensemble mean (forecast - obs), absolute and squared too; no dims.
+
+    Beside them stands the squared range of the data, which is the same at every pixel.
+    """
     error = pair.mean - pair.truth
     return {
         "error": float(error.sum()),
         "absolute_error": float(np.abs(error).sum()),
         "squared_error": float((error**2).sum()),
+        "squared_range": pair.data_range**2 * len(error),
     }
 
 
@@ -39,9 +41,9 @@ def rmse(totals: xr.Dataset) -> xr.DataArray:
 
 
 def psnr(totals: xr.Dataset) -> xr.DataArray:
-    """Peak signal-to-noise ratio of the ensemble mean, 10 log10(255^2 / MSE), dB; dims of the totals.
+    """Peak signal-to-noise ratio of the ensemble mean, 10 log10(range^2 / MSE), dB; dims of the totals.
 
     Of the total's MSE, whereas the papers' code often averages the decibels of single frames, which is larger. NaN
     where the MSE is 0. Huynh-Thu & Ghanbari (2008), doi:10.1049/el:20080522.
     """
-    return xr.ufuncs.log10(ratio(DATA_RANGE**2, mse(totals))) * 10
+    return xr.ufuncs.log10(ratio(totals["squared_range"], totals["squared_error"])) * 10

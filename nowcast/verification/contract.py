@@ -15,6 +15,8 @@ from functools import cached_property
 import numpy as np
 import xarray as xr
 
+DATA_RANGE = 255.0  # the SEVIR papers score counts / 255, on [0, 1]
+
 Arrays = dict[str, tuple[tuple[str, ...], np.ndarray]]  # dims and values, by name; coordinates among them
 Sums = Mapping[str, float | tuple[tuple[str, ...], np.ndarray]]
 
@@ -29,6 +31,7 @@ class Pair:
         counted: True where a pixel counts, dims (y, x).
         thresholds: Event thresholds on the count scale; an event is a count `>=` its threshold.
         name: Names the pair (event, init time, lead time), so that what is drawn at random is drawn alike every time.
+        data_range: What PSNR and SSIM take for the range of counts.
     """
 
     members: np.ndarray
@@ -36,6 +39,7 @@ class Pair:
     counted: np.ndarray
     thresholds: tuple[float, ...]
     name: str = ""
+    data_range: float = DATA_RANGE
 
     @cached_property
     def filled(self) -> np.ndarray:

@@ -82,7 +82,7 @@ def states(
     forecasts = [open_forecast(forecast), *open_references(reference)]
     observations = open_observations(store, only_reached=only_reached)
     terms = agree(observations.store, forecasts, protocol)
-    totals = aggregate(forecasts, observations, terms.thresholds, progress, perception)
+    totals = aggregate(forecasts, observations, terms.thresholds, progress, perception, terms.data_range)
     looked: dict[str, Any] = {"region": "reached by advection" if only_reached else "whole"}
     looked |= perception.attrs if perception else {}
     cases = [str(case) for case in forecasts[0].cases]

@@ -12,11 +12,11 @@ import numpy as np
 import xarray as xr
 
 from nowcast import forecast_file
-from nowcast.conventions import FORECAST_DIMS, MAX_COUNT
+from nowcast.conventions import FORECAST_DIMS, MAX_COUNT, TIME, VIDEO_FORECAST_DIMS, time_text
 from nowcast.first_guess import first_guess
 from pipelines.errors import InputError
 from pipelines.store import DIMS as STORE_DIMS
-from pipelines.store import open_store
+from pipelines.store import VIDEO_DIMS, open_store, pixels
 
 Source = str | Path | xr.Dataset
 
@@ -31,8 +31,8 @@ class Case:
 
     Attributes:
         event: Event id.
-        init_time: Time of the last observed frame, datetime64[s].
-        valid_times: One time a lead time, datetime64[s].
+        init_time: Time of the last observed frame, datetime64[us].
+        valid_times: One time a lead time, datetime64[us].
     """
 
     event: str
@@ -40,7 +40,7 @@ class Case:
     valid_times: np.ndarray
 
     def __str__(self) -> str:
-        return f"{self.event}@{self.init_time}"
+        return f"{self.event}@{time_text(self.init_time)}"
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Forecast:
     """A forecast of any origin, in one file or several, read case by case.
 
     Attributes:
-        parts: Counts of each file, dims (case, member, lead_time, y, x), not yet read.
+        parts: Counts of each file, dims (case, member, lead_time, y, x), of video with channel before y, not yet read.
         cases: The cases, file after file.
         attrs: The first file's attributes.
     """
@@ -78,7 +78,7 @@ class Forecast:
         return self.parts[0]["lead_time"].values
 
     def fields(self, case: Case, lead_times: np.ndarray) -> np.ndarray:
-        """Counts of a case, float32 with dims (member, lead_time, y, x).
+        """Counts of a case, float32 with dims (member, lead_time, y, x), of video with channel before y.
 
         Raises:
             InputError: when the forecast has not this case or not these lead times.
@@ -98,8 +98,8 @@ def open_forecast(sources: Source | Sequence[Source]) -> Forecast:
 
     Args:
         sources: One, or several of the same model with a part of the cases each. Each holds `vil`, dims (case, member,
-            lead_time, y, x) in any order; `member` may be absent. Coordinates event(case), init_time(case), lead_time
-            and valid_time(case, lead_time), by default their sum.
+            lead_time, y, x) in any order, or `video`, with channel too; `member` may be absent. Coordinates
+            event(case), init_time(case), lead_time and valid_time(case, lead_time), by default their sum.
 
     Raises:
         InputError: when there is no such file, something of the above is missing or doubled, or the files are not of
@@ -147,29 +147,30 @@ def _open_one(source: Source) -> Forecast:
         dataset, name = xr.decode_cf(source, decode_timedelta=True), "the forecast"
     else:
         dataset, name = forecast_file.open_forecast(Path(source)), str(source)
-    wanted = {"vil", "event", "init_time", "lead_time"}
+    wanted = {"video" if "video" in dataset else "vil", "event", "init_time", "lead_time"}
     if not wanted <= set(dataset.variables):
         raise InputError(
             f"{name} is not a forecast",
             got=f"the variables {', '.join(sorted(map(str, dataset.variables)))}",
             expected=", ".join(sorted(wanted)),
         )
-    vil = dataset["vil"]
+    vil = pixels(dataset)
+    dims = VIDEO_FORECAST_DIMS if vil.name == "video" else FORECAST_DIMS
     if "member" not in vil.dims:
         vil = vil.drop_vars("member", errors="ignore").expand_dims("member")
-    if set(vil.dims) != set(FORECAST_DIMS):
-        raise InputError(f"{name} is not a forecast", got=f"dims {vil.dims}", expected=f"dims {FORECAST_DIMS}")
+    if set(vil.dims) != set(dims):
+        raise InputError(f"{name} is not a forecast", got=f"dims {vil.dims}", expected=f"dims {dims}")
     if vil.attrs.get("units") not in COUNT_UNITS:
         raise InputError(f"{name} is not in counts", got=f"units {vil.attrs['units']}", expected="units 1 (0 to 254)")
-    return Forecast((vil.transpose(*FORECAST_DIMS),), tuple(_cases(dataset, name)), dict(dataset.attrs))
+    return Forecast((vil.transpose(*dims),), tuple(_cases(dataset, name)), dict(dataset.attrs))
 
 
 def _cases(dataset: xr.Dataset, name: str) -> Iterator[Case]:
     if not np.issubdtype(dataset["lead_time"].dtype, np.timedelta64):
         raise InputError(f"{name}: lead_time is no duration", expected='a timedelta, or units such as "minutes"')
     valid = dataset["valid_time"] if "valid_time" in dataset else dataset["init_time"] + dataset["lead_time"]
-    rows = valid.transpose("case", "lead_time").values.astype("datetime64[s]")
-    inits = dataset["init_time"].values.astype("datetime64[s]")
+    rows = valid.transpose("case", "lead_time").values.astype(TIME)
+    inits = dataset["init_time"].values.astype(TIME)
     for event, init, times in zip(_text(dataset["event"]), inits, rows, strict=True):
         yield Case(event, init, times)
 
@@ -179,7 +180,7 @@ class Observations:
     """A store, read by event and valid time.
 
     Attributes:
-        store: The open store, dims (event, frame, y, x).
+        store: The open store.
         only_reached: Leave out pixels whose air comes from outside of what the history saw (see nowcast.first_guess):
             there nothing can be known but that it rains or not.
     """
@@ -192,7 +193,7 @@ class Observations:
         return {event: index for index, event in enumerate(_text(self.store["event"]))}
 
     def fields(self, case: Case) -> np.ndarray:
-        """Observed counts of a case, float32 with dims (lead_time, y, x).
+        """Observed counts of a case, float32 with dims (lead_time, y, x), of video with channel before y.
 
         Raises:
             InputError: when the store has not this event or not these times.
@@ -200,18 +201,18 @@ class Observations:
         if case.event not in self._position:
             raise InputError(f"the store has no event {case.event}, which the forecast has")
         event = self.store.isel(event=self._position[case.event])
-        times = event["valid_time"].values.astype("datetime64[s]")
+        times = event["valid_time"].values.astype(TIME)
         absent = np.setdiff1d(case.valid_times, times)
         if absent.size:
             raise InputError(
                 f"the store has no frame of event {case.event} at {absent[0]}", expected=f"{times[0]} to {times[-1]}"
             )
         frames = [int(np.flatnonzero(times == time)[0]) for time in case.valid_times]
-        counts = _counts(event["vil"].isel(frame=frames).transpose("frame", "y", "x"), "the store")
+        array = pixels(event).transpose("frame", ..., "y", "x")
+        counts = _counts(array.isel(frame=frames), "the store")
         if not self.only_reached:
             return counts
-        history = event["vil"].isel(frame=np.flatnonzero(times <= case.init_time)[-_HISTORY:])
-        past = _counts(history.transpose("frame", "y", "x"), "the store")
+        past = _counts(array.isel(frame=np.flatnonzero(times <= case.init_time)[-_HISTORY:]), "the store")
         seen = np.isfinite(past)
         reached = first_guess(np.where(seen, past, 0)[None], seen[None], len(counts)).reached[0]
         return np.where(reached, counts, np.nan)
@@ -221,13 +222,14 @@ def open_observations(source: Path | xr.Dataset, *, only_reached: bool = False) 
     """The observations of a store, given by path or open (see `Observations`).
 
     Raises:
-        InputError: when it is not a store, or one of another schema.
+        InputError: when it is not a store, or one of another schema; for `only_reached` of a video.
     """
     store = source if isinstance(source, xr.Dataset) else open_store(source)
-    if not {"vil", "event", "valid_time"} <= set(store.variables) or set(store["vil"].dims) != set(STORE_DIMS):
-        raise InputError(
-            "the observations are not a store", expected=f"event, valid_time and vil with dims {STORE_DIMS}"
-        )
+    name, dims = ("video", VIDEO_DIMS) if "video" in store else ("vil", STORE_DIMS)
+    if not {name, "event", "valid_time"} <= set(store.variables) or set(store[name].dims) != set(dims):
+        raise InputError("the observations are not a store", expected=f"event, valid_time and {name} with dims {dims}")
+    if only_reached and name == "video":
+        raise InputError("what advection reaches is known of radar only", got="a store of video")
     return Observations(store, only_reached)
 
 
@@ -237,6 +239,6 @@ def _text(names: xr.DataArray) -> list[str]:
 
 def _counts(vil: xr.DataArray, name: str) -> np.ndarray:
     values = vil.values
-    if values.dtype.kind in "ui" and values.size and values.max() > MAX_COUNT:
+    if vil.name == "vil" and values.dtype.kind in "ui" and values.size and values.max() > MAX_COUNT:
         raise InputError(f"{name} has counts of {values.max()}", remedy="give vil the attribute _FillValue 255")
     return values.astype("float32", copy=False)

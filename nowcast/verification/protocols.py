@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from nowcast.conventions import THRESHOLDS
+from nowcast.conventions import DURATION, THRESHOLDS, TIME, lead_times
+from nowcast.verification.contract import DATA_RANGE
 from nowcast.verification.inputs import Case, Forecast
 from nowcast.windows import evaluation_windows
 from pipelines.errors import InputError
@@ -29,11 +30,13 @@ class Terms:
         thresholds: Event thresholds on the count scale.
         windows: The cases that the protocol has in this store; None where that is not known.
         attrs: What a file says of it.
+        data_range: What PSNR and SSIM take for the range of counts, and what makes 1 where papers score on [0, 1].
     """
 
     thresholds: tuple[float, ...]
     windows: frozenset[str] | None
     attrs: dict[str, Any]
+    data_range: float = DATA_RANGE
 
 
 def agree(store: xr.Dataset, forecasts: Sequence[Forecast], protocol: Protocol | None) -> Terms:
@@ -55,13 +58,18 @@ def agree(store: xr.Dataset, forecasts: Sequence[Forecast], protocol: Protocol |
         _check_forecast(forecast, store, protocol)
     split = _split(store, forecasts[0].cases)
     attrs: dict[str, Any] = {"split": split, "event_list_hash": store.attrs.get("event_list_hash", "unknown")}
+    own_range = float(store.attrs.get("data_range", DATA_RANGE))
     if protocol is None:
-        return Terms(THRESHOLDS, None, {"protocol": "none", "mean": "pooled", **attrs})
+        thresholds = THRESHOLDS if "vil" in store else ()
+        attrs = {"protocol": "none", "mean": "pooled", "data_range": own_range, **attrs}
+        return Terms(thresholds, None, attrs, own_range)
+    data_range = protocol.scaling or own_range
+    attrs |= {"data_range": data_range}
     attrs |= {"protocol": protocol.name, "mean": protocol.mean, "protocol_settings": protocol.model_dump_json()}
     windows = _windows(store, protocol, split)
     if windows is not None:
         attrs["protocol_windows"] = len(windows)
-    return Terms(protocol.thresholds, windows, attrs)
+    return Terms(protocol.thresholds, windows, attrs, data_range)
 
 
 def _check_store(store: xr.Dataset, protocol: Protocol) -> None:
@@ -120,7 +128,7 @@ def _windows(store: xr.Dataset, protocol: Protocol, split: str) -> frozenset[str
         windows = evaluation_windows(store, protocol, split)
     except InputError:  # its events are too short for the protocol's windows
         windows = []
-    times = store["valid_time"].values.astype("datetime64[s]")
+    times = store["valid_time"].values.astype(TIME)
     events = store["event"].values.astype(str)
     cases = (Case(events[w.event], times[w.event, w.start + protocol.history - 1], times[:0]) for w in windows)
     return frozenset(map(str, cases))
@@ -140,9 +148,10 @@ def coverage(state: xr.Dataset) -> dict[str, str]:
             f"{inside} of {state.attrs['protocol_windows']} windows of split {state.attrs['split']}"
             + _more(len(cases) - inside)
         )
-    minutes = state["lead_time"].values / np.timedelta64(1, "m")
-    inside = int(np.isin(minutes, np.arange(1, protocol.lead + 1) * protocol.cadence_minutes).sum())
-    parts.append(f"{inside} of {protocol.lead} lead times" + _more(len(minutes) - inside))
+    # From a file lead times come as fractions of a minute, and so some nanoseconds off.
+    leads = np.rint(state["lead_time"].values / np.timedelta64(1, "us")).astype(DURATION)
+    inside = int(np.isin(leads, lead_times(protocol.cadence_minutes, protocol.lead)).sum())
+    parts.append(f"{inside} of {protocol.lead} lead times" + _more(len(leads) - inside))
     return {**said, "coverage": "; ".join(parts)}
 
 

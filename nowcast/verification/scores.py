@@ -11,7 +11,7 @@ from nowcast.verification.bootstrap import LEVEL, SAMPLES, interval, resampled
 from nowcast.verification.contract import Metric, ratio
 from nowcast.verification.perceptual import LPIPS, video_scores
 from nowcast.verification.protocols import coverage
-from nowcast.verification.table import METRICS
+from nowcast.verification.table import metrics
 
 MEANS = {
     "": "at each lead time",
@@ -74,8 +74,8 @@ def _attributes(states: Sequence[xr.Dataset]) -> dict[str, Any]:
 def _all_scores(by_lead: Sequence[xr.Dataset]) -> Iterator[tuple[str, str, list[xr.DataArray]]]:
     """Name, description and values (one a forecast) of every score, difference and skill score."""
     pooled = [totals.sum("lead_time", skipna=False) for totals in by_lead]
-    metrics = METRICS | ({"lpips": LPIPS} if "lpips" in by_lead[0] else {})
-    for name, metric in metrics.items():
+    table = metrics(with_thresholds="threshold" in by_lead[0].dims)
+    for name, metric in (table | ({"lpips": LPIPS} if "lpips" in by_lead[0] else {})).items():
         at_lead = [metric.score(totals) for totals in by_lead]
         variants = {
             "": at_lead,

@@ -1,7 +1,7 @@
 """Structural similarity of the ensemble mean and the observation (Wang et al. 2004, doi:10.1109/TIP.2003.819861).
 
 Equation 13 with the paper's Gaussian window of 11x11 pixels, sigma 1.5, K1 = 0.01, K2 = 0.03, population moments, and
-the range 255. Only windows that lie wholly on the grid and on pixels that count enter; each counts once. This is
+the data's range. Only windows that lie wholly on the grid and on pixels that count enter; each counts once. This is
 scikit-image's `structural_similarity(gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255)`;
 its default, a flat 7x7 window, gives other numbers.
 """
@@ -10,11 +10,9 @@ import numpy as np
 import xarray as xr
 from scipy.ndimage import gaussian_filter, minimum_filter
 
-from nowcast.verification.continuous import DATA_RANGE
 from nowcast.verification.contract import Pair, Sums, ratio
 
-RADIUS, SIGMA = 5, 1.5
-C1, C2 = (0.01 * DATA_RANGE) ** 2, (0.03 * DATA_RANGE) ** 2
+RADIUS, SIGMA, K1, K2 = 5, 1.5, 0.01, 0.03
 
 
 def similarity(pair: Pair) -> Sums:
@@ -23,7 +21,8 @@ def similarity(pair: Pair) -> Sums:
     x, y = pair.on_grid(pair.mean), pair.on_grid(pair.truth)
     mean_x, mean_y, xx, yy, xy = (_blurred(field)[inside] for field in (x, y, x * x, y * y, x * y))
     covariance, variances = xy - mean_x * mean_y, xx - mean_x**2 + yy - mean_y**2
-    local = (2 * mean_x * mean_y + C1) * (2 * covariance + C2) / ((mean_x**2 + mean_y**2 + C1) * (variances + C2))
+    c1, c2 = (K1 * pair.data_range) ** 2, (K2 * pair.data_range) ** 2
+    local = (2 * mean_x * mean_y + c1) * (2 * covariance + c2) / ((mean_x**2 + mean_y**2 + c1) * (variances + c2))
     return {"similarity": float(local.sum()), "similarity_windows": float(inside.sum())}
 
 

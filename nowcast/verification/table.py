@@ -59,3 +59,11 @@ METRICS: dict[str, Metric] = {
     "energy_ratio": Metric("energy at a scale over that observed", (energies,), energy_ratio, best=None),
     "counted_fraction": Metric("fraction of pixels counted", (), counted_fraction, best=None),
 }
+
+EVENT_STATISTICS = {contingency, block_contingency, fractions, probabilities}
+
+
+def metrics(with_thresholds: bool) -> dict[str, Metric]:
+    """The metrics that can be taken: without thresholds, as of a video, none of events."""
+    events = set() if with_thresholds else EVENT_STATISTICS
+    return {name: metric for name, metric in METRICS.items() if not events & set(metric.statistics)}

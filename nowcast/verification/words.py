@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xarray as xr
 from rich.console import Console
 
+from nowcast.conventions import lead_label
 from nowcast.verification.files import merge_states
 from nowcast.verification.report import each_forecast, print_summary
 from nowcast.verification.scores import roles
@@ -19,7 +19,7 @@ _WIDTH = 100
 
 def is_scores(dataset: xr.Dataset) -> bool:
     """Whether this is what `save` writes."""
-    return {"csi_m_pooled", "counted_fraction", "cases"} <= set(dataset.variables)
+    return {"mae_pooled", "counted_fraction", "cases"} <= set(dataset.variables)
 
 
 def is_sums(dataset: xr.Dataset) -> bool:
@@ -39,7 +39,7 @@ def describe_scores(scores: xr.Dataset) -> str:
         *models,
         _scope(scores),
         f"case list {scores.attrs.get('case_list_hash', 'unknown')}",
-        f"scores: {', '.join(METRICS)}",
+        f"scores: {', '.join(name for name in METRICS if name in scores)}",
         "  each by lead time and as ..._pooled and ..._lead_averaged; with ..._interval (two events or more), "
         "..._difference and ..._skill (references)",
     ]
@@ -84,6 +84,9 @@ def _model(role: str, model: str, members: int, said: Mapping[str, Any]) -> str:
 
 
 def _scope(dataset: xr.Dataset) -> str:
-    minutes = dataset["lead_time"].values / np.timedelta64(1, "m")
+    leads = dataset["lead_time"].values
+    scope = f"{len(leads)} lead times, {lead_label(leads.min())} to {lead_label(leads.max())}"
+    if "threshold" not in dataset.dims:
+        return scope
     thresholds = ", ".join(f"{threshold:g}" for threshold in dataset["threshold"].values)
-    return f"{len(minutes)} lead times, {minutes.min():g} to {minutes.max():g} min; thresholds >= {thresholds} (counts)"
+    return f"{scope}; thresholds >= {thresholds} (counts)"

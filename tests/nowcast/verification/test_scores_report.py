@@ -63,7 +63,7 @@ def test_a_reference_is_printed_beside_with_skill(inputs) -> None:
 
 
 def test_the_mse_is_printed_on_the_scale_of_the_papers_too(inputs) -> None:
-    scores = verify(*inputs).assign_attrs(protocol_settings='{"scaling": 100}')
+    scores = verify(*inputs).assign_attrs(data_range=100.0)
     line = next(line for line in printed(scores) if line.startswith("MSE on [0, 1]"))
     assert line.split()[4] == f"{scores['mse_pooled'].item() / 100**2:.4f}"
 

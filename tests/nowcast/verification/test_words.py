@@ -23,7 +23,7 @@ def test_a_score_file_is_its_origin_and_its_tables(sums, tmp_path) -> None:
     text = describe(save(scores_of(sums, samples=9), tmp_path / "scores.nc"))
     assert "forecast: mine, members: 2, seed 7\nreference: perfect, members: 1\n" in text
     assert "protocol none (its mean over leads: pooled), split unknown: 2 events, 2 cases\nevent list abc" in text
-    assert "2 lead times, 5 to 10 min; thresholds >= 16, 74, 133, 160, 181, 219 (counts)" in text
+    assert "2 lead times, 5 min to 10 min; thresholds >= 16, 74, 133, 160, 181, 219 (counts)" in text
     assert re.search(r"MAE +10.00 +10.00 to 10.00 ", text) and "mine, members: 2, against perfect" in text
     assert len(text.splitlines()) < 100
 
