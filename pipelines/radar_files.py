@@ -2,7 +2,7 @@
 
 A format is one file, pipelines/radar_*.py, with two functions and one line in `FORMATS`: `header(path)` says what a
 file holds, `values(path, number)` gives frame `number` of it, float32 with dims (y, x), row 0 in the south, NaN
-missing, in the unit of its quantity. Both raise OSError, KeyError, ValueError or InputError where they cannot.
+missing, in the unit of its quantity. Both raise any exception where they cannot.
 """
 
 import re
@@ -38,7 +38,6 @@ _SUFFIXES = {
 _TIME_IN_NAME = re.compile(  # of 20210704, 20210704155000, 2021-07-04_15-50, 2021070415 and the like
     r"(?<!\d)((?:19|20)\d\d)[-_]?(\d\d)[-_]?(\d\d)(?:[-_.T]?(\d\d)(?:[-_:]?(\d\d)(?:[-_:]?(\d\d))?)?)?(?!\d)"
 )
-_UNREADABLE = (OSError, KeyError, ValueError, TypeError, AttributeError, IndexError)
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,7 @@ def read_header(path: Path) -> Header:
         if not found.times:
             raise ValueError("it holds no frame")
         return found
-    except _UNREADABLE as error:
+    except Exception as error:  # the libraries have exceptions of their own for damaged files
         raise _unreadable(path, error) from error
 
 
@@ -117,7 +116,7 @@ def read_values(path: Path, number: int) -> np.ndarray:
     """
     try:
         return _format(path).values(path, number)
-    except _UNREADABLE as error:
+    except Exception as error:
         raise _unreadable(path, error) from error
 
 

@@ -200,11 +200,19 @@ def test_mrms_reflectivity_has_another_value_of_no_coverage(tmp_path):
     np.testing.assert_allclose(read_values(tmp_path / "m.grib2", 0), [[np.nan, -996]])
 
 
+def test_mrms_cut_off_in_its_gzip(tmp_path):
+    path = tmp_path / "m.grib2.gz"
+    path.write_bytes(gzip.compress(grib2(np.full((2, 2), 30, np.uint16)))[:-20])
+    with pytest.raises(InputError, match=r"m\.grib2\.gz cannot be read"):
+        read_header(path)
+
+
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
         (lambda good: b"not GRIB at all" + good, "not GRIB2"),
         (lambda good: good[:-9], "it ends after"),
+        (lambda good: good[:12], "cannot be read"),
         (lambda good: good.replace(b"\x89PNG", b"\x89PNX"), "PNG is damaged"),
         (lambda good: grib2(np.zeros((2, 2), np.uint16), parameter=(0, 1, 8)), "none of PrecipRate"),
         (lambda good: grib2(np.zeros((2, 2), np.uint16), packing=40), "packing template 5.40"),
