@@ -80,7 +80,7 @@ def _reliability(model: Model, threshold: float) -> tuple[np.ndarray, np.ndarray
     frequency = model.score("observed_frequency_pooled", threshold=threshold).values
     forecast = share > 0  # NaN where only another model has such a probability
     probability, share, frequency = probability[forecast], share[forecast], frequency[forecast]
-    tenth = np.rint(probability * _CLASSES).astype(int)
+    tenth = np.floor(probability * _CLASSES + 0.5 + 1e-9).astype(int)  # halves go up, or classes would be unlike
     total, of_probability, of_events = (
         np.bincount(tenth, weights=share * values) for values in (1, probability, frequency)
     )

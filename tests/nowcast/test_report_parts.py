@@ -143,10 +143,10 @@ def test_cases_first_and_by_crps():
 
 
 def test_reliability_is_taken_together_by_tenths():
-    """Of 40 members: 1/40 and 0 are the class 0; 4/40 and 5/40 the class 1; what was never forecast is in none."""
+    """Of 40 members: 0 and 1/40 are the class 0; 2/40, half-way, and 5/40 the class 1; others are in none."""
     probability = np.arange(41) / 40
     share, frequency = np.full(41, 0.0), np.full(41, np.nan)
-    share[[0, 1, 4, 5]], frequency[[0, 1, 4, 5]] = [0.5, 0.1, 0.3, 0.1], [0.0, 0.2, 0.1, 0.5]
+    share[[0, 1, 2, 5]], frequency[[0, 1, 2, 5]] = [0.5, 0.1, 0.3, 0.1], [0.0, 0.2, 0.1, 0.5]
     scores = xr.Dataset(
         {"forecast_share_pooled": (("threshold", "probability"), share[None]),
          "observed_frequency_pooled": (("threshold", "probability"), frequency[None])},
@@ -156,7 +156,7 @@ def test_reliability_is_taken_together_by_tenths():
     of_probability, of_event, total = figures._reliability(model, 16.0)
     assert total == pytest.approx([0.6, 0.4])
     assert of_event == pytest.approx([0.02 / 0.6, (0.03 + 0.05) / 0.4])
-    assert of_probability == pytest.approx([0.0025 / 0.6, (0.03 + 0.0125) / 0.4])
+    assert of_probability == pytest.approx([0.0025 / 0.6, (0.015 + 0.0125) / 0.4])
     assert (total * of_event).sum() == pytest.approx(np.nansum(share * frequency))
 
 
