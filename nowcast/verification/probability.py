@@ -87,6 +87,17 @@ def roc_pofd(totals: xr.Dataset) -> xr.DataArray:
     return ratio(_from(n - o), _all(n - o))
 
 
+def csi_warned(totals: xr.Dataset) -> xr.DataArray:
+    """Critical success index when warned from a probability on; dims (threshold, probability).
+
+    What a deterministic forecast drawn from the ensemble reaches: to warn from p on is to threshold the members'
+    quantile 1 - p. The best p is below one half: half the F1 score it gives (Lipton et al. 2014,
+    doi:10.1007/978-3-662-44851-9_15).
+    """
+    n, o, _ = _table(totals)
+    return ratio(_from(o), _from(n) + _all(o) - _from(o))
+
+
 def roc_area(totals: xr.Dataset) -> xr.DataArray:
     """Area under the ROC curve by trapezoids, 0.5 without skill; dims (threshold,). Mason (1982).
 

@@ -14,6 +14,7 @@ from nowcast.verification.probability import (
     brier_reliability,
     brier_resolution,
     brier_uncertainty,
+    csi_warned,
     forecast_share,
     observed_frequency,
     probabilities,
@@ -106,6 +107,19 @@ def test_roc_agrees_with_xskillscore_scores_and_pysteps(oracle_fields) -> None:
     pofd, pod, area = probscores.ROC_curve_compute(theirs, compute_area=True)
     np.testing.assert_allclose((roc_pofd(table), roc_pod(table)), (pofd, pod))
     assert roc_area(table).item() == pytest.approx(area)
+
+
+def test_csi_when_warned_is_that_of_the_members_quantile() -> None:
+    rng = np.random.default_rng(0)
+    members, obs = rng.integers(0, 160, (10, 1, 400)), rng.integers(0, 160, (1, 400))
+    table = totals(members, obs)
+    for quantile, probability in ((0.65, 0.4), (0.95, 0.1)):  # between two order statistics
+        field = np.quantile(members, quantile, axis=0, method="inverted_cdf")
+        for threshold in table["threshold"].values:
+            forecast, observed = field >= threshold, obs >= threshold
+            expected = (forecast & observed).sum() / max(1, (forecast | observed).sum())
+            got = csi_warned(table).sel(threshold=threshold).sel(probability=probability, method="nearest")
+            assert expected == pytest.approx(float(got.fillna(0)))
 
 
 def test_an_event_that_never_came_has_no_roc_but_a_brier_score() -> None:
