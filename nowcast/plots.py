@@ -82,7 +82,11 @@ def plot_forecast(
     shown = one_case(forecast, case)
     shown = shown.isel(lead_time=_chosen(shown["lead_time"].values, lead_times))
     rows = panel_rows(shown, None if store is None else observed_fields(store, shown))
-    place = find_place(forecast, case)
+    return plot_rows(rows, shown, find_place(forecast, case))
+
+
+def plot_rows(rows: Sequence[Row], shown: xr.Dataset, place: Place | None) -> Figure:
+    """Rows of panels, a column a lead time of `shown`, which is of one case (see `one_case`)."""
     figure, panels = _grid(len(rows), shown.sizes["lead_time"], shown.sizes["y"] / shown.sizes["x"], place)
     for row, (_, fields, look) in enumerate(rows):
         for column, field in enumerate(fields):

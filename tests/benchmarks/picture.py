@@ -1,0 +1,37 @@
+"""The picture of README.md: observed, S-PROG, a member of STEPS, a member of PredLDM and its probability of 74 counts.
+
+python tests/benchmarks/picture.py STORE PREDLDM.nc STEPS.nc SPROG.nc OUT.png [CASE]
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from nowcast.forecast_file import open_forecast
+from nowcast.panels import EVENT_THRESHOLD, find_place, probability_look, vil_look
+from nowcast.plots import observed_fields, one_case, plot_rows
+from pipelines.store import open_store
+
+_LEADS = np.array([10, 20, 30, 50], "timedelta64[m]")
+
+
+def main(store: str, predldm: str, steps: str, sprog: str, out: str, case: str = "0") -> None:
+    """Draw and save it."""
+    ours, theirs, guess = (
+        one_case(open_forecast(Path(file)), int(case)).sel(lead_time=_LEADS).load() for file in (predldm, steps, sprog)
+    )
+    probability = (ours["vil"] >= EVENT_THRESHOLD).mean("member").where(ours["vil"].notnull().all("member"))
+    look = vil_look()
+    rows = [
+        ("observed", observed_fields(open_store(Path(store)), ours), look),
+        ("S-PROG", guess["vil"].values[0], look),
+        ("STEPS, a member", theirs["vil"].values[0], look),
+        ("PredLDM, a member", ours["vil"].values[0], look),
+        ("PredLDM, probability", probability.values, probability_look()),
+    ]
+    plot_rows(rows, ours, find_place(open_forecast(Path(predldm)), int(case))).savefig(out, dpi=110)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
