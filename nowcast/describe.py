@@ -121,23 +121,36 @@ def _store(path: Path) -> str:
     store = open_store(path)
     attrs = dict(store.attrs)
     splits = Counter(store["split"].values.astype(str))
-    missing = float(store["missing_fraction"].mean())
     sources, left_out = attrs.pop("source_files"), attrs.pop("left_out", [])
     reasons = Counter(line.partition(": ")[2] for line in left_out)
     shown = [f"{n} x {why}" for why, n in reasons.items()] if len(reasons) < len(left_out) else left_out
     rejects = [f"{reject.event}: {reject.reason}" for reject in read_rejects(path)]
     return "\n".join(
         [
-            f"store of {store.sizes['event']} events, {store.sizes['frame']} frames, "
-            f"{store.sizes['y']} x {store.sizes['x']} pixels, {missing:.1%} missing",
+            _extent(store),
             "splits: " + ", ".join(f"{split} {count}" for split, count in sorted(splits.items())),
-            f"times: {_minute(store['valid_time'].min())} to {_minute(store['valid_time'].max())} UTC",
+            _times(store),
             *_attributes(attrs),
             *_listed("source files", sources),
             *_listed("left out", shown),
             *_listed("could not be read, missing", rejects),
         ]
     )
+
+
+def _extent(store: xr.Dataset) -> str:
+    events = "clips" if "channel" in store.dims else "events"
+    colours = f" of {', '.join(store['channel'].values)}" if "channel" in store.dims else ""
+    return (
+        f"store of {store.sizes['event']} {events}, {store.sizes['frame']} frames, {store.sizes['y']} x "
+        f"{store.sizes['x']} pixels{colours}, {float(store['missing_fraction'].mean()):.1%} missing"
+    )
+
+
+def _times(store: xr.Dataset) -> str:
+    if "channel" in store.dims:  # their dates mean nothing
+        return f"times: {1 / (60 * store.attrs['cadence_minutes']):g} frames a second"
+    return f"times: {_minute(store['valid_time'].min())} to {_minute(store['valid_time'].max())} UTC"
 
 
 def _minute(time: xr.DataArray) -> str:

@@ -5,6 +5,7 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from nowcast import __version__
@@ -13,6 +14,7 @@ from nowcast.verification.scores import described, roles
 from pipelines.errors import InputError
 
 MINUTES = {"units": "minutes", "dtype": "float64", "_FillValue": None}
+MICROSECONDS = {"units": "microseconds", "dtype": "int32"}  # of video
 
 
 def save(scores: xr.Dataset, path: Path, *, overwrite: bool = False) -> Path:
@@ -74,7 +76,8 @@ def _encoding(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
     whole = {"_FillValue": None}
     rules: dict[str, dict[str, Any]] = {"int64": {"dtype": "int32"}, "float64": whole, "float32": whole}
     encoding = {str(name): rules.get(str(coord.dtype), {}) for name, coord in dataset.coords.items()}
-    return {**encoding, "lead_time": MINUTES}
+    whole_seconds = bool((dataset["lead_time"] % np.timedelta64(1, "s") == np.timedelta64(0, "s")).all())
+    return {**encoding, "lead_time": MINUTES if whole_seconds else MICROSECONDS}
 
 
 def _write(path: Path, overwrite: bool, write: Callable[[Path], object]) -> Path:
