@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from xml.etree.ElementTree import Element
@@ -57,17 +57,22 @@ def main_table(models: Sequence[Model], mean: str) -> Element:
     return _scores(f"Scores {MEANS[mean]}; errors, CRPS and spread in counts", models, mean, lines)
 
 
-def all_tables(models: Sequence[Model], mean: str) -> Iterator[Element]:
-    """The same of all scores that have one value, or one a threshold; three tables."""
+def all_tables(models: Sequence[Model], mean: str) -> list[Element]:
+    """The same of all scores that have one value, or one a threshold; three tables, without thresholds one."""
     lines = [Line(label, metric) for metric, label in SUMMARY_LINES.items()] + _summarized(models)
-    yield _scores(f"Errors and ensemble, {MEANS[mean]}; counts", models, mean, lines)
-    yield _scores(f"Events of the ensemble mean, {MEANS[mean]}", models, mean, _events(models, EVENT_COLUMNS))
-    thresholds = thresholds_of(models[0].scores)
-    yield _scores(f"Probabilities of events, {MEANS[mean]}", models, mean, [
+    one = _scores(f"Errors and ensemble, {MEANS[mean]}; counts", models, mean, lines)
+    probabilities = [
         Line(f"{label} ≥ {threshold:g}", metric, {"threshold": threshold})
         for metric, label in PROBABILITY_COLUMNS.items()
-        for threshold in thresholds
-    ])  # fmt: skip
+        for threshold in thresholds_of(models[0].scores)
+    ]
+    if not probabilities:
+        return [one]
+    return [
+        one,
+        _scores(f"Events of the ensemble mean, {MEANS[mean]}", models, mean, _events(models, EVENT_COLUMNS)),
+        _scores(f"Probabilities of events, {MEANS[mean]}", models, mean, probabilities),
+    ]
 
 
 def _summarized(models: Sequence[Model]) -> list[Line]:

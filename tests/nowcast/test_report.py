@@ -223,3 +223,31 @@ def test_large_pictures_are_averaged_and_the_page_says_so(alone, inputs, tmp_pat
     data = json.loads(text.split('id="data">')[1].split("</script>")[0])
     assert (data["width"], data["height"], data["averaged"]) == (8, 8, 2)
     assert "averaged over 2 × 2 pixels" in text
+
+
+def test_a_video_has_pictures_and_scores_but_no_events(tmp_path):
+    """A grey clip of four frames, 40 ms apart, and two members that are off by -10 and 20."""
+    frames = np.random.default_rng(0).integers(20, 200, (1, 4, 1, 12, 16)).astype("float32")
+    times = np.datetime64("2000-01-01", "us") + np.arange(4) * np.timedelta64(40, "ms")
+    store = xr.Dataset(
+        {"video": (("event", "frame", "channel", "y", "x"), frames)},
+        {"event": ["clip"], "valid_time": (("event", "frame"), times[None])},
+        {"data_range": 255},
+    )
+    members = frames[:, None, 2:] + np.array([-10, 20], "float32").reshape(2, 1, 1, 1, 1)
+    forecast = xr.Dataset(
+        {"video": (("case", "member", "lead_time", "channel", "y", "x"), members)},
+        {
+            "event": ("case", ["clip"]),
+            "init_time": ("case", times[[1]]),
+            "lead_time": np.array([40, 80]) * np.timedelta64(1, "ms"),
+        },
+        {"model": "made"},
+    )
+    sums = states(forecast, store)
+    text = write_report(tmp_path, sums, scores_of(sums), forecast=forecast, store=store).read_text(encoding="utf-8")
+    data = json.loads(text.split('id="data">')[1].split("</script>")[0])
+    assert data["cases"][0]["times"] == ["+0.04 s", "+0.08 s"] and data["cases"][0]["models"][0]["probability"] == []
+    assert "lead time (s)" in text and "Rank histogram, made" in text and "UTC" not in text.split("<script")[0]
+    for absent in ("CSI", "Reliability", "VIL", "coasts"):
+        assert absent not in Page(text).text.get("caption", []) and absent not in text.split("<script")[0], absent
