@@ -1,6 +1,6 @@
 """Skill, spread, sharpness and seconds of a trained model by sampling steps and temperature.
 
-python tests/benchmarks/sampling.py RUN STORE [--steps 1,5,10] [--temperatures 1.0,1.1] [--limit N] [--members M]
+python tests/benchmarks/sampling.py RUN STORE [--steps 1,5,10] [--temperatures 1.0,1.1] [--event ID]... [--limit N] [--members M]
 
 The sharpness is the energy of the members' spectrum over that observed, at wavelengths of 32, 8 and 4 pixels (means of
 the wavenumbers within a tenth), over all lead times.
@@ -36,6 +36,7 @@ def main() -> None:
     words.add_argument("--steps", default="1")
     words.add_argument("--temperatures", default="1.0")
     words.add_argument("--split", default="test")
+    words.add_argument("--event", action="append", default=[])
     words.add_argument("--limit", type=int, default=8)
     words.add_argument("--members", type=int, default=10)
     asked = words.parse_args()
@@ -43,7 +44,9 @@ def main() -> None:
     for steps, temperature in product(asked.steps.split(","), asked.temperatures.split(",")):
         sampling = {"steps": int(steps), "temperature": float(temperature)}
         forecaster, described = load_forecaster(asked.run, sampling=sampling)
-        request = Request(members=asked.members, split=asked.split, limit=asked.limit)
+        request = Request(
+            members=asked.members, split=asked.split, events=tuple(asked.event), limit=asked.limit, seed=0
+        )
         with tempfile.TemporaryDirectory() as folder:
             start = time.perf_counter()
             out = write_forecast(forecaster, asked.store, Path(folder) / "f.nc", request, described=described)
