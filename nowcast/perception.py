@@ -37,12 +37,12 @@ def _distance(file: Path) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     network = load_lpips(str(file)).to(device)
 
     def distance(fields: np.ndarray, truth: np.ndarray) -> np.ndarray:
-        if min(truth.shape) < FEWEST_PIXELS:
+        if min(truth.shape[-2:]) < FEWEST_PIXELS:
             raise InputError("the fields are too small for LPIPS", got=truth.shape, expected=f"{FEWEST_PIXELS} pixels")
-        y = _images(truth[None], device)[:, None]
-        batches = (_images(fields[n : n + _IMAGES], device)[:, None] for n in range(0, len(fields), _IMAGES))
+        x, y = (_scaled(images).reshape(len(images), -1, *truth.shape[-2:]) for images in (fields, truth[None]))
+        y = y.to(device)
         with torch.inference_mode():
-            return torch.cat([network(x, y) for x in batches]).double().cpu().numpy()
+            return torch.cat([network(batch.to(device), y) for batch in x.split(_IMAGES)]).double().cpu().numpy()
 
     return distance
 
@@ -54,13 +54,14 @@ def _features(file: Path) -> Callable[[np.ndarray], np.ndarray]:
     def features(videos: np.ndarray) -> np.ndarray:
         if videos.shape[1] < FEWEST_FRAMES:
             raise InputError("too few lead times for FVD", got=videos.shape[1], expected=f"{FEWEST_FRAMES} or more")
-        batches = (_images(videos[n : n + _VIDEOS], device) for n in range(0, len(videos), _VIDEOS))
+        colour = videos.ndim == 5
+        clips = _scaled(np.moveaxis(videos, 2, 1) if colour else videos[:, None])
         with torch.inference_mode():
-            return torch.cat([network(clips) for clips in batches]).float().cpu().numpy()
+            return torch.cat([network(batch.to(device)) for batch in clips.split(_VIDEOS)]).float().cpu().numpy()
 
     return features
 
 
-def _images(counts: np.ndarray, device: str) -> torch.Tensor:
+def _scaled(counts: np.ndarray) -> torch.Tensor:
     """Counts on [-1, 1]."""
-    return torch.from_numpy(counts).to(device).float() / DATA_RANGE * 2 - 1
+    return torch.from_numpy(np.ascontiguousarray(counts)).float() / DATA_RANGE * 2 - 1

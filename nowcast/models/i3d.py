@@ -1,7 +1,8 @@
 """Inflated 3D ConvNet, whose features FVD and KVD compare (Carreira & Zisserman 2017, https://arxiv.org/abs/1705.07750).
 
 Inception-v1 with every kernel inflated over time, as in https://github.com/piergiaj/pytorch-i3d, and its names of
-weights: `Conv3d_1a_7x7.conv3d.weight`, `Mixed_3b.b1a.bn.running_mean`, ..., `logits.conv3d.bias`. B: clips. T: frames.
+weights: `Conv3d_1a_7x7.conv3d.weight`, `Mixed_3b.b1a.bn.running_mean`, ..., `logits.conv3d.bias`. B: clips. C:
+colours. T: frames.
 """
 
 import torch
@@ -78,10 +79,10 @@ class I3D(nn.Module):
         """Logits with shape (B, 400), averaged over time.
 
         Args:
-            clips: Grey frames in [-1, 1] with shape (B, T, H, W), T >= 9; stretched to 224 x 224.
+            clips: Frames in [-1, 1] with shape (B, C, T, H, W), T >= 9, C = 1 (grey) or 3; stretched to 224 x 224.
         """
-        x = interpolate(clips, size=(SIDE, SIDE), mode="bilinear", align_corners=False)
-        x = self.Conv3d_1a_7x7(x[:, None].expand(-1, 3, -1, -1, -1))
+        x = interpolate(clips.flatten(1, 2), size=(SIDE, SIDE), mode="bilinear", align_corners=False)
+        x = self.Conv3d_1a_7x7(x.unflatten(1, clips.shape[1:3]).expand(-1, 3, -1, -1, -1))
         x = self.Conv3d_2b_1x1(_pool(x, (1, 3, 3), (1, 2, 2)))
         x = _pool(self.Conv3d_2c_3x3(x), (1, 3, 3), (1, 2, 2))
         for name in _INCEPTION:

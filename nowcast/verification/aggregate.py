@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from nowcast.conventions import duration_text
-from nowcast.verification.contract import DATA_RANGE, Arrays, Pair, Statistic, coverage
+from nowcast.verification.contract import DATA_RANGE, Arrays, Pair, coverage
 from nowcast.verification.inputs import Case, Forecast, Observations
 from nowcast.verification.perceptual import Perception, feature_coords
 from nowcast.verification.table import metrics
@@ -97,9 +97,9 @@ def aggregate(
         fields = [forecast.fields(case, lead_times) for forecast in forecasts]
         _check_grids(forecasts, fields, obs)
         names = [f"{case} + {duration_text(time)}" for time in lead_times]
-        take = partial(_field_statistics, tuple(thresholds), data_range, perception.statistics)
-        of_case = _case_statistics(names, fields, obs, take)
-        for total, sums in zip(totals, of_case, strict=True):
+        of_case = _case_statistics(names, fields, obs, partial(_field_statistics, tuple(thresholds), data_range))
+        for total, of_pixels, of_pictures in zip(totals, of_case, perception.distances(fields, obs), strict=True):
+            sums = {**of_pixels, **of_pictures}
             total[case.event] = _sum(total[case.event], sums) if case.event in total else sums
         videos.append(perception.video_features(fields, obs))
     if not totals[0]:
@@ -110,10 +110,10 @@ def aggregate(
     ]
 
 
-def _statistics(pair: Pair, more: Sequence[Statistic] = ()) -> Arrays:
+def _statistics(pair: Pair) -> Arrays:
     sums = dict(coverage(pair))
     table = metrics(with_thresholds=bool(pair.thresholds)).values()
-    for statistic in dict.fromkeys([*(s for metric in table for s in metric.statistics), *more]):
+    for statistic in dict.fromkeys(s for metric in table for s in metric.statistics):
         sums |= statistic(pair)
     return {name: value if isinstance(value, tuple) else ((), np.asarray(value)) for name, value in sums.items()}
 
@@ -135,19 +135,14 @@ def _case_statistics(
 
 
 def _field_statistics(
-    thresholds: tuple[float, ...],
-    data_range: float,
-    more: Sequence[Statistic],
-    name: str,
-    fields: list[np.ndarray],
-    truth: np.ndarray,
+    thresholds: tuple[float, ...], data_range: float, name: str, fields: list[np.ndarray], truth: np.ndarray
 ) -> list[Arrays]:
-    """The sums of one field, of every forecast; `more` statistics than those of the table."""
+    """The sums of one field, of every forecast."""
     counted = np.isfinite(truth)
     for members in fields:
         counted &= np.isfinite(members).all(axis=0)
     pairs = [Pair(members, truth, counted, thresholds, name, data_range) for members in fields]
-    return [_statistics(pair, more) for pair in pairs]
+    return [_statistics(pair) for pair in pairs]
 
 
 def _stack(dim: str, parts: Sequence[Arrays]) -> Arrays:

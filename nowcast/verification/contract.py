@@ -90,9 +90,6 @@ class Pair:
         return grid
 
 
-Statistic = Callable[[Pair], Sums]
-
-
 @dataclass(frozen=True)
 class Metric:
     """One line of the table of metrics.
@@ -105,7 +102,7 @@ class Metric:
     """
 
     long_name: str
-    statistics: tuple[Statistic, ...]
+    statistics: tuple[Callable[[Pair], Sums], ...]
     score: Callable[[xr.Dataset], xr.DataArray]
     best: float | None
 

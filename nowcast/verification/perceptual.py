@@ -2,7 +2,8 @@
 (`nowcast.perception` loads them), so that nothing here imports torch.
 
 A field is a grey image: counts / 255 on [0, 1], stretched to [-1, 1] and repeated for the three colours, as DiffCast
-does, first row first; what does not count is 0. Three scores, all 0 at best:
+does, first row first; what does not count is 0. A field of three channels is an image in colour. Three scores, all 0 at
+best:
 
     LPIPS  distance of an image and the observed one (Zhang et al. 2018, https://arxiv.org/abs/1801.03924), averaged
            over fields: of the ensemble mean (`mean`) and of members (`member`).
@@ -26,7 +27,7 @@ import numpy as np
 import xarray as xr
 
 from nowcast.verification.categorical import SUMMARIES
-from nowcast.verification.contract import Metric, Pair, Statistic, Sums, ratio
+from nowcast.verification.contract import Arrays, Metric, ratio
 
 _ROWS = 256  # of the kernel matrix at a time
 
@@ -37,7 +38,8 @@ class Perception:
 
     Attributes:
         distance: LPIPS with dims (field,) of counts with dims (field, y, x) from one field with dims (y, x).
-        features: Features with dims (video, feature) of counts with dims (video, lead_time, y, x).
+        features: Features with dims (video, feature) of counts with dims (video, lead_time, y, x). Both also take
+            fields with a channel before y.
         attrs: Which weights they have, for the files.
     """
 
@@ -45,39 +47,50 @@ class Perception:
     features: Callable[[np.ndarray], np.ndarray] | None = None
     attrs: Mapping[str, str] = field(default_factory=dict)
 
-    @property
-    def statistics(self) -> tuple[Statistic, ...]:
-        """What it adds to the statistics of the table."""
-        return () if self.distance is None else (self._distances,)
+    def distances(self, fields: Sequence[np.ndarray], obs: np.ndarray) -> list[Arrays]:
+        """Of each forecast of one case: LPIPS by lead time, of the mean and averaged over members, and how many images.
 
-    def _distances(self, pair: Pair) -> Sums:
-        """LPIPS of the mean, and averaged over members; dims (summary,)."""
-        values = np.zeros(2)
-        if self.distance is not None and pair.counted.any():
-            images = np.concatenate([pair.on_grid(pair.mean)[None].astype("float32"), pair.filled])
-            distances = self.distance(images, pair.on_grid(pair.truth).astype("float32"))
-            values[:] = distances[0], distances[1:].mean()
-        return {"summary": (("summary",), SUMMARIES), "lpips": (("summary",), values)}
+        Args:
+            fields: Counts of each forecast, dims (member, lead_time, y, x) or (member, lead_time, channel, y, x).
+            obs: Counts, dims (lead_time, y, x) or (lead_time, channel, y, x).
+        """
+        if self.distance is None:
+            return [{} for _ in fields]
+        values, images = np.zeros((len(fields), len(obs), 2)), np.zeros(len(obs))
+        for lead in range(len(obs)):
+            counted, (truth, *ensembles) = _filled([members[:, lead] for members in fields], obs[lead])
+            images[lead] = counted.any()
+            for number, members in enumerate(ensembles if counted.any() else ()):
+                distances = self.distance(np.concatenate([members.mean(axis=0, keepdims=True), members]), truth[0])
+                values[number, lead] = distances[0], distances[1:].mean()
+        coords: Arrays = {"summary": (("summary",), SUMMARIES), "images": (("lead_time",), images)}
+        return [{**coords, "lpips": (("lead_time", "summary"), of_forecast)} for of_forecast in values]
 
     def video_features(self, fields: Sequence[np.ndarray], obs: np.ndarray) -> list[np.ndarray]:
         """Features of one case: of what was observed, dims (feature,), then of each forecast, dims (member, feature).
 
         Args:
-            fields: Counts of each forecast, dims (member, lead_time, y, x).
-            obs: Counts, dims (lead_time, y, x).
+            fields: See `distances`.
+            obs: See `distances`.
         """
         if self.features is None:
             return []
-        counted = np.isfinite(obs)
-        for members in fields:
-            counted &= np.isfinite(members).all(axis=0)
-        features = [self.features(np.where(counted, videos, np.float32(0))) for videos in (obs[None], *fields)]
+        _, videos = _filled(fields, obs)
+        features = [self.features(ensemble) for ensemble in videos]
         return [features[0][0], *features[1:]]
+
+
+def _filled(fields: Sequence[np.ndarray], obs: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Where pixels count, and the observation (as a single member) and the forecasts with 0 where they do not."""
+    counted = np.isfinite(obs)
+    for members in fields:
+        counted &= np.isfinite(members).all(axis=0)
+    return counted, [np.where(counted, members, np.float32(0)) for members in (obs[None], *fields)]
 
 
 def lpips(totals: xr.Dataset) -> xr.DataArray:
     """LPIPS of the ensemble mean and of its members, averaged over fields; dims (summary,)."""
-    return ratio(totals["lpips"], totals["fields"])
+    return ratio(totals["lpips"], totals["images"])
 
 
 LPIPS = Metric("LPIPS", (), lpips, best=0)

@@ -36,6 +36,8 @@ def test_lpips_of_counts(weights):
     distances = perception.distance(fields, fields[3])
     assert distances.shape == (70,) and distances[3] < 1e-6 < np.delete(distances, 3).min()
     assert distances[66] == pytest.approx(perception.distance(fields[3:4], fields[66])[0], rel=1e-5)
+    grey = perception.distance(np.repeat(fields[5:7, None], 3, axis=1), np.repeat(fields[3:4], 3, axis=0))
+    np.testing.assert_allclose(grey, distances[5:7], rtol=1e-5)
     images = torch.from_numpy(fields[[5, 3]])[:, None] / 255 * 2 - 1
     torch.manual_seed(0)
     network = PerceptualLoss(ALEXNET)

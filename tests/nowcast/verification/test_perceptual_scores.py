@@ -107,6 +107,27 @@ def test_scores_are_those_of_the_pictures(inputs) -> None:
     assert scores.attrs["i3d_weights_sha256"] == "abc"
 
 
+def test_channels_are_the_colours_of_one_image() -> None:
+    rng = np.random.default_rng(3)
+    members, truth = rng.integers(0, 255, (2, 4, 3, 8, 8)).astype("float32"), np.zeros((4, 3, 8, 8), "float32")
+    shapes = []
+
+    def distance(images: np.ndarray, obs: np.ndarray) -> np.ndarray:
+        shapes.append((images.shape, obs.shape))
+        return images.mean((1, 2, 3))
+
+    def features(videos: np.ndarray) -> np.ndarray:
+        shapes.append(videos.shape)
+        return videos.mean((2, 3, 4))
+
+    seen = Perception(distance, features)
+    (sums,) = seen.distances([members], truth)
+    np.testing.assert_allclose(sums["lpips"][1], members.mean((0, 2, 3, 4))[:, None].repeat(2, axis=1), rtol=1e-5)
+    assert shapes == [((3, 3, 8, 8), (3, 8, 8))] * 4 and sums["images"][1].tolist() == [1] * 4
+    observed, forecast = seen.video_features([members], truth)
+    assert shapes[4:] == [(1, 4, 3, 8, 8), (2, 4, 3, 8, 8)] and observed.shape == (4,) and forecast.shape == (2, 4)
+
+
 def test_a_perfect_forecast_looks_perfect(inputs) -> None:
     forecast, store = inputs
     perfect = forecast.isel(member=[0])
