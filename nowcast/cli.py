@@ -96,7 +96,7 @@ def train(
 @app.command()
 def forecast(
     model: Annotated[str, typer.Argument(help="A run folder, a checkpoint, or a name of `nowcast models`.")],
-    store: Store,
+    source: Annotated[Path, typer.Argument(help="Zarr store; or CF NetCDF or Zarr of radar, forecast from its end.")],
     out: Annotated[Path, typer.Argument(help="Forecast to write: .nc or .zarr.")],
     ensemble: Annotated[int, typer.Option(min=1, help="Members.")] = 100,
     event: Annotated[list[str] | None, typer.Option(help="Only this event; repeat for more.")] = None,
@@ -105,11 +105,14 @@ def forecast(
     limit: Annotated[int | None, typer.Option(help="At most so many cases.")] = None,
     sampler: Annotated[str | None, typer.Option(help="Sampler of a diffusion model.")] = None,
     steps: Annotated[int | None, typer.Option(help="Sampling steps of a diffusion model.")] = None,
+    summary_only: Annotated[
+        bool, typer.Option("--summary-only", help="Write mean, spread, quantiles and probabilities, not the members.")
+    ] = False,
     seed: Seed = 0,
     device: Device = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Forecast an ensemble for the cases of a store."""
+    """Forecast an ensemble for the cases of a store, or for what comes after the newest frames of a file of radar."""
     from nowcast.forecasting import Request, load_forecaster, parse_time, write_forecast
 
     chosen = {key: value for key, value in {"sampler": sampler, "steps": steps}.items() if value is not None}
@@ -121,8 +124,9 @@ def forecast(
         init=parse_time(init) if init else None,
         limit=limit,
         seed=seed,
+        summary_only=summary_only,
     )
-    console.print(write_forecast(forecaster, store, out, request, described=described, overwrite=overwrite))
+    console.print(write_forecast(forecaster, source, out, request, described=described, overwrite=overwrite))
 
 
 @app.command()

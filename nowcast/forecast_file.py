@@ -3,7 +3,7 @@
 A NetCDF or Zarr file by its suffix, CF-1.8, one variable `vil` in counts, dims (case, member, lead_time, y, x), or of
 video `video` with dims (case, member, lead_time, channel, y, x). A case is an event and an init time. Numbers are
 packed into signed 16-bit integers in steps of 1/128 count, and written member batch by member batch, so that an
-ensemble never stands in memory whole.
+ensemble never stands in memory whole. A file of summaries (see nowcast.summary) has other variables on the same grid.
 """
 
 import json
@@ -23,11 +23,13 @@ from nowcast import __version__
 from nowcast.conventions import COORDINATE_ATTRS, FORECAST_DIMS, TIME, VIDEO_FORECAST_DIMS
 from nowcast.windows import Window
 from pipelines.errors import InputError
-from pipelines.geo import lat_lon
+from pipelines.geo import grid_mapping, lat_lon
 from pipelines.store import data_range, pixels
 
-_SCALE, _FILL = np.float32(1 / 128), np.int16(-1)
-_PACKING = {"dtype": "int16", "scale_factor": _SCALE, "_FillValue": _FILL}
+COUNT_STEP = np.float32(1 / 128)
+_FILL = np.int16(-1)
+_KEPT = ("protocol", "reducer", "event_list_hash", "counts_from")  # of a store's attributes
+_COMPRESSION = {"zlib": True, "complevel": 1}
 
 
 def open_forecast(path: Path) -> xr.Dataset:
@@ -40,9 +42,13 @@ def open_forecast(path: Path) -> xr.Dataset:
         raise InputError(f"no forecast {path}")
     try:
         engine: dict[str, Any] = {"engine": "zarr", "consolidated": False} if path.is_dir() else {}
-        forecast = xr.open_dataset(path, decode_timedelta=True, **engine)
+        forecast = xr.open_dataset(path, decode_timedelta=True, decode_coords="all", **engine)
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{path} cannot be read", got=error, expected="a NetCDF or Zarr file") from error
+    if forecast.attrs.get("summary_of"):
+        raise InputError(
+            f"{path} holds a summary of an ensemble and no members", remedy="forecast again without --summary-only"
+        )
     if not {"vil", "video"} & set(forecast) or not {"case", "lead_time"} <= set(pixels(forecast).dims):
         raise InputError(f"{path} is not a forecast", got=list(forecast), expected=f"vil with dims {FORECAST_DIMS}")
     return forecast
@@ -61,25 +67,41 @@ def check_target(out: Path, overwrite: bool) -> None:
 
 
 @contextmanager
-def writing(out: Path, template: xr.Dataset, members: int) -> Iterator[Callable[[int, slice, np.ndarray], None]]:
+def writing_members(out: Path, template: xr.Dataset) -> Iterator[Callable[[int, slice, np.ndarray], None]]:
     """Write a forecast that becomes `out` only if all goes well.
 
     Args:
         out: File to write or replace.
         template: See `forecast_template`.
-        members: Members written at once, which makes the chunks.
 
     Yields:
         A function that takes the number of a case, a slice of members and their counts (member, lead_time, ..., y, x).
+    """
+    name = str(pixels(template).name)
+    with writing(out, template) as put:
+        yield lambda case, batch, counts: put(name, (case, batch), counts)
+
+
+@contextmanager
+def writing(out: Path, template: xr.Dataset) -> Iterator[Callable[[str, Any, np.ndarray], None]]:
+    """Write a file that becomes `out` only if all goes well.
+
+    Args:
+        out: File to write or replace.
+        template: See `forecast_template`. Variables are packed in the steps that their encoding gives as scale_factor;
+            their dask chunks become the file's.
+
+    Yields:
+        A function that takes the name of a variable, an index of a part of it, and the values of that part.
     """
     partial = out.with_name(f".{out.stem}.partial{out.suffix}")
     partial.parent.mkdir(parents=True, exist_ok=True)
     _remove(partial)
     try:
-        with _packed_array(partial, template, members) as packed:
+        with _packed_arrays(partial, template) as packed:
 
-            def put(case: int, batch: slice, counts: np.ndarray) -> None:
-                packed[case, batch] = _pack(counts, data_range(template.attrs))
+            def put(name: str, part: Any, values: np.ndarray) -> None:
+                packed[name][part] = pack(values, template[name].encoding["scale_factor"])
 
             yield put
         _remove(out)
@@ -89,21 +111,23 @@ def writing(out: Path, template: xr.Dataset, members: int) -> Iterator[Callable[
 
 
 @contextmanager
-def _packed_array(path: Path, template: xr.Dataset, members: int) -> Iterator[Any]:
-    """Write the template's coordinates to `path` and yield its packed counts, to be assigned slice by slice."""
-    array = pixels(template)
-    name, chunks = str(array.name), (1, members, *array.shape[2:])
-    coordinates = _coordinate_encoding(template)
-    if path.suffix == ".zarr":
-        encoding = {**coordinates, name: {**_PACKING, "chunks": chunks}}
+def _packed_arrays(path: Path, template: xr.Dataset) -> Iterator[Mapping[str, Any]]:
+    """Write the template's coordinates to `path` and yield its packed arrays, to be assigned part by part."""
+    names = [str(name) for name in template.data_vars]
+    encoding = _coordinate_encoding(template)
+    is_zarr = path.suffix == ".zarr"
+    for name in names:
+        packing = {"dtype": "int16", "scale_factor": template[name].encoding["scale_factor"], "_FillValue": _FILL}
+        chunks = template[name].data.chunksize
+        encoding[name] = packing | ({"chunks": chunks} if is_zarr else {"chunksizes": chunks, **_COMPRESSION})
+    if is_zarr:
         template.to_zarr(path, compute=False, consolidated=False, encoding=encoding)
-        yield zarr.open_array(path / name, mode="r+")
+        yield {name: zarr.open_array(path / name, mode="r+") for name in names}
         return
-    encoding = {**coordinates, name: {**_PACKING, "chunksizes": chunks, "zlib": True, "complevel": 1}}
     template.to_netcdf(path, engine="netcdf4", compute=False, encoding=encoding)
     with netCDF4.Dataset(path, "a") as file:
-        file[name].set_auto_maskandscale(False)
-        yield file[name]
+        file.set_auto_maskandscale(False)
+        yield {name: file[name] for name in names}
 
 
 def _coordinate_encoding(template: xr.Dataset) -> dict[str, dict[str, Any]]:
@@ -114,8 +138,9 @@ def _coordinate_encoding(template: xr.Dataset) -> dict[str, dict[str, Any]]:
     return {str(name): rules.get(coord.dtype.kind, {}) for name, coord in template.coords.items()}
 
 
-def _pack(counts: np.ndarray, largest: int) -> np.ndarray:
-    packed = np.rint(np.clip(counts, 0, largest) / _SCALE)
+def pack(values: np.ndarray, step: np.float32) -> np.ndarray:
+    """Values, none negative, NaN missing, as 16-bit integers in whole steps; missing becomes negative."""
+    packed = np.rint(np.minimum(values / step, np.iinfo("int16").max))
     return np.where(np.isnan(packed), _FILL, packed).astype("int16")
 
 
@@ -127,7 +152,12 @@ def _remove(path: Path) -> None:
 
 
 def forecast_template(
-    store: xr.Dataset, windows: Sequence[Window], history: int, members: Sequence[int], lead_times: np.ndarray
+    store: xr.Dataset,
+    windows: Sequence[Window],
+    history: int,
+    members: Sequence[int],
+    lead_times: np.ndarray,
+    at_once: int,
 ) -> xr.Dataset:
     """A forecast file without its numbers.
 
@@ -137,16 +167,19 @@ def forecast_template(
         history: Frames that the model sees; the last one's time is the init time.
         members: Member numbers.
         lead_times: Lead times, timedelta64.
+        at_once: Members written at once, which makes the chunks.
     """
     array = pixels(store)
     events = store.isel(event=[window.event for window in windows])
     last = np.array([window.start + history - 1 for window in windows])
     init_times = store["valid_time"].values.astype(TIME)[[w.event for w in windows], last]
-    dims = VIDEO_FORECAST_DIMS if "channel" in array.dims else FORECAST_DIMS
+    is_video = "channel" in array.dims
+    dims = VIDEO_FORECAST_DIMS if is_video else FORECAST_DIMS
     shape = (len(windows), len(members), len(lead_times), *array.shape[2:])
-    zeros = dask.array.zeros(shape, dtype="float32", chunks=(1, *shape[1:]))
+    zeros = dask.array.zeros(shape, dtype="float32", chunks=(1, at_once, *shape[2:]))
+    attrs, encoding = {"long_name": array.attrs["long_name"], "units": "1"}, {"scale_factor": COUNT_STEP}
     forecast = xr.Dataset(
-        {array.name: (dims, zeros, {"long_name": array.attrs["long_name"], "units": "1"})},
+        {array.name: (dims, zeros, attrs, encoding)},
         coords={
             "event": ("case", events["event"].values.astype(object), {"long_name": "event"}),
             "init_time": ("case", init_times),
@@ -155,15 +188,13 @@ def forecast_template(
             "lead_time": lead_times,
             "y": store["y"],
             "x": store["x"],
-            **({"channel": store["channel"].astype(object)} if "channel" in array.dims else _geography(events)),
+            **({"channel": store["channel"].astype(object)} if is_video else _geography(events)),
         },
     )
-    for name, attrs in COORDINATE_ATTRS.items():
+    for name, described in COORDINATE_ATTRS.items():
         if name in forecast.coords:
-            forecast[name].attrs |= attrs
-    if "crs" in store:
-        forecast = forecast.assign_coords(crs=store["crs"].assign_attrs(long_name="map projection of all events"))
-    return forecast
+            forecast[name].attrs |= described
+    return forecast if is_video else _mapped(forecast)
 
 
 def _geography(events: xr.Dataset) -> dict[str, Any]:
@@ -181,6 +212,22 @@ def _geography(events: xr.Dataset) -> dict[str, Any]:
     }
 
 
+def _mapped(forecast: xr.Dataset) -> xr.Dataset:
+    """With the grid mapping, where all cases have one projection; and if they lie in one place, on its coordinates."""
+    if len(set(forecast["proj"].values)) > 1:
+        return forecast
+    mapping = grid_mapping(forecast["proj"].values[0])
+    forecast = forecast.assign_coords(crs=((), np.int32(0), {**mapping, "long_name": "map projection of all cases"}))
+    corners = {axis: np.unique(forecast[f"corner_{axis}"]) for axis in "yx"}
+    if any(len(corner) > 1 for corner in corners.values()):
+        return forecast
+    for axis, (corner,) in corners.items():
+        attrs = {"standard_name": f"projection_{axis}_coordinate", "units": "m", "axis": axis.upper()}
+        forecast = forecast.assign_coords({axis: (axis, corner + forecast[axis].values, attrs)})
+    forecast["vil"].attrs["grid_mapping"] = "crs"
+    return forecast
+
+
 def attributes(store: xr.Dataset, seed: int, described: Mapping[str, Any]) -> dict[str, Any]:
     """What a forecast file says of its origin; `described` is of the model, and settings become JSON."""
     attrs = {
@@ -188,8 +235,8 @@ def attributes(store: xr.Dataset, seed: int, described: Mapping[str, Any]) -> di
         "title": f"nowcast by {described['model']}",
         "source": f"nowcast {__version__}",
         "seed": seed,
-        **{key: store.attrs[key] for key in ("protocol", "reducer", "event_list_hash") if key in store.attrs},
+        **{key: store.attrs[key] for key in _KEPT if key in store.attrs},
         "data_range": data_range(store.attrs),
         **described,
     }
-    return {key: json.dumps(value) if isinstance(value, dict) else value for key, value in attrs.items()}
+    return {key: json.dumps(value) if isinstance(value, dict | list) else value for key, value in attrs.items()}

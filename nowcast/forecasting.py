@@ -1,5 +1,9 @@
-"""Ensembles to disk: cases one after another, members in batches that fit memory, written as they come."""
+"""Ensembles to disk: cases one after another, members in batches that fit memory, written as they come.
 
+Cases are windows of an archive store, or the newest frames of a file of radar (see nowcast.live).
+"""
+
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,20 +12,23 @@ import numpy as np
 import xarray as xr
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from nowcast import live
 from nowcast.checkpoint import checkpoint_path, file_hash, load_network
-from nowcast.conventions import TIME
+from nowcast.conventions import THRESHOLDS, TIME
 from nowcast.conventions import lead_times as lead_times_of
 from nowcast.devices import best_device
-from nowcast.forecast_file import attributes, check_target, forecast_template, writing
+from nowcast.forecast_file import attributes, check_target, forecast_template, writing_members
 from nowcast.models import MODELS, is_trainable, model_class
 from nowcast.models.forecaster import Forecaster
 from nowcast.models.network import TrainedForecaster
+from nowcast.summary import writing_summary
 from nowcast.windows import Window, find_windows, history_of
 from pipelines.errors import InputError
 from pipelines.protocol import load_protocol
 from pipelines.store import open_store
 
 COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+PIXELS_AT_ONCE = 80 * 128**2  # of all members that a network makes in one call
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,7 @@ class Request:
         init: Only this init time (UTC): the last frame that the model sees.
         limit: At most so many cases.
         seed: Seed of the run.
+        summary_only: Whether to write mean, spread, quantiles and probabilities instead of members.
     """
 
     members: int = 100
@@ -43,6 +51,18 @@ class Request:
     init: np.datetime64 | None = None
     limit: int | None = None
     seed: int = 0
+    summary_only: bool = False
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What is forecast: windows of a store, frames given and to come, and thresholds that matter."""
+
+    store: xr.Dataset
+    windows: list[Window]
+    history: int
+    lead: int
+    thresholds: tuple[float, ...]
 
 
 def parse_time(text: str) -> np.datetime64:
@@ -86,49 +106,73 @@ def load_forecaster(
 
 def write_forecast(
     forecaster: Forecaster,
-    store_path: Path,
+    source: Path,
     out: Path,
     request: Request,
     *,
     described: dict[str, Any],
     overwrite: bool = False,
 ) -> Path:
-    """Forecast the cases of a store into a NetCDF (.nc) or Zarr (.zarr) file, which appears whole or not at all.
+    """Forecast the cases of a store, or the newest frames of a file, into a NetCDF (.nc) or Zarr (.zarr) file.
+
+    The file appears whole or not at all.
 
     Args:
         forecaster: The model.
-        store_path: Archive store.
+        source: Archive store, or file of radar (see nowcast.live).
         out: File to write.
         request: Cases, members and seed.
         described: What the file says of the model.
         overwrite: Replace `out` where it exists.
 
     Returns:
-        `out`. Dims (case, member, lead_time, y, x); `vil` in counts, or `video` with channel before y.
+        `out`. Dims (case, member, lead_time, y, x); `vil` in counts, or `video` with channel before y; or summaries of
+        it (see nowcast.summary).
 
     Raises:
-        InputError: for an `out` that exists or has another suffix, or cases that the store lacks.
+        InputError: for an `out` that exists or has another suffix, or cases that the source lacks.
     """
     check_target(out, overwrite)
-    store = open_store(store_path)
-    protocol = load_protocol(store.attrs["protocol"])
-    history, lead = forecaster.window or (protocol.history, protocol.lead)
-    windows = _cases(store, request, history, lead, protocol.stride)
+    given = _open(source, forecaster.window, request)
     numbers = [0] if forecaster.deterministic else list(range(request.members))
-    lead_times = lead_times_of(store.attrs["cadence_minutes"], lead)
-    size = min(forecaster.member_batch or len(numbers), len(numbers))
+    lead_times = lead_times_of(given.store.attrs["cadence_minutes"], given.lead)
+    size = min(_at_once(forecaster, given.store), len(numbers))
     batches = [slice(first, first + size) for first in range(0, len(numbers), size)]
-    template = forecast_template(store, windows, history, numbers, lead_times)
-    template.attrs = attributes(store, request.seed, described)
-    with Progress(*COLUMNS) as bar, writing(out, template, size) as put:
-        task = bar.add_task("forecast", total=len(windows) * len(batches))
-        for case, window in enumerate(windows):
-            past = history_of(store, [window], history)
+    template = forecast_template(given.store, given.windows, given.history, numbers, lead_times, size)
+    template.attrs = attributes(given.store, request.seed, described)
+    writing = (
+        writing_summary(out, template, given.thresholds) if request.summary_only else writing_members(out, template)
+    )
+    with Progress(*COLUMNS) as bar, writing as put:
+        task = bar.add_task("forecast", total=len(given.windows) * len(batches))
+        for case, window in enumerate(given.windows):
+            past = history_of(given.store, [window], given.history)
             for batch in batches:
                 counts = forecaster.forecast(past, lead_times, numbers[batch], request.seed)
                 put(case, batch, counts.values[0])
                 bar.advance(task)
     return out
+
+
+def _at_once(forecaster: Forecaster, store: xr.Dataset) -> int:
+    """Members to ask for at once: as many as are best, and fit memory."""
+    if forecaster.member_batch is None:
+        return sys.maxsize
+    fitting = PIXELS_AT_ONCE // (store.sizes["y"] * store.sizes["x"])
+    return max(1, min(forecaster.member_batch, fitting))
+
+
+def _open(source: Path, window: tuple[int, int] | None, request: Request) -> _Source:
+    if live.is_store(source):
+        store = open_store(source)
+        protocol = load_protocol(store.attrs["protocol"])
+        history, lead = window or (protocol.history, protocol.lead)
+        windows = _cases(store, request, history, lead, protocol.stride)
+        return _Source(store, windows, history, lead, protocol.thresholds)
+    history, lead = window or (live.LENGTH, live.LENGTH)
+    store = live.read_history(source, history, request.init)
+    windows = find_windows(store, history=history, lead=0, stride=1, events=request.events or None)
+    return _Source(store, windows, history, lead, THRESHOLDS)
 
 
 def _cases(store: xr.Dataset, request: Request, history: int, lead: int, stride: int) -> list[Window]:

@@ -1,8 +1,8 @@
-"""CF NetCDF of radar: the variable whose standard name or unit says what it measures, its times and its grid mapping.
+"""CF NetCDF and Zarr of radar: the variable whose name or unit says what it measures, its times and its grid mapping.
 
 Taken are SEVIR's counts (`vil`, units 1), VIL in kg m-2 (`vil`), rain rates and reflectivity factors by their standard
-names. The grid is either projected, with projection_x_coordinate, projection_y_coordinate and a grid mapping, or of
-one-dimensional latitudes and longitudes.
+names, or, where no variable has one of these, by units that nothing else has. The grid is either projected, with
+projection_x_coordinate, projection_y_coordinate and a grid mapping, or of one-dimensional latitudes and longitudes.
 """
 
 import warnings
@@ -27,6 +27,7 @@ _KNOWN = {
     "precipitation_flux": (RAIN_RATE, _RATES),
     "equivalent_reflectivity_factor": (REFLECTIVITY, {"dBZ": 1.0}),
 }
+_BY_UNITS = {"mm h-1": RAIN_RATE, "mm/h": RAIN_RATE, "mm hr-1": RAIN_RATE, "mm/hr": RAIN_RATE, "dBZ": REFLECTIVITY}
 _VIL = {"1": COUNTS, "count": COUNTS, "counts": COUNTS, "kg m-2": VIL, "kg/m2": VIL}
 _METRES = {"m": 1.0, "metre": 1.0, "meter": 1.0, "km": 1000.0}
 _EVEN = 0.01  # of a pixel
@@ -51,15 +52,17 @@ def values(path: Path, number: int) -> np.ndarray:
 
 
 def _open(path: Path) -> xr.Dataset:
-    return xr.open_dataset(path, decode_timedelta=False)
+    engine: dict = {"engine": "zarr", "consolidated": False} if path.is_dir() else {}
+    return xr.open_dataset(path, decode_timedelta=False, **engine)
 
 
 def _field(dataset: xr.Dataset) -> xr.DataArray:
-    known = [name for name in dataset.data_vars if _quantity(dataset[name])[0]]
+    radar = [name for name in dataset.data_vars if _quantity(dataset[name])[0]]
+    known = [name for name in radar if name == "vil" or _name(dataset[name]) in _KNOWN] or radar
     if len(known) != 1:
         raise ValueError(
             f"{len(known)} of its variables {', '.join(map(str, dataset.data_vars))} are radar: of standard name "
-            f"{', '.join(_KNOWN)}, or called vil; give it one"
+            f"{', '.join(_KNOWN)}, called vil, or in {', '.join(_BY_UNITS)}; give it one"
         )
     field = dataset[known[0]]
     places = {_axis(field, name) for name in ("time", "y", "x")}
@@ -68,15 +71,20 @@ def _field(dataset: xr.Dataset) -> xr.DataArray:
 
 def _quantity(field: xr.DataArray) -> tuple[str, float]:
     """Quantity, and what to multiply by; empty where it is none of radar's."""
-    name, units = field.attrs.get("standard_name", field.name), str(field.attrs.get("units", ""))
+    name, units = _name(field), str(field.attrs.get("units", ""))
     if field.name == "vil" and units in _VIL:
         return _VIL[units], 1.0
     if name not in _KNOWN:
-        return "", 1.0
+        return _BY_UNITS.get(units, ""), 1.0
     quantity, factors = _KNOWN[name]
     if units not in factors:
         raise ValueError(f"{field.name} has the units {units!r}, not one of {', '.join(factors)}")
     return quantity, factors[units]
+
+
+def _name(field: xr.DataArray) -> str:
+    """The standard name, or the variable's own where it has none."""
+    return str(field.attrs.get("standard_name", field.name))
 
 
 def _axis(field: xr.DataArray, wanted: str) -> str:

@@ -24,6 +24,7 @@ FORMATS = {
     "ODIM HDF5": "pipelines.radar_odim",
     "KNMI HDF5": "pipelines.radar_knmi",
     "CF NetCDF": "pipelines.radar_cf",
+    "CF Zarr": "pipelines.radar_cf",
 }
 _SUFFIXES = {
     ".grib2": "MRMS GRIB2",
@@ -34,6 +35,7 @@ _SUFFIXES = {
     ".hdf5": "HDF5",
     ".nc": "CF NetCDF",
     ".nc4": "CF NetCDF",
+    ".zarr": "CF Zarr",
 }
 _TIME_IN_NAME = re.compile(  # of 20210704, 20210704155000, 2021-07-04_15-50, 2021070415 and the like
     r"(?<!\d)((?:19|20)\d\d)[-_]?(\d\d)[-_]?(\d\d)(?:[-_.T]?(\d\d)(?:[-_:]?(\d\d)(?:[-_:]?(\d\d))?)?)?(?!\d)"
@@ -69,7 +71,8 @@ def find_files(sources: Iterable[str | Path]) -> list[Path]:
     """
     found: dict[Path, None] = {}
     for source in map(Path, sources):
-        files = sorted(path for path in source.rglob("*") if _suffix(path)) if source.is_dir() else [source]
+        is_folder = source.is_dir() and not _suffix(source)
+        files = sorted(path for path in source.rglob("*") if _suffix(path)) if is_folder else [source]
         if not files or not files[0].exists():
             raise InputError(f"no radar file at {source}", expected=f"a folder or files of {', '.join(_SUFFIXES)}")
         found |= dict.fromkeys(files)

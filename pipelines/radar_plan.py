@@ -166,8 +166,13 @@ def make_plan(
         )
     ]  # fmt: skip
     events = sorted(events, key=lambda event: (event.time, event.id))[:limit]
-    sizes = tuple((path.name, path.stat().st_size) for path in paths)
+    sizes = tuple((path.name, _size(path)) for path in paths)
     return Plan(tuple(events), pixel_m, cadence.total_seconds() / 60, sizes, tuple(left_out))
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, or of the files of a Zarr store."""
+    return sum(part.stat().st_size for part in ([path] if path.is_file() else path.rglob("*")) if part.is_file())
 
 
 def _series(paths: Sequence[Path], left_out: list[str]) -> Iterator[_Series]:

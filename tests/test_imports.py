@@ -14,7 +14,7 @@ LAYERS = [
     ["nowcast.conventions", "nowcast.config", "nowcast.seeds", "nowcast.devices"],
     ["nowcast.windows", "nowcast.forecast_file", "nowcast.diffusion", "nowcast.verification", "nowcast.plots",
      "nowcast.panels", "nowcast.report", "nowcast.animation", "nowcast.outlines", "nowcast.optical_flow",
-     "nowcast.first_guess", "nowcast.optimizers", "nowcast.training_windows"],
+     "nowcast.first_guess", "nowcast.live", "nowcast.optimizers", "nowcast.summary", "nowcast.training_windows"],
     ["nowcast.models"],
     ["nowcast.checkpoint", "nowcast.perception", "nowcast.records", "nowcast.training_data"],
     ["nowcast.training", "nowcast.forecasting"],

@@ -132,7 +132,8 @@ def test_a_truncated_file(monkeypatch, capsys, archive, tmp_path):
 
 
 def test_a_store_of_another_schema(monkeypatch, capsys, tmp_path):
-    xr.Dataset({"vil": (("a", "b"), np.zeros((2, 2)))}).to_zarr(tmp_path / "s.zarr", consolidated=False)
+    old = xr.Dataset({"vil": (("a", "b"), np.zeros((2, 2)))}, attrs={"schema": "nowcast-archive", "schema_version": 0})
+    old.to_zarr(tmp_path / "s.zarr", consolidated=False)
     line = refuse(monkeypatch, capsys, "forecast", "persistence", tmp_path / "s.zarr", tmp_path / "f.nc")
     assert "another schema" in line and not (tmp_path / "f.nc").exists()
 
