@@ -1,6 +1,7 @@
 """Skill, spread, sharpness and seconds of a trained model by sampling steps and temperature.
 
-python tests/benchmarks/sampling.py RUN STORE [--steps 1,5,10] [--temperatures 1.0,1.1] [--event ID]... [--limit N] [--members M]
+python tests/benchmarks/sampling.py RUN STORE [--steps 1,5,10] [--temperatures 1.0,1.1] [--event ID]... [--limit N]
+    [--members M]
 
 The sharpness is the energy of the members' spectrum over that observed, at wavelengths of 32, 8 and 4 pixels (means of
 the wavenumbers within a tenth), over all lead times.
