@@ -133,19 +133,28 @@ def _grid(rows: int, columns: int, tallness: float, place: Place | None) -> tupl
     return figure, panels
 
 
-def plot_samples(history: np.ndarray, future: np.ndarray, members: np.ndarray) -> Figure:
+def plot_samples(
+    history: np.ndarray, future: np.ndarray, members: np.ndarray, *, video_range: int | None = None
+) -> Figure:
     """What a model sees, what then came and what it made of it, a row each, without a map.
 
     Args:
         history: Counts with shape (frame, y, x), NaN missing.
         future: Counts with shape (frame, y, x), NaN missing.
         members: Counts with shape (member, frame, y, x).
+        video_range: Largest value of a video, whose frames are pictures and may have shape (frame, channel, y, x).
     """
     rows = [("history", history), ("observed", future)] + [(f"sample {m}", frames) for m, frames in enumerate(members)]
+    if video_range:
+        channels = history.shape[1:-2] or (1,)
+        rows = [
+            (name, _pictures(frames.reshape(-1, *channels, *frames.shape[-2:]).clip(0, video_range), video_range))
+            for name, frames in rows
+        ]
     columns = max(len(frames) for _, frames in rows)
     figure = Figure(figsize=(_THUMBNAIL * columns, _THUMBNAIL * len(rows)), layout="compressed")
     panels = figure.subplots(len(rows), columns, squeeze=False)
-    look = vil_look()
+    look = picture_look() if video_range else vil_look()
     for (name, frames), axes in zip(rows, panels, strict=True):
         axes[0].set_ylabel(name)
         for ax, field in zip(axes, frames, strict=False):

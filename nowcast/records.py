@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from nowcast.models.network import Batch
 from nowcast.plots import plot_samples
@@ -14,7 +15,9 @@ from nowcast.plots import plot_samples
 class Metrics:
     """The record of a run folder."""
 
-    def __init__(self, run: Path):
+    def __init__(self, run: Path, video_range: int | None = None):
+        """The record of the run folder `run`; `video_range` is the largest value where it trains on video."""
+        self._video_range = video_range
         self._file = run / "metrics.jsonl"
         self._pictures = run / "samples"
 
@@ -36,11 +39,17 @@ class Metrics:
         """Save samples/STAGE-STEP.png: history, observed future and what the stage makes of it."""
         self._pictures.mkdir(exist_ok=True)
         history, future = (
-            np.where(seen[0].cpu(), counts[0].cpu(), np.nan)
+            _with_gaps(counts[0], seen[0])
             for counts, seen in ((batch.history, batch.history_observed), (batch.future, batch.future_observed))
         )
-        figure = plot_samples(history, future, preview[:1].float().cpu().numpy())
+        figure = plot_samples(history, future, preview[:1].float().cpu().numpy(), video_range=self._video_range)
         figure.savefig(self._pictures / f"{stage}-{step:07d}.png", dpi=80)
+
+
+def _with_gaps(counts: Tensor, seen: Tensor) -> np.ndarray:
+    """Counts (T, ..., H, W), NaN where they were not seen (T, H, W)."""
+    seen = seen.reshape(len(seen), *[1] * (counts.ndim - 3), *seen.shape[-2:])
+    return np.where(seen.cpu(), counts.cpu(), np.nan)
 
 
 def _is_past(record: dict[str, Any], stage: str, step: int) -> bool:

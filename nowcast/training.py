@@ -35,6 +35,7 @@ from nowcast.optimizers import build_optimizers
 from nowcast.records import Metrics
 from nowcast.seeds import integer_seed
 from nowcast.training_data import FEW_BATCHES, TrainingData
+from nowcast.training_windows import channels_of
 from pipelines.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -78,6 +79,8 @@ def train(
     torch.manual_seed(integer_seed(config.seed, "weights"))
     if init:
         config = _over(config, init)
+    if (channels := channels_of(stores)) != config.network.get("channels", 1):
+        config = config.model_copy(update={"network": {**config.network, "channels": channels}})
     network = build_network(config, pretrained=init is None)
     stages = _chosen_stages(stage, network, config)
     _claim_folder(run, config, overwrite)
@@ -173,7 +176,7 @@ class _StageRun:
         self.trained.requires_grad_(True)
         self.optimizers = build_optimizers(self.settings.optimizer, self.trained, self.settings.rate)
         self.average = AveragedModel(self.trained, avg_fn=_averaging(self.settings.ema))
-        self.metrics = Metrics(run)
+        self.metrics = Metrics(run, data.video_range)
         self.step = 0
 
     def complete(self) -> None:

@@ -12,6 +12,7 @@ from nowcast.models.network import Batch, Network
 from nowcast.seeds import integer_seed
 from nowcast.training_windows import TrainingWindows, training_sources
 from pipelines.protocol import load_protocol
+from pipelines.store import open_store
 
 logger = logging.getLogger(__name__)
 
@@ -19,17 +20,29 @@ FEW_BATCHES = 8  # to measure scales with, and to validate on
 
 
 class TrainingData:
-    """Training batches on the device, and a few fixed validation batches."""
+    """Training batches on the device, and a few fixed validation batches.
+
+    Attributes:
+        video_range: Largest value of the stores where they are of video.
+    """
 
     def __init__(self, config: RunConfig, network: Network, stores: Sequence[Path], accelerator: Accelerator):
         """Find the windows of some stores.
 
+        Where no store has a validation split, as KTH has none, validation is on windows of the training split.
+
         Raises:
-            InputError: when no store has a window of split train or of split val.
+            InputError: when no store has a window.
         """
         self._accelerator = accelerator
         protocol = load_protocol(config.protocol)
         history, lead = network.settings.history, network.settings.lead
+        opened = [open_store(path) for path in stores]
+        self.video_range = opened[0].attrs["data_range"] if "channel" in opened[0].dims else None
+        splits = {split for store in opened for split in store["split"].values}
+        validated = "val" if "val" in splits else "train"
+        if validated == "train":
+            logger.warning("no store has a validation split: validation is on windows of the training split")
         self._windows = {
             split: TrainingWindows(
                 training_sources(
@@ -37,7 +50,7 @@ class TrainingData:
                     history=history,
                     lead=lead,
                     stride=stride,
-                    split=split,
+                    split="train" if split == "train" else validated,
                     cadence=config.cadence,
                     least_echo=config.least_echo,
                 ),

@@ -8,13 +8,26 @@ import xarray as xr
 import zarr
 
 from nowcast.seeds import numpy_generator
-from nowcast.windows import Window, find_windows
+from nowcast.windows import Window, find_windows, frames_for_network
 from pipelines.errors import InputError
-from pipelines.store import open_store
-from pipelines.units import MAX_COUNT, counts_to_vil, vil_to_counts
+from pipelines.store import data_range, open_pixels, open_store, pixels
+from pipelines.units import MAX_COUNT, MISSING, counts_to_vil, vil_to_counts
 
-_FILL = 255
 _ECHO = 16  # counts; the least of the thresholds
+
+
+def channels_of(stores: Iterable[Path]) -> int:
+    """Channels of the frames of some stores; 1 of radar.
+
+    Raises:
+        InputError: when they differ, or some are of radar and some of video.
+    """
+    shapes = {pixels(open_store(path)).shape[2:-2] for path in stores}
+    if len(shapes) > 1:
+        what = "stores of different channels, or of radar and video, do not go together"
+        raise InputError(what, got=" and ".join(str(shape) for shape in sorted(shapes)))
+    shape = shapes.pop()
+    return shape[0] if shape else 1
 
 
 def training_sources(
@@ -40,7 +53,7 @@ def training_sources(
         least_echo: Least share of an event's pixels that reach 16 counts.
 
     Raises:
-        InputError: when no store has a window.
+        InputError: when no store has a window; for a `cadence` or `least_echo` of video.
     """
     least = None if cadence is None else (history + lead) * 3 // 4
     sources = []
@@ -48,6 +61,8 @@ def training_sources(
         store = open_store(path)
         if split not in store["split"].values:
             continue
+        if "channel" in store.dims and (cadence or least_echo):
+            raise InputError("cadence and least_echo choose windows of radar", got=f"{path}, a store of video")
         for step in _steps(store, cadence, least):
             windows = find_windows(
                 store, history=history, lead=lead, stride=stride, split=split, step=step, least=least
@@ -71,9 +86,9 @@ def _steps(store: xr.Dataset, cadence: tuple[float, float] | None, least: int | 
 
 def _echo_shares(path: Path) -> np.ndarray:
     """Share of each event's pixels that reach 16 counts."""
-    array = zarr.open_array(f"{path}/vil", mode="r")
+    array = open_pixels(path)
     events = (np.asarray(array[number]) for number in range(array.shape[0]))
-    return np.array([((frames >= _ECHO) & (frames < _FILL)).mean() for frames in events])
+    return np.array([((frames >= _ECHO) & (frames < MISSING)).mean() for frames in events])
 
 
 class TrainingWindows:
@@ -109,10 +124,11 @@ class TrainingWindows:
         Raises:
             InputError: when frames are smaller than `side`.
         """
-        arrays = [zarr.open_array(f"{store}/vil", mode="r") for store, _ in sources]
+        arrays = [open_pixels(store) for store, _ in sources]
+        self._largest = min(data_range(zarr.open_group(store, mode="r").attrs) for store, _ in sources)
         for (store, _), array in zip(sources, arrays, strict=True):
-            if min(array.shape[2:]) < side:
-                raise InputError(f"frames of {store} are too small", got=array.shape[2:], expected=f"{side} or more")
+            if min(array.shape[-2:]) < side:
+                raise InputError(f"frames of {store} are too small", got=array.shape[-2:], expected=f"{side} or more")
         self._windows = [
             (array, window) for array, (_, windows) in zip(arrays, sources, strict=True) for window in windows
         ]
@@ -124,7 +140,7 @@ class TrainingWindows:
         return len(self._windows)
 
     def __getitem__(self, number: int) -> np.ndarray:
-        """Counts uint8 with shape (history + lead, side, side), 255 missing."""
+        """Counts uint8 with shape (history + lead, [channel,] side, side), missing above data_range."""
         epoch, position = divmod(number, len(self._windows))
         if epoch != self._epoch:
             self._epoch = epoch
@@ -138,14 +154,14 @@ class TrainingWindows:
 
     def _read(self, array: zarr.Array, window: Window, number: int) -> np.ndarray:
         """The frames of a window, missing where the event has none."""
-        y, x = self._corner(array.shape[2:], number)
+        y, x = self._corner(array.shape[-2:], number)
         wanted = window.start + window.step * np.arange(self._length)
         inside = (wanted >= 0) & (wanted < array.shape[1])
         first, last = wanted[inside][[0, -1]]
-        frames = np.full((self._length, self._side, self._side), _FILL, "uint8")
-        frames[inside] = np.asarray(array[window.event, first : last + 1, y : y + self._side, x : x + self._side])[
-            :: window.step
-        ]
+        square = (slice(y, y + self._side), slice(x, x + self._side))
+        found = np.asarray(array[(window.event, slice(first, last + 1), ..., *square)])[:: window.step]
+        frames = np.full((self._length, *found.shape[1:]), MISSING, "uint8")
+        frames[inside] = found
         return frames
 
     def _corner(self, size: tuple[int, ...], number: int) -> tuple[int, int]:
@@ -158,20 +174,20 @@ class TrainingWindows:
 
     def _turned(self, frames: np.ndarray, number: int) -> np.ndarray:
         turns, flip = numpy_generator(self._seed, "augment", number).integers((4, 2))
-        frames = np.rot90(frames, turns, axes=(1, 2))
-        return frames[:, :, ::-1] if flip else frames
+        frames = np.rot90(frames, turns, axes=(-2, -1))
+        return frames[..., ::-1] if flip else frames
 
     def batches(self, first: int, size: int, *, rank: int = 0, ranks: int = 1) -> Iterator[tuple[np.ndarray, ...]]:
         """Endless batches from sample number `first` on: (history, history_observed, future, future_observed).
 
-        Counts are float32 with shape (size, frames, y, x), zero where missing. With several processes each takes its
-        own share of the numbers.
+        Counts are float32 with shape (size, frames, [channel,] y, x), zero where missing; observed has no channel. With
+        several processes each takes its own share of the numbers.
         """
         while True:
             start = first + rank * size
             counts = np.stack([self[number] for number in range(start, start + size)])
-            observed = counts != _FILL
-            frames = np.where(observed, counts, 0).astype("float32")
+            seen = counts <= self._largest
+            frames, observed = frames_for_network(np.where(seen, counts, 0).astype("float32"), seen)
             past, ahead = slice(None, self._history), slice(self._history, None)
             yield frames[:, past], observed[:, past], frames[:, ahead], observed[:, ahead]
             first += size * ranks
@@ -180,4 +196,4 @@ class TrainingWindows:
 def _scaled(factor: float) -> np.ndarray:
     """What each count becomes, shape (256,), when the liquid is multiplied by `factor`; missing stays missing."""
     counts = vil_to_counts(factor * counts_to_vil(np.arange(MAX_COUNT + 1.0)))
-    return np.append(counts.round(), _FILL).astype("uint8")
+    return np.append(counts.round(), MISSING).astype("uint8")

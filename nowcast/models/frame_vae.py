@@ -1,12 +1,14 @@
 """The per-frame encoder E and decoder D of MT-VAE: a 2-D convolutional VAE of diffusers.
 
-Either Stable Diffusion's (the paper: factor 8, 4 channels, frozen), or a small one of one channel that is trained from
-scratch together with the temporal transformer. Two things make the small one trainable on a processor. It folds pixels
-into channels before its first convolution, so that none runs at full resolution. And it adds to a linear autoencoder
-that starts as the low frequencies of a block cosine transform, which alone reconstructs radar better than hundreds of
-steps of the convolutions from nothing (8 channels, simulated storms: mean absolute error 4.0 counts against 7.2).
+Either Stable Diffusion's (the paper: factor 8, 4 channels, frozen), or a small one that is trained from scratch
+together with the temporal transformer. Frames are grey or have three colours. Two things make the small one trainable
+on a processor. It folds pixels into channels before its first convolution, so that none runs at full resolution. And it
+adds to a linear autoencoder that starts as the low frequencies of a block cosine transform, which alone reconstructs
+radar better than hundreds of steps of the convolutions from nothing (8 channels, simulated storms: mean absolute error
+4.0 counts against 7.2).
 """
 
+from itertools import product
 from typing import Any
 
 import torch
@@ -22,7 +24,7 @@ class FrameVAESettings(BaseModel):
 
     Attributes:
         pretrained: Folder or hub id of a diffusers AutoencoderKL with three colours, which is then frozen; None trains
-            one of a single channel from scratch. The other settings describe it either way.
+            one from scratch. The other settings describe it either way.
         factor: Pixels along a side of a latent location.
         latent_channels: Channels of the latents.
         latent_scale: What the latents are multiplied by to come near unit scale (0.18215 for Stable Diffusion's).
@@ -53,44 +55,49 @@ class FrameVAESettings(BaseModel):
 
 
 class FrameVAE(nn.Module):
-    """Grey frames to latents and back, frame by frame.
+    """Frames to latents and back, frame by frame.
 
     Args:
         settings: Their description.
-        vae: The diffusers AutoencoderKL. Three colours each see the grey frame, and their outputs are averaged.
+        vae: The diffusers AutoencoderKL. If it has three colours and frames are grey, each sees the grey frame, and
+            their outputs are averaged.
+        channels: Channels of a frame, K below.
     """
 
-    def __init__(self, settings: FrameVAESettings, vae: Any):
+    def __init__(self, settings: FrameVAESettings, vae: Any, channels: int = 1):
         super().__init__()
-        self.vae = vae
+        self.vae, self.channels = vae, channels
         self.fold, self.scale = settings.fold, settings.latent_scale
-        self.colours = 1 if settings.pretrained is None else 3
+        self.colours = channels if settings.pretrained is None else 3
 
     def encode(self, frames: Tensor) -> Tensor:
-        """E(x): the mean latents (B, T, C, h, w) of frames (B, T, 1, H, W)."""
+        """E(x): the mean latents (B, T, C, h, w) of frames (B, T, K, H, W)."""
         x = pixel_unshuffle(frames.flatten(0, 1).expand(-1, self.colours, -1, -1), self.fold)
         latents = self.vae.encode(x.contiguous(memory_format=torch.channels_last)).latent_dist.mode()
         return latents.unflatten(0, frames.shape[:2]) * self.scale
 
     def decode(self, latents: Tensor) -> Tensor:
-        """D(z): frames (B, T, 1, H, W) of latents (B, T, C, h, w)."""
+        """D(z): frames (B, T, K, H, W) of latents (B, T, C, h, w)."""
         z = latents.flatten(0, 1) / self.scale
         x = self.vae.decode(z.contiguous(memory_format=torch.channels_last)).sample
-        return pixel_shuffle(x, self.fold).mean(1, keepdim=True).unflatten(0, latents.shape[:2])
+        frames = pixel_shuffle(x, self.fold)
+        if self.channels == 1:
+            frames = frames.mean(1, keepdim=True)
+        return frames.unflatten(0, latents.shape[:2])
 
 
 class SmallFrameVAE(FrameVAE):
     """A frame VAE from scratch: a linear one beside the convolutions, which start silent."""
 
-    def __init__(self, settings: FrameVAESettings, vae: Any):
-        super().__init__(settings, vae)
-        factor, channels = settings.factor, settings.latent_channels
-        self.analysis = nn.Conv2d(1, channels, factor, stride=factor)
-        self.synthesis = nn.ConvTranspose2d(channels, 1, factor, stride=factor)
+    def __init__(self, settings: FrameVAESettings, vae: Any, channels: int = 1):
+        super().__init__(settings, vae, channels)
+        factor, latents = settings.factor, settings.latent_channels
+        self.analysis = nn.Conv2d(channels, latents, factor, stride=factor)
+        self.synthesis = nn.ConvTranspose2d(latents, channels, factor, stride=factor)
         with torch.no_grad():
-            basis = block_cosines(factor, channels)[:, None]
-            self.analysis.weight.copy_(basis / factor)  # the first latent is the mean of its pixels
-            self.synthesis.weight.copy_(basis * factor)
+            basis, scale = block_cosines(factor, latents, channels), factor * channels**0.5
+            self.analysis.weight.copy_(basis / scale)  # the first latent is the mean of its pixels
+            self.synthesis.weight.copy_(basis * scale)
         silent = [
             self.analysis.bias,
             self.synthesis.bias,
@@ -109,21 +116,33 @@ class SmallFrameVAE(FrameVAE):
         return super().decode(latents) + self.synthesis(latents.flatten(0, 1)).unflatten(0, latents.shape[:2])
 
 
-def block_cosines(size: int, count: int) -> Tensor:
-    """The `count` lowest frequencies of a block's orthonormal cosine transform (DCT-II), shape (count, size, size)."""
-    places = torch.arange(size, dtype=torch.float64)
-    waves = torch.cos(torch.pi / size * (places + 0.5) * places[:, None])
-    waves = waves / waves.norm(dim=1, keepdim=True)
-    order = sorted((u * u + v * v, u, v) for u in range(size) for v in range(size))
-    return torch.stack([torch.outer(waves[u], waves[v]) for _, u, v in order[:count]]).float()
+def block_cosines(size: int, count: int, channels: int = 1) -> Tensor:
+    """The `count` lowest frequencies of a block's orthonormal cosine transform, shape (count, channels, size, size).
+
+    DCT-II in space; over three colours too, where their differences, which matter less, come as late as frequencies of
+    two cycles.
+    """
+    waves, colours = (_cosines(length) for length in (size, channels))
+    numbers = product(range(channels), range(size), range(size))
+    order = sorted((u * u + v * v + 4 * (k > 0), k, u, v) for k, u, v in numbers)
+    blocks = [colours[k][:, None, None] * torch.outer(waves[u], waves[v]) for _, k, u, v in order[:count]]
+    return torch.stack(blocks).float()
 
 
-def build_frame_vae(settings: FrameVAESettings, pretrained: bool = True) -> FrameVAE:
+def _cosines(length: int) -> Tensor:
+    """Orthonormal cosines, shape (frequency, place)."""
+    places = torch.arange(length, dtype=torch.float64)
+    waves = torch.cos(torch.pi / length * (places + 0.5) * places[:, None])
+    return waves / waves.norm(dim=1, keepdim=True)
+
+
+def build_frame_vae(settings: FrameVAESettings, pretrained: bool = True, channels: int = 1) -> FrameVAE:
     """The frame VAE that `settings` describe, frozen if it is a pretrained one.
 
     Args:
         settings: Its description.
         pretrained: Whether to fetch pretrained weights, or leave them to a checkpoint.
+        channels: Channels of a frame.
 
     Raises:
         InputError: when the pretrained VAE cannot be loaded, or is not as described.
@@ -131,17 +150,17 @@ def build_frame_vae(settings: FrameVAESettings, pretrained: bool = True) -> Fram
     from diffusers import AutoencoderKL
 
     if settings.pretrained is None:
-        return SmallFrameVAE(settings, AutoencoderKL(**_architecture(settings)))
-    vae: Any = _load(settings) if pretrained else AutoencoderKL(**_architecture(settings))
-    return FrameVAE(settings, vae.requires_grad_(False))
+        return SmallFrameVAE(settings, AutoencoderKL(**_architecture(settings, channels)), channels)
+    vae: Any = _load(settings) if pretrained else AutoencoderKL(**_architecture(settings, 3))
+    return FrameVAE(settings, vae.requires_grad_(False), channels)
 
 
-def _architecture(settings: FrameVAESettings) -> dict[str, Any]:
+def _architecture(settings: FrameVAESettings, colours: int) -> dict[str, Any]:
     levels, own = len(settings.channels), settings.pretrained is None
-    channels = settings.fold**2 if own else 3
+    folded = colours * settings.fold**2
     return {
-        "in_channels": channels,
-        "out_channels": channels,
+        "in_channels": folded,
+        "out_channels": folded,
         "down_block_types": ("DownEncoderBlock2D",) * levels,
         "up_block_types": ("UpDecoderBlock2D",) * levels,
         "block_out_channels": settings.channels,
@@ -164,7 +183,7 @@ def _load(settings: FrameVAESettings) -> Any:
             expected="a folder with config.json and diffusion_pytorch_model.safetensors, or a hub id within reach",
             remedy="download both files from https://huggingface.co/stabilityai/sd-vae-ft-mse and give their folder",
         ) from error
-    for key, value in _architecture(settings).items():
+    for key, value in _architecture(settings, 3).items():
         found = vae.config[key]
         if (tuple(found) if isinstance(found, list) else found) != value:
             raise InputError(

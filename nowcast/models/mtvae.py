@@ -1,10 +1,10 @@
 """MT-VAE, the first stage of PredLDM: a masked transformer over time between a frame encoder and decoder.
 
-x: frames (B, T, 1, H, W), zero echo where missing. E, D: frame encoder and decoder. U: positional embedding, from
-convolutions of the input. z_s = E(x) + U: spatial latents (B, T, C, h, w). z: tokens, width `hidden`. mAtt: masked
-multi-head self-attention over TIME at each latent location. M_j: 0 or -inf for a whole time location j. r: masking
-ratio. mu, log sigma^2: moments of the latents. z~: their sample. Equations by their number in Xu et al., PredLDM
-(https://openreview.net/forum?id=TWlmOUzcCo).
+x: frames (B, T, K, H, W) of K channels, zero echo where missing. E, D: frame encoder and decoder. U: positional
+embedding, from convolutions of the input. z_s = E(x) + U: spatial latents (B, T, C, h, w). z: tokens, width `hidden`.
+mAtt: masked multi-head self-attention over TIME at each latent location. M_j: 0 or -inf for a whole time location j. r:
+masking ratio. mu, log sigma^2: moments of the latents. z~: their sample. Equations by their number in Xu et al.,
+PredLDM (https://openreview.net/forum?id=TWlmOUzcCo).
 
 Nothing here departs from the paper, but the start is chosen: the input projection is orthonormal, mu is its transpose,
 U and every residual branch end in zeros, so that training starts from mu = E(x), the frame VAE as it is.
@@ -48,7 +48,7 @@ class MTVAESettings(BaseModel):
 
 
 class Reconstruction(NamedTuple):
-    """Decoded frames (B, T, 1, H, W) and the moments (B, T, C, h, w) they were sampled from."""
+    """Decoded frames (B, T, K, H, W) and the moments (B, T, C, h, w) they were sampled from."""
 
     frames: Tensor
     mean: Tensor
@@ -87,10 +87,10 @@ class TemporalLayer(nn.Module):
 class TemporalTransformer(nn.Module):
     """From E(x) and the input itself to the moments of the latents."""
 
-    def __init__(self, settings: MTVAESettings, frame_vae: FrameVAESettings):
+    def __init__(self, settings: MTVAESettings, frame_vae: FrameVAESettings, frame_channels: int = 1):
         super().__init__()
         channels, factor, width = frame_vae.latent_channels, frame_vae.factor, settings.hidden
-        self.patches = nn.Conv3d(2, width, (1, factor, factor), stride=(1, factor, factor))
+        self.patches = nn.Conv3d(frame_channels + 1, width, (1, factor, factor), stride=(1, factor, factor))
         # Zero padding in time is what tells this convolution, and so U, where in the clip it stands.
         self.position = nn.Conv3d(width, channels, 3, padding=1)
         self.project = nn.Linear(channels, width)
@@ -116,12 +116,12 @@ class TemporalTransformer(nn.Module):
 
         Args:
             encoded: E(x) with shape (B, T, C, h, w).
-            frames: The input x itself with shape (B, T, 1, H, W).
+            frames: The input x itself with shape (B, T, K, H, W).
             observed: Where it was observed, shape (B, T, H, W).
             mask: M of equation 9 with shape (B, T), the same at every location, head and layer; None hides nothing.
         """
         batch, times, _, height, width = encoded.shape
-        inputs = torch.stack([frames[:, :, 0], observed.to(frames.dtype)], 1)
+        inputs = torch.cat([frames.transpose(1, 2), observed.to(frames.dtype)[:, None]], 1)
         embedding = self.position(nn.functional.silu(self.patches(inputs)))
         z_s = encoded + embedding.transpose(1, 2)  # z_s = E(x) + U
         z = self.project(z_s.permute(0, 3, 4, 1, 2).reshape(batch * height * width, times, -1))
@@ -140,15 +140,15 @@ class MTVAE(nn.Module):
     def __init__(self, settings: MTVAESettings, frame_settings: FrameVAESettings, frame_vae: FrameVAE):
         super().__init__()
         self.frame_vae = frame_vae
-        self.transformer = TemporalTransformer(settings, frame_settings)
+        self.transformer = TemporalTransformer(settings, frame_settings, frame_vae.channels)
         self.mask_ratio = settings.mask_ratio
 
     def encode(self, frames: Tensor, observed: Tensor) -> Tensor:
-        """Mean latents (B, T, C, h, w), float32, of frames (B, T, 1, H, W) observed at (B, T, H, W)."""
+        """Mean latents (B, T, C, h, w), float32, of frames (B, T, K, H, W) observed at (B, T, H, W)."""
         return self.transformer(self.frame_vae.encode(frames), frames, observed)[0]
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Frames (B, T, 1, H, W), float32."""
+        """Frames (B, T, K, H, W), float32."""
         return self.frame_vae.decode(latents).float()
 
     def forward(self, frames: Tensor, observed: Tensor, generator: torch.Generator) -> Reconstruction:

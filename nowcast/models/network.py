@@ -1,12 +1,13 @@
 """The contract of a trainable network, and the forecaster that serves a trained one.
 
 A network owns its loss, since a generative loss is no function of prediction and target. Tensors have shape
-(B, T, H, W) in counts, float32, zero where missing, with a boolean `observed` of the same shape beside them.
+(B, T, H, W) in counts, float32, zero where missing, with a boolean `observed` of the same shape beside them. Grey video
+looks no different; in colour its frames, and what is made of them, have shape (B, T, 3, H, W).
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +17,8 @@ from torch import Tensor, nn
 from nowcast.devices import multiplies_bf16
 from nowcast.models.forecaster import Cases, Forecaster
 from nowcast.seeds import integer_seed
+from nowcast.windows import frames_for_network
+from pipelines.errors import InputError
 
 C = TypeVar("C")
 
@@ -40,6 +43,7 @@ class NetworkSettings(BaseModel):
         history: Frames given.
         lead: Frames forecast.
         side: Pixels along a side of a frame in training.
+        channels: 1, or 3 of video in colour; training takes it from its stores.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,6 +51,7 @@ class NetworkSettings(BaseModel):
     history: int = 10
     lead: int = 10
     side: int = 128
+    channels: Literal[1, 3] = 1
 
     @property
     def members_at_once(self) -> int:
@@ -97,6 +102,8 @@ class Network(nn.Module, ABC, Generic[C]):
 class TrainedForecaster(Forecaster):
     """A trained network behind the contract of `Forecaster`."""
 
+    takes_video = True
+
     def __init__(self, network: Network, device: str = "cpu"):
         self.network = network.to(device).eval().requires_grad_(False)
         self.member_batch = network.settings.members_at_once
@@ -113,12 +120,19 @@ class TrainedForecaster(Forecaster):
         ]
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             counts = self.network.generate(self._condition(cases), steps, generators)
-        return counts.float().cpu().numpy()
+        return counts.float().cpu().numpy().reshape(len(cases.keys), len(members), steps, *cases.frames.shape[2:])
 
     def _condition(self, cases: Cases) -> Any:
         """The network's condition, kept for the next members of the same cases."""
         if self._conditioned is None or not _same(self._conditioned[0], cases):
-            tensors = (torch.from_numpy(array).to(self.device) for array in (cases.frames, cases.observed))
+            arrays = frames_for_network(cases.frames, cases.observed)
+            if arrays[0].shape[2:-2] != (3,) * (self.network.settings.channels > 1):
+                raise InputError(
+                    "the network was trained on frames of other channels",
+                    got="x".join(map(str, cases.frames.shape[2:])),
+                    expected=f"{self.network.settings.channels} of them",
+                )
+            tensors = (torch.from_numpy(array).to(self.device) for array in arrays)
             self._conditioned = cases, self.network.condition(*tensors)
         return self._conditioned[1]
 

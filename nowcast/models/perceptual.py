@@ -1,8 +1,8 @@
 """LPIPS, the perceptual distance (Zhang et al. 2018, https://arxiv.org/abs/1801.03924): on VGG16, MT-VAE's loss; on
 AlexNet, the score of the papers.
 
-In plain torch, so that neither torchvision nor a pickled checkpoint is needed. x, y: grey images in [-1, 1]. l: one of
-five tapped layers. phi_l: its features, scaled to unit length over channels. w_l: its channel weights.
+In plain torch, so that neither torchvision nor a pickled checkpoint is needed. x, y: images in [-1, 1]. l: one of five
+tapped layers. phi_l: its features, scaled to unit length over channels. w_l: its channel weights.
 
     d(x, y) = sum over l of mean over pixels of sum over channels of w_l (phi_l(x) - phi_l(y))^2
 """
@@ -69,7 +69,7 @@ ALEXNET = Trunk(
 
 
 class PerceptualLoss(nn.Module):
-    """LPIPS distance of grey images."""
+    """LPIPS distance of images, grey or in three colours."""
 
     shift: Tensor
     scale: Tensor
@@ -94,8 +94,8 @@ class PerceptualLoss(nn.Module):
         """Distances with shape (B,) of images in [-1, 1].
 
         Args:
-            x: Images with shape (B, 1, H, W), at least 16 x 16, for AlexNet 31 x 31.
-            y: Images with shape (B, 1, H, W), or (1, 1, H, W) for one that all are compared with.
+            x: Images with shape (B, 1, H, W) or (B, 3, H, W), at least 16 x 16, for AlexNet 31 x 31.
+            y: Images of that shape, or one with B = 1 that all are compared with.
         """
         total = torch.zeros(len(x), device=x.device)
         for weights, a, b in zip(self.linear, self._taps(x), self._taps(y), strict=True):

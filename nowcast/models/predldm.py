@@ -1,9 +1,9 @@
 """PredLDM: a masked-transformer VAE (MT-VAE) and a condition-aware latent diffusion model (CA-LDM) behind one network.
 
 Xu, Sun, Li and Qu, https://openreview.net/forum?id=TWlmOUzcCo. Counts at the edge, shape (B, T, H, W); inside, frames
-x = (counts - offset) / scale with shape (B, T, 1, H, W) and latents z with shape (B, T, C, h, w). History and future
-are encoded as separate clips, so that nothing of the future reaches the condition. The diffusion sees the mean of the
-latents' distribution, normalised to zero mean and unit scale per channel.
+x = (counts - offset) / scale with shape (B, T, K, H, W) of K channels, and latents z with shape (B, T, C, h, w).
+History and future are encoded as separate clips, so that nothing of the future reaches the condition. The diffusion
+sees the mean of the latents' distribution, normalised to zero mean and unit scale per channel.
 
 Beyond the paper, a first guess (nowcast.first_guess) may stand beside the condition: the denoiser is given its latents
 and predicts what is left of the future's, and what the decoder makes of that is added to the guess itself. A third
@@ -20,7 +20,6 @@ from torch.nn.functional import avg_pool2d
 
 from nowcast.diffusion.objectives import OBJECTIVES
 from nowcast.diffusion.samplers import draw_noise, sample
-from nowcast.first_guess import ECHO
 from nowcast.models.caldm import Context
 from nowcast.models.ensemble_loss import block_crps
 from nowcast.models.frame_vae import build_frame_vae
@@ -68,7 +67,8 @@ class PredLDM(Network[Condition]):
 
     def __init__(self, settings: PredLDMSettings, *, pretrained: bool = True):
         super().__init__(settings, pretrained=pretrained)
-        self.mtvae = MTVAE(settings.mtvae, settings.frame_vae, build_frame_vae(settings.frame_vae, pretrained))
+        frame_vae = build_frame_vae(settings.frame_vae, pretrained, settings.channels)
+        self.mtvae = MTVAE(settings.mtvae, settings.frame_vae, frame_vae)
         self.denoiser = settings.build_denoiser()
         self.objective = OBJECTIVES[settings.objective]()
         channels = settings.frame_vae.latent_channels
@@ -119,7 +119,7 @@ class PredLDM(Network[Condition]):
     def preview(self, stage: str, batch: Batch, generator: torch.Generator) -> Tensor:
         """See `Network.preview`: the future through the autoencoder, or one member of the forecast."""
         if stage == "autoencoder":
-            return _echo(self._decode(self._encode(batch.future, batch.future_observed)[0]))
+            return self._echo(self._decode(self._encode(batch.future, batch.future_observed)[0]))
         generators = [[generator]] * len(batch.history)
         condition = self.condition(batch.history, batch.history_observed)
         return self.generate(condition, self.settings.lead, generators)[:, 0]
@@ -131,13 +131,13 @@ class PredLDM(Network[Condition]):
             InputError: when the history has another length, or its frames are smaller.
         """
         expected = (self.settings.history, self.settings.side)
-        if history.shape[1] != expected[0] or min(history.shape[2:]) < expected[1]:
+        if history.shape[1] != expected[0] or min(history.shape[-2:]) < expected[1]:
             raise InputError(
                 "frames of the history",
-                got="{} of {} x {} pixels".format(*history.shape[1:]),
+                got="{} of {} x {} pixels".format(history.shape[1], *history.shape[-2:]),
                 expected="{} of at least {side} x {side}".format(expected[0], side=expected[1]),
             )
-        size = history.shape[2:]
+        size = history.shape[-2:]
         history, observed = (pad_to(x, self.settings.frame_vae.factor) for x in (history, observed))
         guess = self._guess(history, observed)
         z, valid = self._encode(history, observed)
@@ -149,7 +149,7 @@ class PredLDM(Network[Condition]):
         return Condition(guess, tiles, contexts, z.shape, size)
 
     def generate(self, condition: Condition, steps: int, generators: Sequence[Sequence[torch.Generator]]) -> Tensor:
-        """See `Network.generate`; counts below 5.5 are set to 0.
+        """See `Network.generate`; counts that are no echo are set to 0.
 
         Raises:
             InputError: when more frames are asked for than the network forecasts.
@@ -157,10 +157,10 @@ class PredLDM(Network[Condition]):
         if steps > self.settings.lead:
             raise InputError("more frames than PredLDM forecasts", got=steps, expected=f"at most {self.settings.lead}")
         height, width = condition.size
-        return _echo(self._members(condition, generators)[:, :, :steps, :height, :width])
+        return self._echo(self._members(condition, generators)[:, :, :steps, ..., :height, :width])
 
     def _members(self, condition: Condition, generators: Sequence[Sequence[torch.Generator]]) -> Tensor:
-        """Members (B, M, lead, H, W) in counts, as the decoder gives them; all tiles see the same field of noise."""
+        """Members (B, M, lead, ..., H, W) as the decoder gives them, in counts; all tiles see the same noise."""
         guess, (cases, _, *latent) = condition.guess, condition.latent_shape
         flat = [generator for members in generators for generator in members]
         noise = self.settings.sampling.temperature * draw_noise((self.settings.lead, *latent), flat)
@@ -173,9 +173,10 @@ class PredLDM(Network[Condition]):
         return guess.counts[:, None] + self._decode(guess.base[:, None] + rest * self.rest_std) - guess.decoded[:, None]
 
     def _decode(self, z: Tensor) -> Tensor:
-        """Counts (..., T, H, W) of normalised latents (..., T, C, h, w)."""
+        """Counts (..., T, H, W), of colours (..., T, 3, H, W), of normalised latents (..., T, C, h, w)."""
         frames = self.mtvae.decode((z * self.latent_std + self.latent_mean).flatten(0, -5))
-        return (frames[:, :, 0] * self.settings.scale + self.settings.offset).unflatten(0, z.shape[:-4])
+        counts = frames * self.settings.scale + self.settings.offset
+        return (counts[:, :, 0] if self.settings.channels == 1 else counts).unflatten(0, z.shape[:-4])
 
     def _sample(self, noise: Tensor, context: Context, generators: Sequence[torch.Generator]) -> Tensor:
         return sample(
@@ -229,8 +230,10 @@ class PredLDM(Network[Condition]):
         """Fair CRPS of some members, in counts, through every sampling step; no echo is below zero."""
         generators = [[generator] * self.settings.ensemble.members] * len(batch.history)
         members = self._members(self.condition(batch.history, batch.history_observed), generators).relu()
-        blocks = self.settings.ensemble.blocks
-        crps = block_crps(members, batch.future, batch.future_observed, blocks)
+        blocks, channels = self.settings.ensemble.blocks, self.settings.channels
+        layers = (*batch.future.shape[:1], -1, *batch.future.shape[-2:])  # of video a frame of each colour
+        observed = batch.future_observed.repeat_interleave(channels, 1)
+        crps = block_crps(members.flatten(2, -3), batch.future.reshape(layers), observed, blocks)
         return {"loss": crps.mean()} | {f"crps_{size}": part for size, part in zip(blocks, crps, strict=True)}
 
     def _denoising_loss(
@@ -257,7 +260,12 @@ class PredLDM(Network[Condition]):
             return Guess(fields[:, -1], base, self._decode(base), told)
 
     def _to_frames(self, counts: Tensor) -> Tensor:
-        return ((counts - self.settings.offset) / self.settings.scale)[:, :, None]
+        x = (counts - self.settings.offset) / self.settings.scale
+        return x[:, :, None] if self.settings.channels == 1 else x
+
+    def _echo(self, counts: Tensor) -> Tensor:
+        """Without what lies below the least echo, the network's noise around zero."""
+        return torch.where(counts < self.settings.echo, 0, counts)
 
     @cached_property
     def _perceptual(self) -> PerceptualLoss:
@@ -276,11 +284,6 @@ def _clips(batch: Batch) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
 def _weighted_mean(x: Tensor, weight: Tensor) -> Tensor:
     """Mean of `x` (B, T, C, ...) under weights (B, T, 1, ...)."""
     return (x * weight).sum() / (weight.sum() * x.shape[2]).clamp(min=1)
-
-
-def _echo(counts: Tensor) -> Tensor:
-    """Without what lies below the least echo, the network's noise around zero."""
-    return torch.where(counts < ECHO, 0, counts)
 
 
 def _moments(clips: Iterable[tuple[Tensor, Tensor]], dims: tuple[int, ...]) -> tuple[Tensor, Tensor]:

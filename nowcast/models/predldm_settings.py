@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from nowcast.diffusion.samplers import check_sampler
+from nowcast.first_guess import ECHO
 from nowcast.models.caldm import Denoiser, DenoiserSettings
 from nowcast.models.frame_vae import FrameVAESettings
 from nowcast.models.guidance import GUESSES
@@ -54,6 +55,7 @@ class PredLDMSettings(NetworkSettings):
         mtvae: Temporal transformer and its loss.
         denoiser: Size of the diffusion transformer.
         objective: What the denoiser predicts, a key of OBJECTIVES.
+        echo: Counts below are none and become 0; 0 for video.
         first_guess: What the denoiser is given beside the history, and starts from (see GUESSES); none in the paper.
         loss_weights: Weights of the two terms of equation 14, forecast and condition.
         sampling: How members are drawn.
@@ -66,6 +68,7 @@ class PredLDMSettings(NetworkSettings):
     mtvae: MTVAESettings = MTVAESettings()
     denoiser: DenoiserSettings = DenoiserSettings()
     objective: Literal["epsilon", "v", "flow"] = "epsilon"
+    echo: float = ECHO
     first_guess: Literal["none", "advection", "sprog"] = "none"
     loss_weights: tuple[float, float] = (1.0, 1.0)
     sampling: SamplingSettings = SamplingSettings()
@@ -86,6 +89,8 @@ class PredLDMSettings(NetworkSettings):
         check_sampler(self.objective, self.sampling.sampler, self.sampling.steps)
         if self.side % (self.frame_vae.factor * self.denoiser.patch):
             raise ValueError(f"side {self.side} is no multiple of frame_vae.factor times denoiser.patch")
+        if self.channels > 1 and self.first_guess != "none":
+            raise ValueError("a first guess is of a single channel")
         for name, part in (("mtvae", self.mtvae), ("denoiser", self.denoiser)):
             if part.hidden % part.heads:
                 raise ValueError(f"{name}.hidden {part.hidden} is no multiple of {name}.heads")

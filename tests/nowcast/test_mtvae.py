@@ -146,8 +146,8 @@ def test_kl_by_hand():
 
 def test_block_cosines_by_hand():
     half = 0.5**0.5
-    assert block_cosines(2, 1).tolist() == [[[0.5, 0.5], [0.5, 0.5]]]
-    torch.testing.assert_close(block_cosines(2, 2)[1], half * torch.tensor([[half, -half], [half, -half]]))
+    assert block_cosines(2, 1).tolist() == [[[[0.5, 0.5], [0.5, 0.5]]]]
+    torch.testing.assert_close(block_cosines(2, 2)[1, 0], half * torch.tensor([[half, -half], [half, -half]]))
     basis = block_cosines(8, 64).flatten(1)
     torch.testing.assert_close(basis @ basis.T, torch.eye(64), atol=1e-6, rtol=0)
 
