@@ -16,9 +16,14 @@ from torch.nn.functional import avg_pool2d
 
 
 def fair_crps(members: Tensor, obs: Tensor) -> Tensor:
-    """The score of members (B, M, ...) against observations (B, ...), element by element, shape (B, ...)."""
+    """The score of members (B, M, ...) against observations (B, ...), element by element, shape (B, ...).
+
+    Of a single member it is the absolute error.
+    """
     count = members.shape[1]
     error = (members - obs[:, None]).abs().mean(1)
+    if count == 1:
+        return error
     ordered = members.sort(1).values
     rank = torch.arange(1 - count, count, 2, device=members.device, dtype=members.dtype)
     spread = torch.einsum("bm...,m->b...", ordered, rank) / (count * (count - 1))  # half the mean distance of two
@@ -26,7 +31,7 @@ def fair_crps(members: Tensor, obs: Tensor) -> Tensor:
 
 
 def block_crps(members: Tensor, obs: Tensor, observed: Tensor, sizes: Sequence[int]) -> Tensor:
-    """Fair CRPS of means over square blocks, one number a size.
+    """Fair CRPS of means over square blocks, shape (sizes, B).
 
     Args:
         members: Shape (B, M, T, H, W).
@@ -41,5 +46,6 @@ def block_crps(members: Tensor, obs: Tensor, observed: Tensor, sizes: Sequence[i
         share = avg_pool2d(known, size)
         means = avg_pool2d(masked.flatten(0, 1), size).unflatten(0, masked.shape[:2])
         # The mean of a half-known block is that of its known half, times its share: the weight it then has.
-        scores.append(fair_crps(means[:, :-1], means[:, -1]).sum() / share.sum().clamp(min=1))
+        score = fair_crps(means[:, :-1], means[:, -1])
+        scores.append(score.flatten(1).sum(1) / share.flatten(1).sum(1).clamp(min=1))
     return torch.stack(scores)

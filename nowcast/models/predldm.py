@@ -227,14 +227,21 @@ class PredLDM(Network[Condition]):
         return {"loss": loss, "forecast": forecast, "condition": condition}
 
     def _ensemble_loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
-        """Fair CRPS of some members, in counts, through every sampling step; no echo is below zero."""
+        """Fair CRPS of some members through every sampling step, in units of persistence's error and one count.
+
+        So a window of light rain weighs as much as one of heavy rain. No echo is below zero.
+        """
         generators = [[generator] * self.settings.ensemble.members] * len(batch.history)
         members = self._members(self.condition(batch.history, batch.history_observed), generators).relu()
         blocks, channels = self.settings.ensemble.blocks, self.settings.channels
         layers = (*batch.future.shape[:1], -1, *batch.future.shape[-2:])  # of video a frame of each colour
-        observed = batch.future_observed.repeat_interleave(channels, 1)
-        crps = block_crps(members.flatten(2, -3), batch.future.reshape(layers), observed, blocks)
-        return {"loss": crps.mean()} | {f"crps_{size}": part for size, part in zip(blocks, crps, strict=True)}
+        future, observed = batch.future.reshape(layers), batch.future_observed.repeat_interleave(channels, 1)
+        crps = block_crps(members.flatten(2, -3), future, observed, blocks)
+        last = batch.history[:, -1:].expand_as(batch.future).reshape(layers)
+        error = block_crps(last[:, None], future, observed, (1,))
+        return {"loss": (crps / (error + 1)).mean()} | {
+            f"crps_{size}": part.mean() for size, part in zip(blocks, crps, strict=True)
+        }
 
     def _denoising_loss(
         self, x0: Tensor, valid: Tensor, t: Tensor, context: Context | None, generator: torch.Generator

@@ -10,6 +10,10 @@ def test_fair_crps_by_hand():
     assert fair_crps(torch.tensor([[1.0, 4.0, 6.0]]), torch.tensor([3.0])).item() == pytest.approx(1 / 3)
 
 
+def test_of_one_member_it_is_the_absolute_error():
+    assert fair_crps(torch.tensor([[5.0]]), torch.tensor([3.0])).item() == 2
+
+
 def test_fair_crps_rewards_the_right_spread():
     generator = torch.Generator().manual_seed(0)
     obs = torch.randn(20_000, generator=generator)
@@ -24,16 +28,18 @@ def test_blocks_by_hand():
     members = torch.stack([obs + 1, obs - 1], 1)
     known = torch.ones_like(obs, dtype=torch.bool)
     # every pixel and every block: errors 1 and 1, distance 2: 1 - 2 / 2 = 0
-    torch.testing.assert_close(block_crps(members, obs, known, (1, 2)), torch.zeros(2))
+    torch.testing.assert_close(block_crps(members, obs, known, (1, 2)), torch.zeros(2, 1))
     members = torch.stack([obs + 1, obs + 1], 1)
-    torch.testing.assert_close(block_crps(members, obs, known, (1, 2)), torch.ones(2))
+    torch.testing.assert_close(block_crps(members, obs, known, (1, 2)), torch.ones(2, 1))
 
 
 def test_noise_that_averages_out_costs_pixels_but_not_blocks():
     obs = torch.zeros(1, 1, 4, 4)
     board = (torch.arange(4)[:, None] + torch.arange(4)) % 2 * 2.0 - 1
     members = board.expand(1, 2, 1, 4, 4)
-    torch.testing.assert_close(block_crps(members, obs, torch.ones_like(obs).bool(), (1, 2)), torch.tensor([1.0, 0.0]))
+    torch.testing.assert_close(
+        block_crps(members, obs, torch.ones_like(obs).bool(), (1, 2)), torch.tensor([[1.0], [0.0]])
+    )
 
 
 def test_what_is_missing_carries_no_weight():
@@ -41,7 +47,7 @@ def test_what_is_missing_carries_no_weight():
     known = torch.rand(2, 3, 8, 8) > 0.3
     wild = torch.where(known, obs, 1e6)
     torch.testing.assert_close(block_crps(members, wild, known, (1, 4)), block_crps(members, obs, known, (1, 4)))
-    by_hand = (fair_crps(members, obs) * known).sum() / known.sum()
+    by_hand = (fair_crps(members, obs) * known).sum((1, 2, 3)) / known.sum((1, 2, 3))
     torch.testing.assert_close(block_crps(members, obs, known, (1,))[0], by_hand)
 
 
@@ -55,6 +61,4 @@ def test_it_is_the_score_of_the_verification():
     plain = crps_ensemble(xr.DataArray(obs, dims="x"), xr.DataArray(members, dims=("x", "member")), dim=[])
     # The plain form is larger by half the mean distance over M - 1.
     half_distance = np.abs(members[:, :, None] - members[:, None]).mean((1, 2)) / 2
-    np.testing.assert_allclose(
-        ours, plain.values - half_distance / 4, atol=1e-12
-    )
+    np.testing.assert_allclose(ours, plain.values - half_distance / 4, atol=1e-12)
