@@ -231,7 +231,7 @@ def _mapped(forecast: xr.Dataset) -> xr.Dataset:
 def attributes(store: xr.Dataset, seed: int, described: Mapping[str, Any]) -> dict[str, Any]:
     """What a forecast file says of its origin; `described` is of the model, and settings become JSON."""
     attrs = {
-        "Conventions": "CF-1.8",
+        "Conventions": "CF-1.9" if "channel" in store.dims else "CF-1.8",  # 1.9 has 64-bit integers: times of video
         "title": f"nowcast by {described['model']}",
         "source": f"nowcast {__version__}",
         "seed": seed,
