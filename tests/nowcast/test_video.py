@@ -97,6 +97,18 @@ def test_kth_from_files_to_scores(kth, tmp_path):
     assert "10 lead times, 0.04 s to 0.4 s" in describe(tmp_path / "scores.nc")
 
 
+def test_a_dry_run_writes_nothing_and_a_video_that_cannot_be_read_ends_with_three(footage, tmp_path):
+    (tmp_path / "in").mkdir()
+    footage.video(tmp_path / "in" / "good.mkv", footage.frames(20), fps=12)
+    (tmp_path / "in" / "bad.mkv").write_bytes(b"no video")
+    words = ["prepare-video", str(tmp_path / "in"), str(tmp_path / "v.zarr"), "--size", "16", "--workers", "1"]
+    assert "plan: 2 clips of 10 + 10 frames at 12 a second" in run(*words, "--dry-run")
+    assert not (tmp_path / "v.zarr").exists()
+    result = CliRunner().invoke(cli.app, words, catch_exceptions=False)
+    assert (result.exit_code, "1 events could not be read" in result.output) == (3, True)
+    assert "could not be read, missing: 1\n  bad.mkv/0000: " in run("info", tmp_path / "v.zarr")
+
+
 def test_kitti_in_colour_from_files_to_scores(footage, tmp_path):
     drive = tmp_path / "in" / "2011_09_26" / "2011_09_26_drive_0001_sync" / "image_02" / "data"
     footage.pictures(drive, footage.frames(20))  # red rises by 10 a frame, blue falls, green stays
