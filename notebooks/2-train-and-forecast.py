@@ -42,20 +42,17 @@ print(prepare(archive, store, protocol="sevir-128-10-10"))
 #
 # A run is one YAML file in `configs/`, checked before anything starts: a key that does not exist is refused rather than
 # passed over. `demo` is the smallest model that learns; we take still fewer steps. On the command line the same is
-# `nowcast train demo --store sevir.zarr --run run --set stages.autoencoder.steps=20 ...`.
+# `nowcast train demo --store sevir.zarr --run run --set stages.autoencoder.steps=16 ...`.
 
 # %%
 from nowcast.config import load_config
 
-config = load_config(
-    "demo",
-    [
-        "stages.autoencoder.steps=20",
-        "stages.autoencoder.validate_every=20",
-        "stages.diffusion.steps=20",
-        "stages.diffusion.validate_every=20",
-    ],
-)
+short = [
+    f"stages.{name}.{key}={value}"
+    for name in ("autoencoder", "diffusion")
+    for key, value in {"steps": 16, "batch": 2, "validate_every": 16}.items()
+]
+config = load_config("demo", short)
 for name, stage in config.stages.items():
     print(f"{name}: {stage.steps} steps of {stage.batch} windows")
 
