@@ -70,8 +70,13 @@ def checkpoint_path(location: Path | str) -> Path:
     return path
 
 
-def save_half(location: Path | str, out: Path) -> None:
+def save_half(location: Path | str, out: Path, sampling: Mapping[str, Any] = MappingProxyType({})) -> None:
     """Write a checkpoint again with its numbers in 16 bits, half the size, as it is shipped.
+
+    Args:
+        location: Run folder or checkpoint file.
+        out: File to write.
+        sampling: Settings to replace in the network's `sampling` section, such as a temperature chosen after training.
 
     Raises:
         InputError: when there is no checkpoint at `location`.
@@ -80,7 +85,14 @@ def save_half(location: Path | str, out: Path) -> None:
     tensors = {
         name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in load_tensors(path).items()
     }
-    save_tensors(out, tensors, read_header(path))
+    header = read_header(path)
+    config = _with_sampling(parse_config(header["config"], f"in {path}"), sampling)
+    save_tensors(out, tensors, {**header, "config": config.model_dump(mode="json")})
+
+
+def _with_sampling(config: RunConfig, sampling: Mapping[str, Any]) -> RunConfig:
+    changed = {**config.network.get("sampling", {}), **sampling}
+    return config.model_copy(update={"network": {**config.network, "sampling": changed}}) if sampling else config
 
 
 def load_network(location: Path | str, sampling: Mapping[str, Any] = MappingProxyType({})) -> tuple[Network, RunConfig]:
@@ -96,9 +108,7 @@ def load_network(location: Path | str, sampling: Mapping[str, Any] = MappingProx
     path = checkpoint_path(location)
     header = read_header(path)
     config = parse_config(header["config"], f"in {path}")
-    if sampling:
-        changed = {**config.network.get("sampling", {}), **sampling}
-        config = config.model_copy(update={"network": {**config.network, "sampling": changed}})
+    config = _with_sampling(config, sampling)
     network = build_network(config, pretrained=False)
     load_weights(network, load_tensors(path), path)
     return network, config

@@ -16,7 +16,7 @@ GUESSES: dict[str, tuple[str, ...]] = {
 
 
 class Guess(NamedTuple):
-    """What a forecast of B cases starts from; all zero where there is no first guess.
+    """What a forecast of B cases starts from; zero where there is no first guess.
 
     Attributes:
         counts: The last of the guesses, shape (B, T, H, W), counts.
@@ -24,18 +24,21 @@ class Guess(NamedTuple):
         decoded: What the decoder makes of them, shape (B, T, H, W), counts.
         told: What the denoiser is given: the latents of all guesses and the share of pixels that they reach, shape
             (B, T, G * C + 1, h, w); or None.
+        leaves: 0 where a history without echo leaves nothing to predict and the guess is the forecast, else 1; shape
+            (B, 1, 1, 1, 1).
     """
 
     counts: Tensor
     base: Tensor
     decoded: Tensor
     told: Tensor | None
+    leaves: Tensor
 
 
 def no_guess(like: Tensor) -> Guess:
-    """Zeros that broadcast, on the device of `like`."""
+    """A guess that broadcasts, on the device of `like`."""
     zero = like.new_zeros(1, 1, 1, 1)
-    return Guess(zero, zero[..., None], zero, None)
+    return Guess(zero, zero[..., None], zero, None, 1 + zero[..., None])
 
 
 def guess_future(history: Tensor, observed: Tensor, steps: int, kind: str) -> tuple[Tensor, Tensor]:

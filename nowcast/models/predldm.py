@@ -20,6 +20,7 @@ from torch.nn.functional import avg_pool2d
 
 from nowcast.diffusion.objectives import OBJECTIVES
 from nowcast.diffusion.samplers import draw_noise, sample
+from nowcast.first_guess import ECHO
 from nowcast.models.caldm import Context
 from nowcast.models.ensemble_loss import block_crps
 from nowcast.models.frame_vae import build_frame_vae
@@ -170,7 +171,8 @@ class PredLDM(Network[Condition]):
             for tile, context in zip(condition.tiles, condition.contexts, strict=True)
         )
         rest = blend(parts, condition.tiles, latent[1], latent[2]).unflatten(0, (cases, -1))
-        return guess.counts[:, None] + self._decode(guess.base[:, None] + rest * self.rest_std) - guess.decoded[:, None]
+        z = guess.base[:, None] + rest * self.rest_std * guess.leaves[:, None]
+        return guess.counts[:, None] + self._decode(z) - guess.decoded[:, None]
 
     def _decode(self, z: Tensor) -> Tensor:
         """Counts (..., T, H, W), of colours (..., T, 3, H, W), of normalised latents (..., T, C, h, w)."""
@@ -264,7 +266,8 @@ class PredLDM(Network[Condition]):
             encoded = [self._encode(field, reached) for field in fields.unbind(1)]
             base, valid = encoded[-1]
             told = torch.cat([*(z for z, _ in encoded), valid], 2)
-            return Guess(fields[:, -1], base, self._decode(base), told)
+            leaves = (history >= ECHO).flatten(1).any(1).to(base.dtype).view(-1, 1, 1, 1, 1)
+            return Guess(fields[:, -1], base, self._decode(base), told, leaves)
 
     def _to_frames(self, counts: Tensor) -> Tensor:
         x = (counts - self.settings.offset) / self.settings.scale

@@ -69,6 +69,12 @@ def test_where_nothing_is_left_to_predict_the_forecast_is_the_first_guess(kind, 
         np.testing.assert_allclose(member.numpy(), expected[0], atol=2e-3)
 
 
+def test_where_a_history_has_no_echo_the_forecast_is_the_first_guess(network):
+    history = torch.cat([torch.zeros_like(storm()), storm()])
+    members = network.generate(network.condition(history, observed(history)), 3, [generators(0, 1), generators(2, 3)])
+    assert not members[0].any() and members[1].any()
+
+
 def test_scales_of_what_is_left_are_measured_by_lead_time(network):
     history, future = storm(cases=4), storm(cases=4, frames=7)[:, 4:]
     network.begin("diffusion", [Batch(history, observed(history), future, observed(future))])
@@ -120,8 +126,8 @@ def test_a_larger_domain_is_one_field_without_seams(network):
     history = storm(48, 72)
     members = network.generate(network.condition(history, observed(history)), 3, [generators(0, 1)])
     assert members.shape == (1, 2, 3, 48, 72)
-    dry = torch.zeros_like(history)
-    condition = network.condition(dry, observed(dry))
+    smooth = torch.full_like(history, 60.0)
+    condition = network.condition(smooth, observed(smooth))
     flat = network._members(condition, [generators(*range(8))])[0, :, 0]
     steps = (flat[..., 1:] - flat[..., :-1]).abs().mean((0, 1))
     within = {8 * place - 1 for place in range(1, 9)}  # an untrained decoder has steps between all latent locations
