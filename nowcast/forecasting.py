@@ -3,6 +3,7 @@
 Cases are windows of an archive store, or the newest frames of a file of radar (see nowcast.live).
 """
 
+import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ from nowcast.summary import writing_summary
 from nowcast.windows import Window, find_windows, history_of
 from pipelines.errors import InputError
 from pipelines.protocol import load_protocol
-from pipelines.store import open_store
+from pipelines.store import open_store, pixels
 
 COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
 PIXELS_AT_ONCE = 80 * 128**2  # of all members that a network makes in one call
@@ -158,7 +159,7 @@ def _at_once(forecaster: Forecaster, store: xr.Dataset) -> int:
     """Members to ask for at once: as many as are best, and fit memory."""
     if forecaster.member_batch is None:
         return sys.maxsize
-    fitting = PIXELS_AT_ONCE // (store.sizes["y"] * store.sizes["x"])
+    fitting = PIXELS_AT_ONCE // math.prod(pixels(store).shape[2:])
     return max(1, min(forecaster.member_batch, fitting))
 
 

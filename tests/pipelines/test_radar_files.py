@@ -294,6 +294,25 @@ def test_folders_give_their_radar_files_and_files_are_taken_once(tmp_path):
         find_files([tmp_path / "nowhere"])
 
 
+def test_a_zarr_store_is_a_file(tmp_path):
+    field = cf_field(np.array([[[0.0, 1], [2, 3]]]), {"units": "mm h-1"}, name="anything")
+    path = tmp_path / "a.zarr"
+    dataset = field.to_dataset()
+    dataset["anything"].attrs["grid_mapping"] = "crs"
+    dataset.assign(crs=xr.DataArray(0, attrs=CRS.from_string(PROJ).to_cf())).to_zarr(path, consolidated=False)
+    assert find_files([tmp_path]) == find_files([path]) == [path]
+    assert read_header(path).quantity == RAIN_RATE
+    np.testing.assert_array_equal(read_values(path, 0), [[2, 3], [0, 1]])
+
+
+def test_a_name_counts_for_more_than_units(tmp_path):
+    rate = cf_field(np.ones((1, 2, 2)), {"standard_name": "rainfall_rate", "units": "mm h-1"})
+    both = rate.to_dataset().assign(error=rate.copy(data=np.zeros((1, 2, 2))).assign_attrs(standard_name="rate_error"))
+    both["rain"].attrs["grid_mapping"] = "crs"
+    both.assign(crs=xr.DataArray(0, attrs=CRS.from_string(PROJ).to_cf())).to_netcdf(tmp_path / "a.nc")
+    assert (read_values(tmp_path / "a.nc", 0) == 1).all()
+
+
 def test_files_of_no_known_format_are_refused(tmp_path):
     (tmp_path / "a.txt").touch()
     with pytest.raises(InputError, match="no known format"):
