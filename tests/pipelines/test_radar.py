@@ -1,6 +1,5 @@
 """Radar files to stores, end to end."""
 
-import pickle
 from pathlib import Path
 
 import h5py
@@ -129,10 +128,11 @@ def test_lost_and_absent_files_are_missing_frames(folder, tmp_path):
     assert open_store(tmp_path / "s.zarr")["missing_fraction"][0].values.tolist() == [0, 1, 0, 0]
 
 
-def test_workers_are_sent_all_that_they_need(folder):
-    events = plan_radar([folder])[0].events
-    read, sent = pickle.loads(pickle.dumps((read_events, events)))  # noqa: S301
-    np.testing.assert_array_equal(read(sent), read_events(events))
+def test_workers_are_sent_all_that_they_need(folder, tmp_path):
+    prepare([folder], tmp_path / "s.zarr", workers=2)
+    prepare([folder], tmp_path / "alone.zarr", workers=1)
+    stores = [open_store(tmp_path / name)["vil"].values for name in ("s.zarr", "alone.zarr")]
+    np.testing.assert_array_equal(*stores)
 
 
 def test_a_protocol_of_another_grid_is_refused(folder, tmp_path):
