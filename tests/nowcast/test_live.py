@@ -5,7 +5,9 @@ import pytest
 import torch
 import xarray as xr
 from pyproj import CRS, Proj
+from typer.testing import CliRunner
 
+from nowcast import cli
 from nowcast.checkpoint import save_tensors
 from nowcast.config import load_config
 from nowcast.forecast_file import open_forecast
@@ -262,6 +264,21 @@ def test_the_forecast_of_a_constant_history_has_no_seams(tiny, tmp_path):
     seams = [4, 7, 9, 12, 14, 17]  # tiles of eight latent pixels begin at 0, 5, 10, 15
     assert steps["wide"][seams].max() < 0.5 * steps["tile"].max()  # three times as large without blending
     np.testing.assert_allclose(steps["wide"][:4], steps["tile"][:4], atol=0.2)
+
+
+def test_the_commands_with_the_weights_that_come_along(both, tmp_path):
+    made, summary, picture = (tmp_path / name for name in ("f.nc", "summary.zarr", "map.png"))
+    for words in (
+        ("forecast", "predldm", both / "now.nc", made, "--ensemble", 3),
+        ("forecast", "predldm", both / "now.nc", summary, "--ensemble", 3, "--summary-only"),
+        ("info", summary),
+        ("plot", made, picture),
+    ):
+        done = CliRunner().invoke(cli.app, [str(word) for word in words], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+    mean = xr.open_zarr(summary, consolidated=False)["vil_mean"]
+    np.testing.assert_allclose(mean, open_forecast(made)["vil"].mean("member"), rtol=0, atol=0.01)
+    assert picture.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
 
 @pytest.mark.parametrize(("side", "members"), [(128, 20), (256, 20), (512, 5), (2000, 1)])

@@ -1,10 +1,12 @@
 """Summaries in place of members: the numbers, the file, and who refuses it."""
 
 import sys
+from datetime import datetime
 
 import numpy as np
 import pytest
 import xarray as xr
+import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -18,6 +20,7 @@ from nowcast.models.persistence import Persistence
 from nowcast.seeds import numpy_generator
 from nowcast.summary import QUANTILES, summarise
 from pipelines.errors import InputError
+from pipelines.store import Event, attributes, create
 
 HALF_STEP, HALF_PERCENTILE = 1 / 256 + 1e-4, 0.5e-4 + 1e-6
 
@@ -48,10 +51,11 @@ class Showers(Forecaster):
     """Members that are noise of their own, three at a time."""
 
     member_batch = 3
+    takes_video = True
 
     def predict(self, cases, steps, members, seed):
-        draws = [[numpy_generator(seed, key, m).gamma(0.5, 80, (steps, 16, 16)) for m in members] for key in cases.keys]
-        return np.array(draws)
+        shape = (steps, *cases.frames.shape[2:])
+        return np.array([[numpy_generator(seed, key, m).gamma(0.5, 80, shape) for m in members] for key in cases.keys])
 
 
 def make(store, out, model=None, **request):
@@ -85,6 +89,20 @@ def test_numbers_are_those_of_a_file_with_members(small_store, tmp_path, suffix)
         np.testing.assert_array_equal(made[name], members[name])
     assert made["threshold"].values.tolist() == list(THRESHOLDS)
     assert made.attrs["summary_of"] == "7 members" and made.attrs["seed"] == members.attrs["seed"]
+
+
+def test_a_video_has_no_probabilities(tmp_path):
+    event = Event(id="clip", time=datetime(2000, 1, 1), offsets=tuple(n / 25 for n in range(20)), split="test")
+    attrs = attributes(
+        [event], protocol="kth-128-10-10", reducer="none", cadence_minutes=1 / 1500, source_files=[], data_range=255
+    )
+    create(tmp_path / "kth.zarr", [event], side=4, channels=("red", "green", "blue"), attrs=attrs)
+    zarr.open_group(tmp_path / "kth.zarr", mode="r+")["missing_fraction"][:] = 0
+    members = open_forecast(make(tmp_path / "kth.zarr", tmp_path / "members.nc"))["video"]
+    made = xr.open_dataset(make(tmp_path / "kth.zarr", tmp_path / "f.nc", summary_only=True))
+    assert set(made) == {"video_mean", "video_spread", "video_quantile"}
+    assert made["video_quantile"].dims == ("case", "quantile", "lead_time", "channel", "y", "x")
+    np.testing.assert_allclose(made["video_mean"], members.mean("member"), rtol=0, atol=HALF_STEP)
 
 
 def test_one_member_has_no_summary(small_store, tmp_path):
