@@ -67,12 +67,17 @@ def page(browser, report) -> Iterator:
     page.close()
 
 
+SETTLED = """() => [...document.querySelectorAll("canvas")].filter(canvas => !canvas.closest("[hidden]"))
+    .every(canvas => canvas.ariaLabel?.includes(document.getElementById("time").textContent))"""
+
+
 def changes(page, name: str, action) -> bool:
     """Whether a picture is another one after the action; a change is waited for, since pictures are decoded first."""
+    page.wait_for_function(SETTLED)  # or what an earlier action still draws would be taken for this one's
     before = page.evaluate(PICTURE, name)
     action()
     try:
-        page.wait_for_function(f"before => ({PICTURE})('{name}') !== before", arg=before, timeout=1500)
+        page.wait_for_function(f"before => ({PICTURE})('{name}') !== before", arg=before, timeout=4000)
     except Exception as error:
         assert type(error).__name__ == "TimeoutError"
         return False
