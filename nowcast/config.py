@@ -45,6 +45,7 @@ class RunConfig(BaseModel):
         protocol: The protocol whose training and validation splits and window lengths are used.
         seed: The seed of every random draw of the run.
         augment: Whether training windows are cut out of larger frames, flipped and turned by right angles at random.
+        reverse: Whether time runs backwards in half of them, at random.
         liquid: Largest factor by which, or by whose inverse, the liquid of a training window is multiplied at random.
         cadence: Least and most minutes between the frames of a training window, which then takes every so many frames
             of a store as fit, and may lack a quarter of its frames; None takes the frames of a store as they are.
@@ -59,6 +60,7 @@ class RunConfig(BaseModel):
     protocol: str
     seed: int = 0
     augment: bool = False
+    reverse: bool = False
     liquid: float = Field(default=1.0, ge=1)
     cadence: tuple[float, float] | None = None
     least_echo: float = Field(default=0.0, ge=0, le=1)

@@ -89,13 +89,16 @@ def departures(velocity: np.ndarray, steps: int) -> np.ndarray:
     return paths
 
 
-def advect(fields: np.ndarray, seen: np.ndarray, paths: np.ndarray) -> np.ndarray:
-    """One field a path, each carried along its path by one bilinear interpolation, however long it is.
+def advect(
+    fields: np.ndarray, seen: np.ndarray, paths: np.ndarray, interpolation: int = cv2.INTER_LINEAR
+) -> np.ndarray:
+    """One field a path, each carried along its path by one interpolation, however long it is.
 
     Args:
         fields: Counts with shape (step, y, x).
         seen: Where they are known, shape (y, x).
         paths: From `departures`.
+        interpolation: Of OpenCV.
 
     Returns:
         Counts with the shape of `fields`, float32, NaN where a path starts outside of the domain or at unknown pixels.
@@ -104,10 +107,11 @@ def advect(fields: np.ndarray, seen: np.ndarray, paths: np.ndarray) -> np.ndarra
     weight = seen.astype("float32")
     for lead, (field, points) in enumerate(zip(fields, paths, strict=True)):
         known = np.where(seen, field, 0).astype("float32")
-        value, share = (_sample(image, points, cv2.BORDER_CONSTANT) for image in (known, weight))
+        value = _sample(known, points, cv2.BORDER_CONSTANT, interpolation)
+        share = _sample(weight, points, cv2.BORDER_CONSTANT)
         carried[lead] = np.divide(value, share, out=np.full_like(value, np.nan), where=share >= _SEEN)
     return carried
 
 
-def _sample(image: np.ndarray, points: np.ndarray, border: int) -> np.ndarray:
-    return cv2.remap(image, points, None, cv2.INTER_LINEAR, borderMode=border, borderValue=0)  # type: ignore[call-overload]
+def _sample(image: np.ndarray, points: np.ndarray, border: int, interpolation: int = cv2.INTER_LINEAR) -> np.ndarray:
+    return cv2.remap(image, points, None, interpolation, borderMode=border, borderValue=0)  # type: ignore[call-overload]

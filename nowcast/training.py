@@ -87,8 +87,9 @@ def train(
     done = _load_model(run / MODEL_FILE, network)
     if not done and init:
         done = [name for name in _load_model(checkpoint_path(init), network) if name not in config.stages]
-    if missing := set(network.stages[: network.stages.index(stages[0])]) - set(done):
-        raise InputError(f"stage {stages[0]} comes after {', '.join(sorted(missing))}", remedy="--init RUN, or predldm")
+    earlier = network.stages[: network.stages.index(stages[0])]
+    if missing := [name for name in earlier if name not in done and (name in config.stages or not done)]:
+        raise InputError(f"stage {stages[0]} comes after {', '.join(missing)}", remedy="--init RUN, or predldm")
     data = TrainingData(config, network, stores, accelerator)
     for name in stages:
         if name not in done:

@@ -59,6 +59,7 @@ class TrainingData:
                 side=network.settings.side,
                 seed=integer_seed(config.seed, split),
                 augment=config.augment and split == "train",
+                reverse=config.reverse and split == "train",
                 liquid=config.liquid if split == "train" else 1.0,
             )
             for split, stride in (("train", 1), ("val", protocol.stride))

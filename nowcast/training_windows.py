@@ -107,6 +107,7 @@ class TrainingWindows:
         side: int,
         seed: int,
         augment: bool = False,
+        reverse: bool = False,
         liquid: float = 1.0,
     ):
         """Windows of some stores.
@@ -119,6 +120,7 @@ class TrainingWindows:
                 middle.
             seed: Of the order, the cuts and the turns.
             augment: Turn and flip at random.
+            reverse: Run time backwards in half of the windows, so that there is as much growth as decay.
             liquid: Multiply the liquid of a window by a random factor, at most this one and at least its inverse.
 
         Raises:
@@ -133,7 +135,7 @@ class TrainingWindows:
             (array, window) for array, (_, windows) in zip(arrays, sources, strict=True) for window in windows
         ]
         self._history, self._length, self._side = history, history + lead, side
-        self._seed, self._augment, self._liquid = seed, augment, liquid
+        self._seed, self._augment, self._reverse, self._liquid = seed, augment, reverse, liquid
         self._epoch, self._order = -1, np.zeros(0, int)
 
     def __len__(self) -> int:
@@ -147,6 +149,8 @@ class TrainingWindows:
             self._order = numpy_generator(self._seed, "order", epoch).permutation(len(self._windows))
         array, window = self._windows[self._order[position]]
         frames = self._read(array, window, number)
+        if self._reverse and numpy_generator(self._seed, "reverse", number).integers(2):
+            frames = frames[::-1]
         if self._liquid > 1:
             power = numpy_generator(self._seed, "liquid", number).uniform(-1, 1)
             frames = _scaled(self._liquid**power)[frames]

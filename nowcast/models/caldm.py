@@ -139,12 +139,20 @@ class Denoiser(nn.Module):
         history: Frames of the history.
         lead: Frames forecast.
         guess_channels: Channels of the first guess, 0 where the paper's condition is the only one.
+        drawn_channels: Channels of what a member's own first guess adds to it, 0 where members have none.
     """
 
     positions: Tensor
 
     def __init__(
-        self, settings: DenoiserSettings, channels: int, side: int, history: int, lead: int, guess_channels: int = 0
+        self,
+        settings: DenoiserSettings,
+        channels: int,
+        side: int,
+        history: int,
+        lead: int,
+        guess_channels: int = 0,
+        drawn_channels: int = 0,
     ):
         super().__init__()
         d, self.patch = settings.hidden, settings.patch
@@ -152,6 +160,7 @@ class Denoiser(nn.Module):
         self.embed = nn.Linear(channels * self.patch**2, d)
         self.embed_history = nn.Linear((channels + 1) * self.patch**2, d)
         self.embed_guess = nn.Linear(guess_channels * self.patch**2, d) if guess_channels else None
+        self.embed_drawn = nn.Linear(drawn_channels * self.patch**2, d) if drawn_channels else None
         self.time = nn.Sequential(nn.Linear(_TIME_CHANNELS, d), nn.SiLU(), nn.Linear(d, d), nn.SiLU())
         self.modulation = nn.Linear(d, 6 * d)
         blocks = [Block(settings, over_time=bool(i % 2)) for i in range(settings.blocks)]
@@ -182,7 +191,7 @@ class Denoiser(nn.Module):
             embedded = self.embed_guess(patchify(guess, self.patch))
         return Context(keys_values, embedded)
 
-    def forward(self, z: Tensor, t: Tensor, context: Context | None = None) -> Tensor:
+    def forward(self, z: Tensor, t: Tensor, context: Context | None = None, drawn: Tensor | None = None) -> Tensor:
         """What the objective asks for, with the shape of `z`.
 
         Args:
@@ -190,11 +199,14 @@ class Denoiser(nn.Module):
             t: Diffusion times with shape (B*K,), in [0, 1000].
             context: Of B cases. Without one, cross-attention is left out, and the frames are taken for the history's
                 own: they carry its positions in time.
+            drawn: What each member's own first guess adds to that of its case, shape (B*K, T, drawn_channels, h, w).
         """
         first = 0 if context is None else self.history
         x = self.embed(patchify(z, self.patch)) + self.positions[first : first + z.shape[1]]
         if context is not None and context.guess is not None:
             x = x + context.guess.repeat_interleave(len(x) // len(context.guess), 0)
+        if self.embed_drawn is not None and drawn is not None:
+            x = x + self.embed_drawn(patchify(drawn, self.patch))
         time = self.time(sinusoids(t, _TIME_CHANNELS, 10_000))
         modulation = self.modulation(time).unflatten(1, (6, -1))
         for i, block in enumerate(self.blocks):

@@ -5,16 +5,16 @@ together with the temporal transformer. Frames are grey or have three colours. T
 on a processor. It folds pixels into channels before its first convolution, so that none runs at full resolution. And it
 adds to a linear autoencoder that starts as the low frequencies of a block cosine transform, which alone reconstructs
 radar better than hundreds of steps of the convolutions from nothing (8 channels, simulated storms: mean absolute error
-4.0 counts against 7.2).
+4.0 counts against 7.2); its blocks overlap, so that what is decoded shows none of their borders.
 """
 
 from itertools import product
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
-from torch.nn.functional import pixel_shuffle, pixel_unshuffle
+from torch.nn.functional import pad, pixel_shuffle, pixel_unshuffle
 
 from pipelines.errors import InputError
 
@@ -36,7 +36,7 @@ class FrameVAESettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     pretrained: str | None = None
-    factor: int = 8
+    factor: int = Field(default=8, multiple_of=2)
     latent_channels: int = 4
     latent_scale: float = 1.0
     channels: tuple[int, ...] = (64, 128)
@@ -91,13 +91,13 @@ class SmallFrameVAE(FrameVAE):
 
     def __init__(self, settings: FrameVAESettings, vae: Any, channels: int = 1):
         super().__init__(settings, vae, channels)
-        factor, latents = settings.factor, settings.latent_channels
-        self.analysis = nn.Conv2d(channels, latents, factor, stride=factor)
-        self.synthesis = nn.ConvTranspose2d(latents, channels, factor, stride=factor)
+        factor, latents, rim = settings.factor, settings.latent_channels, settings.factor // 2
+        self.analysis = nn.Conv2d(channels, latents, 2 * factor, stride=factor, padding=rim)
+        self.synthesis = nn.ConvTranspose2d(latents, channels, 2 * factor, stride=factor, padding=factor + rim)
         with torch.no_grad():
             basis, scale = block_cosines(factor, latents, channels), factor * channels**0.5
-            self.analysis.weight.copy_(basis / scale)  # the first latent is the mean of its pixels
-            self.synthesis.weight.copy_(basis * scale)
+            self.analysis.weight.copy_(pad(basis / scale, [rim] * 4))  # the first latent is the mean of its pixels
+            self.synthesis.weight.copy_(overlapping(basis) * scale)
         silent = [
             self.analysis.bias,
             self.synthesis.bias,
@@ -113,7 +113,20 @@ class SmallFrameVAE(FrameVAE):
 
     def decode(self, latents: Tensor) -> Tensor:
         """See `FrameVAE.decode`."""
-        return super().decode(latents) + self.synthesis(latents.flatten(0, 1)).unflatten(0, latents.shape[:2])
+        surrounded = pad(latents.flatten(0, 1), [1] * 4, mode="replicate")
+        return super().decode(latents) + self.synthesis(surrounded).unflatten(0, latents.shape[:2])
+
+
+def overlapping(basis: Tensor) -> Tensor:
+    """Blocks (..., f, f) carried on into their neighbours, shape (..., 2 f, 2 f), so that fields show no borders.
+
+    Mirrored at their edges, and faded over the overlap so that constants stay what they are.
+    """
+    size, rim = basis.shape[-1], basis.shape[-1] // 2
+    places = torch.arange(-rim, size + rim)
+    mirrored = torch.minimum(places.abs() - (places < 0).long(), 2 * size - 1 - places)
+    window = torch.sin(torch.pi * (torch.arange(2 * size) + 0.5) / (2 * size)).square()
+    return basis[..., mirrored, :][..., mirrored] * window * window[:, None]
 
 
 def block_cosines(size: int, count: int, channels: int = 1) -> Tensor:

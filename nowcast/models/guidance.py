@@ -1,17 +1,22 @@
 """First guesses as a network's input: the edge between their arrays and its tensors."""
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from nowcast.first_guess import first_guess
+from nowcast.perturbed_guess import PerturbedGuess
 
-# What the denoiser is given, by the name of the last, which it starts from.
+# What the denoiser is given, by what it starts from: the last, or with steps what each member draws around the last.
 GUESSES: dict[str, tuple[str, ...]] = {
     "none": (),
     "advection": ("advected_2", "advected_1", "advected"),
     "sprog": ("advected_2", "advected_1", "advected", "sprog"),
+    "steps": ("advected_2", "advected_1", "advected", "sprog"),
 }
 
 
@@ -26,6 +31,7 @@ class Guess(NamedTuple):
             (B, T, G * C + 1, h, w); or None.
         leaves: 0 where a history without echo leaves nothing to predict and the guess is the forecast, else 1; shape
             (B, 1, 1, 1, 1).
+        perturbed: Where each member starts from a guess of its own, what those are drawn from, one a case.
     """
 
     counts: Tensor
@@ -33,6 +39,24 @@ class Guess(NamedTuple):
     decoded: Tensor
     told: Tensor | None
     leaves: Tensor
+    perturbed: Sequence[PerturbedGuess] = ()
+
+    def draw(self, generators: Sequence[Sequence[torch.Generator]]) -> Tensor:
+        """The members' own guesses, shape (B, M, T, H, W), or the one of all, (B, 1, T, H, W), counts.
+
+        Args:
+            generators: `generators[b][m]` (CPU) draws member m of case b.
+        """
+        if not self.perturbed:
+            return self.counts[:, None]
+        draws = [
+            (case, *_randomness(case.expected.shape, generator))
+            for case, members in zip(self.perturbed, generators, strict=True)
+            for generator in members
+        ]
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            fields = np.stack(list(pool.map(PerturbedGuess.draw, *zip(*draws, strict=True))))
+        return torch.from_numpy(fields).to(self.counts.device).unflatten(0, (len(self.perturbed), -1))
 
 
 def no_guess(like: Tensor) -> Guess:
@@ -41,8 +65,22 @@ def no_guess(like: Tensor) -> Guess:
     return Guess(zero, zero[..., None], zero, None, 1 + zero[..., None])
 
 
-def guess_future(history: Tensor, observed: Tensor, steps: int, kind: str) -> tuple[Tensor, Tensor]:
-    """The guesses that `kind` names, shape (B, G, steps, H, W), and where they reach, shape (B, steps, H, W)."""
+def guess_future(
+    history: Tensor, observed: Tensor, steps: int, kind: str
+) -> tuple[Tensor, Tensor, Sequence[PerturbedGuess]]:
+    """First guesses of some cases.
+
+    Returns:
+        Those that `kind` names, shape (B, G, steps, H, W); where they reach, shape (B, steps, H, W); and what members'
+        own are drawn from, if they have any.
+    """
     guess = first_guess(history.float().cpu().numpy(), observed.cpu().numpy(), steps)
     fields = torch.stack([torch.from_numpy(getattr(guess, name)) for name in GUESSES[kind]], 1)
-    return fields.to(history.device), torch.from_numpy(guess.reached).to(history.device)
+    reached = torch.from_numpy(guess.reached).to(history.device)
+    return fields.to(history.device), reached, guess.perturbed if kind == "steps" else ()
+
+
+def _randomness(shape: tuple[int, ...], generator: torch.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """White noise, and two numbers of a Laplace distribution of unit variance."""
+    one, other = torch.empty(2, 2).exponential_(2**0.5, generator=generator)
+    return torch.randn(shape, generator=generator).numpy(), (one - other).numpy()

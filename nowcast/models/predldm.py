@@ -6,7 +6,8 @@ History and future are encoded as separate clips, so that nothing of the future 
 sees the mean of the latents' distribution, normalised to zero mean and unit scale per channel.
 
 Beyond the paper, a first guess (nowcast.first_guess) may stand beside the condition: the denoiser is given its latents
-and predicts what is left of the future's, and what the decoder makes of that is added to the guess itself. A third
+and predicts what is left of the future's, and what the decoder makes of that is added to the guess itself. Each member
+may have a guess of its own, as STEPS would make it (nowcast.perturbed_guess), which the denoiser is given too. A third
 stage then trains the sampler, in as few steps as it is used with, on the fair CRPS of a handful of members.
 """
 
@@ -16,17 +17,18 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d
+from torch.nn.functional import avg_pool2d, pixel_unshuffle
 
+from nowcast.conventions import ECHO
 from nowcast.diffusion.objectives import OBJECTIVES
 from nowcast.diffusion.samplers import draw_noise, sample
-from nowcast.first_guess import ECHO
 from nowcast.models.caldm import Context
 from nowcast.models.ensemble_loss import block_crps
 from nowcast.models.frame_vae import build_frame_vae
 from nowcast.models.guidance import Guess, guess_future, no_guess
 from nowcast.models.mtvae import MTVAE, kl_divergence
 from nowcast.models.network import Batch, Network
+from nowcast.models.observed import moments, weighted_mean
 from nowcast.models.perceptual import PerceptualLoss, load_perceptual
 from nowcast.models.predldm_settings import PredLDMSettings
 from nowcast.models.tiles import Tile, blend, cover, pad_to
@@ -85,11 +87,11 @@ class PredLDM(Network[Condition]):
 
     @torch.no_grad()
     def begin(self, stage: str, batches: Iterable[Batch]) -> None:
-        """Before the diffusion stage, measures the scale of the latents, and of what a first guess leaves of them."""
+        """Measures the scale of the latents, and of what a first guess leaves of them, once they are trained."""
         if stage == "autoencoder":
             if self.settings.mtvae.perceptual_weight:
                 _ = self._perceptual  # fails now, if it must, and not after the first step
-        elif stage == "diffusion":
+        elif stage == "diffusion" or bool((self.latent_std == 1).all()):
             self.mtvae.eval()
             self._measure_latents(list(batches))
 
@@ -98,7 +100,7 @@ class PredLDM(Network[Condition]):
             scale.fill_(1)
         self.latent_mean.zero_()
         clips = [self._encode(*clip) for batch in batches for clip in _clips(batch)]
-        mean, std = _moments(clips, dims=(0, 1, 3, 4))
+        mean, std = moments(clips, dims=(0, 1, 3, 4))
         self.latent_mean.copy_(mean.view(-1, 1, 1))
         self.latent_std.copy_(std.view(-1, 1, 1))
         if self.settings.first_guess != "none":
@@ -106,7 +108,7 @@ class PredLDM(Network[Condition]):
             for batch in batches:
                 future, valid = self._encode(batch.future, batch.future_observed)
                 rests.append((future - self._guess(batch.history, batch.history_observed).base, valid))
-            self.rest_std.copy_(_moments(rests, dims=(0, 3, 4))[1][:, :, None, None])
+            self.rest_std.copy_(moments(rests, dims=(0, 3, 4))[1][:, :, None, None])
 
     def loss(self, stage: str, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """See `Network.loss`; logs the parts of the loss beside it."""
@@ -166,13 +168,22 @@ class PredLDM(Network[Condition]):
         flat = [generator for members in generators for generator in members]
         noise = self.settings.sampling.temperature * draw_noise((self.settings.lead, *latent), flat)
         noise = noise.to(self.latent_mean.device)
+        fields = guess.draw(generators)
+        drawn = self._drawn(fields, guess)
         parts = (
-            self._sample(tile.of(noise), context, flat)
+            self._sample(tile.of(noise), context, None if drawn is None else tile.of(drawn), flat)
             for tile, context in zip(condition.tiles, condition.contexts, strict=True)
         )
         rest = blend(parts, condition.tiles, latent[1], latent[2]).unflatten(0, (cases, -1))
         z = guess.base[:, None] + rest * self.rest_std * guess.leaves[:, None]
-        return guess.counts[:, None] + self._decode(z) - guess.decoded[:, None]
+        return fields + self._decode(z) - guess.decoded[:, None]
+
+    def _drawn(self, fields: Tensor, guess: Guess) -> Tensor | None:
+        """What members' own guesses (B, M, T, H, W) add to that of their case, folded to (B*M, T, f*f, h, w)."""
+        if not guess.perturbed:
+            return None
+        added = ((fields - guess.counts[:, None]) / self.settings.scale).flatten(0, 1)[:, :, None]
+        return pixel_unshuffle(added, self.settings.frame_vae.factor)
 
     def _decode(self, z: Tensor) -> Tensor:
         """Counts (..., T, H, W), of colours (..., T, 3, H, W), of normalised latents (..., T, C, h, w)."""
@@ -180,9 +191,11 @@ class PredLDM(Network[Condition]):
         counts = frames * self.settings.scale + self.settings.offset
         return (counts[:, :, 0] if self.settings.channels == 1 else counts).unflatten(0, z.shape[:-4])
 
-    def _sample(self, noise: Tensor, context: Context, generators: Sequence[torch.Generator]) -> Tensor:
+    def _sample(
+        self, noise: Tensor, context: Context, drawn: Tensor | None, generators: Sequence[torch.Generator]
+    ) -> Tensor:
         return sample(
-            lambda z, t: self.denoiser(z, t, context),
+            lambda z, t: self.denoiser(z, t, context, drawn),
             noise,
             objective=self.settings.objective,
             sampler=self.settings.sampling.sampler,
@@ -198,7 +211,7 @@ class PredLDM(Network[Condition]):
             x = self._to_frames(counts)
             reconstruction, mean, log_variance = self.mtvae(x, observed, generator)
             seen = observed[:, :, None]
-            parts["mse"].append(_weighted_mean((reconstruction - x).square(), seen.float()))
+            parts["mse"].append(weighted_mean((reconstruction - x).square(), seen.float()))
             parts["kl"].append(kl_divergence(mean, log_variance))
             if settings.perceptual_weight:
                 parts["perceptual"].append(self._perceptual_distance(torch.where(seen, reconstruction, x), x))
@@ -219,8 +232,11 @@ class PredLDM(Network[Condition]):
             guess = self._guess(batch.history, batch.history_observed)
         t = self.objective.draw_times(len(future), generator).to(future.device)
         context = self.denoiser.context(history, history_valid, guess.told)
-        rest = (future - guess.base) / self.rest_std
-        forecast = self._denoising_loss(rest, future_valid, t, context, generator)  # (12)
+        fields = guess.draw([[generator]] * len(t))
+        with torch.no_grad():
+            base = self._encode(fields[:, 0], batch.future_observed)[0] if guess.perturbed else guess.base
+        rest = (future - base) / self.rest_std
+        forecast = self._denoising_loss(rest, future_valid, t, context, generator, self._drawn(fields, guess))  # (12)
         weights = self.settings.loss_weights
         if not weights[1]:
             return {"loss": weights[0] * forecast, "forecast": forecast}
@@ -246,11 +262,17 @@ class PredLDM(Network[Condition]):
         }
 
     def _denoising_loss(
-        self, x0: Tensor, valid: Tensor, t: Tensor, context: Context | None, generator: torch.Generator
+        self,
+        x0: Tensor,
+        valid: Tensor,
+        t: Tensor,
+        context: Context | None,
+        generator: torch.Generator,
+        drawn: Tensor | None = None,
     ) -> Tensor:
         noise = torch.randn(x0.shape, generator=generator).to(x0.device)
-        prediction = self.denoiser(self.objective.noisy(x0, noise, t), t, context).float()
-        return _weighted_mean((prediction - self.objective.target(x0, noise, t)).square(), valid)
+        prediction = self.denoiser(self.objective.noisy(x0, noise, t), t, context, drawn).float()
+        return weighted_mean((prediction - self.objective.target(x0, noise, t)).square(), valid)
 
     def _encode(self, counts: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised latents (B, T, C, h, w) and the observed fraction of their pixels (B, T, 1, h, w)."""
@@ -261,13 +283,14 @@ class PredLDM(Network[Condition]):
     def _guess(self, history: Tensor, observed: Tensor) -> Guess:
         if self.settings.first_guess == "none":
             return no_guess(history)
-        fields, reached = guess_future(history, observed, self.settings.lead, self.settings.first_guess)
+        kind = self.settings.first_guess
+        fields, reached, perturbed = guess_future(history, observed, self.settings.lead, kind)
         with torch.no_grad():
             encoded = [self._encode(field, reached) for field in fields.unbind(1)]
             base, valid = encoded[-1]
             told = torch.cat([*(z for z, _ in encoded), valid], 2)
             leaves = (history >= ECHO).flatten(1).any(1).to(base.dtype).view(-1, 1, 1, 1, 1)
-            return Guess(fields[:, -1], base, self._decode(base), told, leaves)
+            return Guess(fields[:, -1], base, self._decode(base), told, leaves, perturbed)
 
     def _to_frames(self, counts: Tensor) -> Tensor:
         x = (counts - self.settings.offset) / self.settings.scale
@@ -289,19 +312,3 @@ class PredLDM(Network[Condition]):
 
 def _clips(batch: Batch) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
     return (batch.history, batch.history_observed), (batch.future, batch.future_observed)
-
-
-def _weighted_mean(x: Tensor, weight: Tensor) -> Tensor:
-    """Mean of `x` (B, T, C, ...) under weights (B, T, 1, ...)."""
-    return (x * weight).sum() / (weight.sum() * x.shape[2]).clamp(min=1)
-
-
-def _moments(clips: Iterable[tuple[Tensor, Tensor]], dims: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation over `dims` of latents (B, T, C, h, w) where pixels were observed."""
-    sums = []
-    for z, valid in clips:
-        z, weight = z.double(), valid.double().expand_as(z)
-        sums.append(torch.stack([(weight * z**power).sum(dims) for power in (0, 1, 2)]))
-    count, first, second = torch.stack(sums).sum(0)
-    mean = first / count.clamp(min=1)
-    return mean.float(), (second / count.clamp(min=1) - mean**2).clamp(min=1e-12).sqrt().float()

@@ -4,8 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from nowcast.conventions import ECHO
 from nowcast.diffusion.samplers import check_sampler
-from nowcast.first_guess import ECHO
 from nowcast.models.caldm import Denoiser, DenoiserSettings
 from nowcast.models.frame_vae import FrameVAESettings
 from nowcast.models.guidance import GUESSES
@@ -57,6 +57,7 @@ class PredLDMSettings(NetworkSettings):
         objective: What the denoiser predicts, a key of OBJECTIVES.
         echo: Counts below are none and become 0; 0 for video.
         first_guess: What the denoiser is given beside the history, and starts from (see GUESSES); none in the paper.
+            With steps each member starts from one of its own around S-PROG, which the denoiser is given too.
         loss_weights: Weights of the two terms of equation 14, forecast and condition.
         sampling: How members are drawn.
         ensemble: The loss of the third stage.
@@ -69,7 +70,7 @@ class PredLDMSettings(NetworkSettings):
     denoiser: DenoiserSettings = DenoiserSettings()
     objective: Literal["epsilon", "v", "flow"] = "epsilon"
     echo: float = ECHO
-    first_guess: Literal["none", "advection", "sprog"] = "none"
+    first_guess: Literal["none", "advection", "sprog", "steps"] = "none"
     loss_weights: tuple[float, float] = (1.0, 1.0)
     sampling: SamplingSettings = SamplingSettings()
     ensemble: EnsembleSettings = EnsembleSettings()
@@ -100,4 +101,5 @@ class PredLDMSettings(NetworkSettings):
         """A new denoiser of this size."""
         channels, guesses = self.frame_vae.latent_channels, len(GUESSES[self.first_guess])
         told = guesses * channels + 1 if guesses else 0
-        return Denoiser(self.denoiser, channels, self.latent_side, self.history, self.lead, told)
+        drawn = self.frame_vae.factor**2 if self.first_guess == "steps" else 0
+        return Denoiser(self.denoiser, channels, self.latent_side, self.history, self.lead, told, drawn)

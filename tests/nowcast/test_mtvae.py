@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nowcast.models.attention import attend
-from nowcast.models.frame_vae import FrameVAESettings, block_cosines, build_frame_vae
+from nowcast.models.frame_vae import FrameVAESettings, block_cosines, build_frame_vae, overlapping
 from nowcast.models.mtvae import MTVAE, MTVAESettings, TemporalLayer, draw_time_mask, kl_divergence
 from pipelines.errors import InputError
 
@@ -156,8 +156,29 @@ def test_small_vae_starts_as_a_cosine_transform():
     frames = torch.rand(1, 2, 1, 16, 16)
     latents = build_frame_vae(FRAME).encode(frames)
     torch.testing.assert_close(latents[:, :, :1], block_means(frames))
-    whole = build_frame_vae(FrameVAESettings(factor=4, latent_channels=16, channels=(8, 8)))
-    torch.testing.assert_close(whole.decode(whole.encode(frames)), frames, atol=1e-5, rtol=1e-5)
+
+
+def test_small_vae_keeps_constants_to_the_edge():
+    vae = build_frame_vae(FrameVAESettings(factor=4, latent_channels=16, channels=(8, 8)))
+    flat = torch.full((1, 2, 1, 16, 16), 0.7)
+    torch.testing.assert_close(vae.decode(vae.encode(flat)), flat, atol=1e-5, rtol=1e-5)
+
+
+def test_what_is_decoded_shows_no_borders_of_blocks():
+    vae = build_frame_vae(FrameVAESettings(factor=8, latent_channels=4, channels=(8,)))
+    latents = torch.zeros(1, 1, 4, 4, 4)
+    latents[..., 0, :, 2:] = 1.0  # a step from one block to the next
+    row = vae.decode(latents)[0, 0, 0, 16]
+    assert row[0] == 0 and row[-1] == 1 and row.diff().max() < 0.2
+    torch.testing.assert_close(row[12:20] + row[12:20].flip(0), torch.ones(8))
+
+
+def test_overlapping_blocks_by_hand():
+    # A constant block of two pixels reaches one pixel into its neighbours; sin^2 of 1/8, 3/8, 5/8 and 7/8 of pi.
+    fade = torch.sin(torch.pi * torch.tensor([1, 3, 5, 7]) / 8).square()
+    torch.testing.assert_close(overlapping(torch.ones(2, 2)), fade * fade[:, None])
+    slope = torch.tensor([[1.0, 2.0], [1.0, 2.0]])
+    torch.testing.assert_close(overlapping(slope)[1], fade[1] * fade * torch.tensor([1.0, 1.0, 2.0, 2.0]))
 
 
 def block_means(frames: torch.Tensor) -> torch.Tensor:

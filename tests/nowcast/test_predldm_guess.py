@@ -69,6 +69,41 @@ def test_where_nothing_is_left_to_predict_the_forecast_is_the_first_guess(kind, 
         np.testing.assert_allclose(member.numpy(), expected[0], atol=2e-3)
 
 
+def test_where_nothing_is_left_to_predict_each_member_is_its_own_first_guess():
+    network = build(first_guess="steps")
+    network.rest_std.zero_()
+    history = storm(cases=2)
+    condition = network.condition(history, observed(history))
+    members = network._members(condition, [generators(0, 1), generators(2, 3)])
+    noise = generators(0, 1, 2, 3)
+    for generator in noise:
+        torch.randn(3, 4, 4, 4, generator=generator)  # what the denoiser starts from is drawn first
+    own = condition.guess.draw([noise[:2], noise[2:]])
+    torch.testing.assert_close(members, own, atol=2e-3, rtol=1e-4)
+    assert (own[:, 0] - own[:, 1]).abs().mean() > 0.5
+
+
+def test_the_denoiser_is_told_of_each_members_own_guess():
+    network = build(first_guess="steps")
+    history = storm()
+    condition = network.condition(history, observed(history))
+    noise = torch.zeros(2, 3, 4, 4, 4)
+    drawn = torch.zeros(2, 3, 64, 4, 4)
+    drawn[1, :, :, :2] = 1.0
+    z = network._sample(noise, condition.contexts[0], drawn, generators(0, 1))
+    assert (z[0] - z[1]).abs().mean() > 0.01
+
+
+@pytest.mark.parametrize("stage", ["diffusion", "ensemble"])
+def test_every_stage_takes_members_own_guesses(stage):
+    network = build(first_guess="steps")
+    history, future = storm(cases=2), storm(cases=2, frames=7)[:, 4:]
+    batch = Batch(history, observed(history), future, observed(future))
+    network.begin(stage, [batch])
+    assert (network.latent_std != 1).all()
+    assert network.loss(stage, batch, torch.Generator().manual_seed(0))["loss"].isfinite()
+
+
 def test_where_a_history_has_no_echo_the_forecast_is_the_first_guess(network):
     history = torch.cat([torch.zeros_like(storm()), storm()])
     members = network.generate(network.condition(history, observed(history)), 3, [generators(0, 1), generators(2, 3)])

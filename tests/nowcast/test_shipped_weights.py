@@ -55,7 +55,7 @@ def test_the_file_is_small_and_says_what_it_is():
     assert path.stat().st_size < 20e6
     assert all(tensor.dtype == torch.float16 for tensor in load_tensors(path).values())
     header = read_header(path)
-    assert header["stages"] == ["autoencoder", "diffusion", "ensemble"]
+    assert header["stages"] == ["autoencoder", "ensemble"]
     trained = load_config("predldm").model_dump(mode="json")
     trained["network"]["sampling"]["temperature"] = 1.2  # chosen after training
     assert header["config"] == trained

@@ -76,6 +76,16 @@ def test_turning_keeps_the_pixels(small_store, opened):
     assert len({np.argwhere(turned[n][0] == 255).tobytes() for n in range(30)}) >= 4  # the missing corner moves about
 
 
+def test_time_runs_backwards_in_half_of_the_windows(small_store, opened):
+    windows = find_windows(opened, history=10, lead=10, stride=2, split="train")
+    plain, reversing = (
+        TrainingWindows([(small_store, windows)], 10, 10, side=16, seed=1, reverse=reverse) for reverse in (False, True)
+    )
+    forwards = [(reversing[n] == plain[n]).all() for n in range(60)]
+    backwards = [(reversing[n] == plain[n][::-1]).all() for n in range(60)]
+    assert 15 < sum(forwards) < 45 and all(a != b for a, b in zip(forwards, backwards, strict=True))
+
+
 def test_batches_mark_missing_and_share_between_ranks(small_store, opened):
     windows = find_windows(opened, history=10, lead=10, stride=2, split="train")
     data = TrainingWindows([(small_store, windows)], 10, 10, side=16, seed=1)

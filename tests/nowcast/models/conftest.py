@@ -39,3 +39,12 @@ def moving_storm():
         return np.where(counts > 5, counts, 0).astype("float32")
 
     return build
+
+
+@pytest.fixture(scope="session")
+def radar_case(shared_data) -> np.ndarray:
+    """Twenty frames of 128 x 128 counts of real radar, none missing."""
+    with xr.open_dataset(shared_data / "radar" / "fmi_20160928.nc", mask_and_scale=False) as file:
+        counts = file["vil"].values[:20, 500:628, 300:428]
+    assert (counts < 255).all() and (counts >= 16).mean() > 0.1
+    return counts.astype("float32")

@@ -3,37 +3,14 @@ import io
 
 import numpy as np
 import pytest
-import xarray as xr
-from hypothesis import given
-from hypothesis import strategies as st
 
-from nowcast.first_guess import LEVELS, autoregressive_weights, band_pass_filters, first_guess
+from nowcast.first_guess import first_guess
 from nowcast.models.sprog import Sprog
 from nowcast.optical_flow import motion
 
 
 def guess(path: np.ndarray, steps: int = 6):
     return first_guess(path[None].astype("float32"), np.ones(path[None].shape, bool), steps)
-
-
-def test_autoregression_by_hand():
-    # rho_1 = 0.8, rho_2 = 0.6: phi_1 = 0.8 * 0.4 / 0.36 = 8/9, phi_2 = (0.6 - 0.64) / 0.36 = -1/9
-    weights = autoregressive_weights(np.array([0.8]), np.array([0.6]), 2)[..., 0]
-    np.testing.assert_allclose(weights[0], [8 / 9, -1 / 9])
-    np.testing.assert_allclose(weights[1], [64 / 81 - 1 / 9, -8 / 81])
-
-
-@given(st.floats(-0.5, 0.999), st.floats(-1, 1))
-def test_every_level_fades(rho_1, rho_2):
-    weights = autoregressive_weights(np.array([rho_1]), np.array([min(rho_2, 0.999)]), 3000)
-    assert np.isfinite(weights).all() and abs(weights[-1]).max() < 0.5
-
-
-def test_filters_add_up_to_one_and_the_mean_is_in_the_first():
-    filters = band_pass_filters(48, 64)
-    assert filters.shape == (LEVELS, 48, 33)
-    np.testing.assert_allclose(filters.sum(0), 1, atol=1e-6)
-    assert filters[:, 0, 0].tolist() == [1, 0, 0, 0, 0, 0]
 
 
 def test_a_storm_that_only_moves_keeps_its_place_and_echo(moving_storm):
@@ -88,14 +65,6 @@ def test_gaps_are_filled_by_what_was_seen_before():
     frames[~observed] = 0
     made = first_guess(frames, observed, 2)
     np.testing.assert_allclose(made.advected, 30, atol=1e-3)
-
-
-@pytest.fixture(scope="module")
-def radar_case(shared_data) -> np.ndarray:
-    with xr.open_dataset(shared_data / "radar" / "fmi_20160928.nc", mask_and_scale=False) as file:
-        counts = file["vil"].values[:20, 500:628, 300:428]
-    assert (counts < 255).all() and (counts >= 16).mean() > 0.1
-    return counts.astype("float32")
 
 
 def test_sprog_agrees_with_pysteps_on_real_radar(radar_case):

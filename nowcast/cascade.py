@@ -1,0 +1,112 @@
+"""A field as a cascade of spatial scales, each of which loses its past at its own rate.
+
+x_0, x_-1, x_-2: the newest frames, moved to where the newest one is. j: a level of the cascade, of zero mean and unit
+scale. rho_j1, rho_j2: its autocorrelations over one and two frames. phi_j1, phi_j2: its autoregressive coefficients;
+phi_j0: the scale of the noise that keeps the level at unit scale (Seed 2003,
+doi:10.1175/1520-0450(2003)042<0381:ADASSA>2.0.CO;2; Pulkkinen et al. 2019, doi:10.5194/gmd-12-4185-2019).
+"""
+
+from functools import lru_cache
+
+import numpy as np
+from scipy.fft import irfft2, rfft2
+
+LEVELS = 6
+FRAMES = 3  # which the second-order autoregressive model takes
+
+
+class Cascade:
+    """The cascade of the newest of three fields, and what becomes of it.
+
+    Args:
+        fields: x_-2, x_-1 and x_0 with shape (3, y, x).
+    """
+
+    def __init__(self, fields: np.ndarray):
+        self.filters = band_pass_filters(*fields.shape[1:])
+        spectra = rfft2(fields)
+        levels = irfft2(spectra[:, None] * self.filters, s=fields.shape[1:])
+        means, scales = levels.mean((2, 3)), levels.std((2, 3)) + 1e-6
+        levels = (levels - means[:, :, None, None]) / scales[:, :, None, None]
+        self.newest, self.before = levels[2], levels[1]
+        self.mean, self.scales, self.spectrum = means[2].sum(), scales[2], np.abs(spectra[2])
+        self.rho_1 = (levels[2] * levels[1]).mean((1, 2))
+        self.rho_2 = (levels[2] * levels[0]).mean((1, 2))
+
+    def expected(self, steps: int) -> np.ndarray:
+        """What is left of the field after 1..steps frames, shape (step, y, x)."""
+        weights = autoregressive_weights(self.rho_1, self.rho_2, steps) * self.scales
+        return np.tensordot(weights, np.stack([self.newest, self.before]), axes=([1, 2], [0, 1])) + self.mean
+
+    def gains(self, steps: int) -> np.ndarray:
+        """What noise of 0..steps-1 frames of age adds to the field: factors (age, ky, kx) of white noise's spectrum.
+
+        Noise of the spectrum of the newest field, and in each level as strong as keeps that level's variance.
+        """
+        phi_1, phi_2 = autoregression(self.rho_1, self.rho_2)
+        rho_2 = phi_1 * self.rho_1 + phi_2
+        fresh = np.sqrt(np.maximum(0, 1 - phi_1 * self.rho_1 - phi_2 * rho_2))  # phi_0
+        aged = np.concatenate(
+            [np.ones((1, LEVELS)), autoregressive_weights(self.rho_1, self.rho_2, steps)[: steps - 1, 0]]
+        )
+        shapes = self.filters * self.spectrum
+        shapes[:, 0, 0] = 0
+        height, width = self.newest.shape[1:]
+        twice = np.full(width // 2 + 1, 2.0)  # a real field's other half, but for the columns that have none
+        twice[0] = 1
+        if width % 2 == 0:
+            twice[-1] = 1
+        scale = np.sqrt((twice * shapes**2).sum((1, 2)) / (height * width))
+        strength = fresh * self.scales / np.maximum(scale, 1e-9)
+        return np.tensordot(aged * strength, shapes, axes=(1, 0)).astype("float32")
+
+
+@lru_cache(maxsize=8)
+def band_pass_filters(height: int, width: int) -> np.ndarray:
+    """Weights (level, ky, kx) of `scipy.fft.rfft2`, Gaussian in the logarithm of the wavenumber, that add up to one.
+
+    The mean of the field belongs to the first level (Pulkkinen et al. 2019, section 2.2).
+    """
+    size = max(height, width)
+    ky = np.fft.fftfreq(height, 1 / height)[:, None]
+    wavenumber = np.hypot(ky, np.arange(width // 2 + 1)[None])
+    ratio = (size / 2) ** (1 / LEVELS)
+    edges = ratio ** np.arange(LEVELS + 1)
+    centres = np.log((edges[:-1] + edges[1:]) / 2)[:, None, None]
+    position = np.log(np.maximum(wavenumber, 1))
+    weights = np.exp(-2 * ((position - centres) / np.log(ratio)) ** 2)
+    weights /= weights.sum(0)
+    weights[:, 0, 0] = np.arange(LEVELS) == 0
+    return weights.astype("float32")
+
+
+def autoregression(rho_1: np.ndarray, rho_2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """phi_1 and phi_2 by the Yule-Walker equations, of autocorrelations over one and two frames.
+
+    rho_2 is raised to the least for which the process is stationary.
+    """
+    rho_1 = np.clip(rho_1, 1e-3, 1 - 1e-6)
+    least = (3 * rho_1**2 - 2 + 2 * (1 - rho_1**2) ** 1.5) / rho_1**2
+    rho_2 = np.maximum(rho_2, least)
+    return rho_1 * (1 - rho_2) / (1 - rho_1**2), (rho_2 - rho_1**2) / (1 - rho_1**2)
+
+
+def autoregressive_weights(rho_1: np.ndarray, rho_2: np.ndarray, steps: int) -> np.ndarray:
+    """What an AR(2) process without noise makes of its last two values.
+
+    Args:
+        rho_1: Autocorrelation over one frame, shape (level,).
+        rho_2: Over two frames.
+        steps: How many frames ahead.
+
+    Returns:
+        Weights (step, 2, level) of x_0 and x_-1.
+    """
+    phi_1, phi_2 = autoregression(rho_1, rho_2)
+    one, zero = np.ones_like(phi_1), np.zeros_like(phi_1)
+    before, now = np.stack([zero, one]), np.stack([one, zero])
+    weights = []
+    for _ in range(steps):
+        before, now = now, phi_1 * now + phi_2 * before
+        weights.append(now)
+    return np.stack(weights)

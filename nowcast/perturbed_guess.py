@@ -1,0 +1,84 @@
+"""Members around S-PROG, made as STEPS makes them, fast enough to be the first guess of each member.
+
+What the cascade forgets comes back as noise of the same spectrum; echo keeps within some pixels of where it was a frame
+before; every member keeps the values of the newest field; and the motion is wrong by an amount that grows (Bowler et
+al. 2006, doi:10.1256/qj.04.100; Pulkkinen et al. 2019, doi:10.5194/gmd-12-4185-2019).
+"""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from scipy.fft import irfft2, rfft2
+
+from nowcast.conventions import ECHO
+from nowcast.optical_flow import advect
+
+_RIM = 11  # pixels from the echo of a frame before at which there can be none
+_ALONG, _ACROSS = (10.88, 0.23, -7.68), (5.76, 0.31, -2.72)  # a t^b + c, km h-1 after t minutes (Bowler et al. 2006)
+_MINUTES, _KM = 5.0, 3.0  # a frame and a pixel, SEVIR's, taken for any radar's
+
+
+class PerturbedGuess(NamedTuple):
+    """What the members of one case share.
+
+    Attributes:
+        last: The newest field, gaps filled, counts with shape (y, x).
+        seen: Where it is known.
+        expected: What is left of it, in its frame of reference, shape (step, y, x).
+        gains: From `Cascade.gains`.
+        paths: Where the air comes from, from `nowcast.optical_flow.departures`, shape (step, y, x, 2).
+        heading: Unit vector (x, y) of the mean motion.
+    """
+
+    last: np.ndarray
+    seen: np.ndarray
+    expected: np.ndarray
+    gains: np.ndarray
+    paths: np.ndarray
+    heading: np.ndarray
+
+    def draw(self, white: np.ndarray, errors: np.ndarray) -> np.ndarray:
+        """One member, counts with shape (step, y, x), float32; the newest field where the air comes from outside.
+
+        Args:
+            white: Standard normal noise of that shape.
+            errors: Of the motion, along it and across, in units of their standard deviation.
+        """
+        spectra = rfft2(white)
+        noise = np.stack([(self.gains[age::-1] * spectra[: age + 1]).sum(0) for age in range(len(white))])
+        fields = self._as_was_seen(self.expected + irfft2(noise, s=self.last.shape))
+        sideways = np.array([-self.heading[1], self.heading[0]])
+        off = motion_errors(len(white)) * errors @ np.stack([self.heading, sideways])
+        paths = self.paths + off[:, None, None].astype("float32")
+        made = np.maximum(advect(fields, self.seen, paths, cv2.INTER_CUBIC), 0)  # linear ones would smooth the members
+        return np.where(np.isfinite(made), made, self.last)
+
+    def _as_was_seen(self, fields: np.ndarray) -> np.ndarray:
+        """Fields (step, y, x) with the values of the newest one, in their own order, and no echo far from echo."""
+        values = np.sort(self.last[self.seen])
+        matched = np.zeros_like(fields, dtype="float32")
+        before = self.last
+        for field, result in zip(fields, matched, strict=True):
+            near = _nearness(before >= ECHO)
+            order = np.argsort((near * (field - field.min()))[self.seen].astype("float32"))
+            ranked = np.empty_like(values)
+            ranked[order] = values
+            result[self.seen] = ranked
+            before = result
+        return matched
+
+
+def _nearness(echo: np.ndarray) -> np.ndarray:
+    """1 at echo, falling to 0 some pixels from it."""
+    if echo.all():
+        return np.ones(echo.shape, "float32")
+    distance = cv2.distanceTransform((~echo).astype("uint8"), cv2.DIST_L2, cv2.DIST_MASK_3)
+    return np.maximum(1 - distance / _RIM, 0)
+
+
+def motion_errors(steps: int) -> np.ndarray:
+    """Standard deviations of a place after 1..steps frames, along the motion and across, pixels, shape (step, 2)."""
+    minutes = _MINUTES * np.arange(1, steps + 1)[:, None]
+    a, b, c = np.array([_ALONG, _ACROSS]).T
+    return np.cumsum(np.maximum(a * minutes**b + c, 0), axis=0) * _MINUTES / 60 / _KM
