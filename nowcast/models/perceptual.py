@@ -137,16 +137,16 @@ def load_lpips(path: str) -> PerceptualLoss:
 
     The file holds `features.N.weight` and `features.N.bias` of torchvision's AlexNet and the channel weights
     `lin0.model.1.weight` to `lin4.model.1.weight` of lpips 0.1. Both are published as pickles, which nowcast does not
-    read: torch.load with weights_only=True does so safely, and safetensors.torch.save_file writes both dictionaries as
-    one.
+    read. torch.load with weights_only=True gives their dictionaries, by torch 2.6 or newer (older ones could be made to
+    run a file's code in spite of it), and safetensors.torch.save_file writes both as one.
 
     Raises:
         InputError: when there is no such file or a weight is missing or of another shape.
     """
     remedy = (
         "take https://download.pytorch.org/models/alexnet-owt-7be5be79.pth and lpips/weights/v0.1/alex.pth of "
-        "https://github.com/richzhang/PerceptualSimilarity, read both in Python by torch.load with weights_only=True, "
-        "and write the two dictionaries as one by safetensors.torch.save_file"
+        "https://github.com/richzhang/PerceptualSimilarity, read both in Python by torch.load with weights_only=True "
+        "(torch 2.6 or newer), and write the two dictionaries as one by safetensors.torch.save_file"
     )
     return _loaded(ALEXNET, path, "LPIPS", remedy, {})
 

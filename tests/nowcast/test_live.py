@@ -14,6 +14,7 @@ from nowcast.forecast_file import open_forecast
 from nowcast.forecasting import Request, _at_once, load_forecaster, write_forecast
 from nowcast.live import is_store, read_history
 from nowcast.models import build_network
+from nowcast.models.tiles import blend
 from nowcast.panels import find_place
 from pipelines.errors import InputError
 from pipelines.geo import lat_lon
@@ -262,8 +263,28 @@ def test_the_forecast_of_a_constant_history_has_no_seams(tiny, tmp_path):
         latent = open_forecast(out)["vil"].values[0, 0].reshape(10, 8, 2, -1, 2).mean((2, 4))
         steps[name] = np.abs(np.diff(latent)).mean((0, 1))
     seams = [4, 7, 9, 12, 14, 17]  # tiles of eight latent pixels begin at 0, 5, 10, 15
-    assert steps["wide"][seams].max() < 0.9 * steps["tile"].max()  # 1.4 times it without blending
+    assert steps["wide"][seams].max() < 0.9 * steps["tile"].max()  # 1.4 times it where overlaps are plain means
     np.testing.assert_allclose(steps["wide"][:4], steps["tile"][:4], atol=0.2)
+
+
+def test_overlapping_tiles_are_blended_with_weights_that_fall_to_their_edges(tiny, tmp_path, monkeypatch):
+    blended = {}
+
+    def watched(parts, tiles, height, width):
+        parts = list(parts)
+        blended["parts"], blended["tiles"], blended["field"] = parts, tiles, blend(parts, tiles, height, width)
+        return blended["field"]
+
+    monkeypatch.setattr("nowcast.models.predldm.blend", watched)
+    radar(np.full((10, 16, 46), 120.0)).to_netcdf(tmp_path / "wide.nc")
+    forecast(tiny, tmp_path / "wide.nc", tmp_path / "f.nc", members=1)
+    assert [tile.column for tile in blended["tiles"]] == [0, 5, 10, 15]
+    hat = torch.tensor([1.0, 2, 3, 4, 4, 3, 2, 1])
+    first, second = blended["parts"][:2]
+    shared = (first[..., 5:] * hat[5:] + second[..., :3] * hat[:3]) / (hat[5:] + hat[:3])
+    torch.testing.assert_close(blended["field"][..., 5:8], shared)
+    torch.testing.assert_close(blended["field"][..., :5], first[..., :5])
+    assert (first[..., 5:] - second[..., :3]).abs().mean() > 0.1  # laid side by side they would not be alike
 
 
 def test_the_commands_with_the_weights_that_come_along(both, tmp_path):
