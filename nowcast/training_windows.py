@@ -8,6 +8,7 @@ import xarray as xr
 import zarr
 
 from nowcast.seeds import numpy_generator
+from nowcast.turns import turned
 from nowcast.windows import Window, find_windows, frames_for_network
 from pipelines.errors import InputError
 from pipelines.store import data_range, open_pixels, open_store, pixels
@@ -178,8 +179,7 @@ class TrainingWindows:
 
     def _turned(self, frames: np.ndarray, number: int) -> np.ndarray:
         turns, flip = numpy_generator(self._seed, "augment", number).integers((4, 2))
-        frames = np.rot90(frames, turns, axes=(-2, -1))
-        return frames[..., ::-1] if flip else frames
+        return turned(frames, int(turns + 4 * flip))
 
     def batches(self, first: int, size: int, *, rank: int = 0, ranks: int = 1) -> Iterator[tuple[np.ndarray, ...]]:
         """Endless batches from sample number `first` on: (history, history_observed, future, future_observed).

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from nowcast.devices import multiplies_bf16
 from nowcast.models.forecaster import Cases, Forecaster
 from nowcast.seeds import integer_seed
+from nowcast.turns import turned, turned_back
 from nowcast.windows import frames_for_network
 from pipelines.errors import InputError
 
@@ -55,8 +56,13 @@ class NetworkSettings(BaseModel):
 
     @property
     def members_at_once(self) -> int:
-        """Members that are best made in one call of `Network.generate`."""
+        """Members that are best asked for in one call."""
         return 10
+
+    @property
+    def turns(self) -> int:
+        """In how many ways members see their case turned: member m in way m modulo this (see nowcast.turns)."""
+        return 1
 
 
 class Network(nn.Module, ABC, Generic[C]):
@@ -110,31 +116,45 @@ class TrainedForecaster(Forecaster):
         self.window = (network.settings.history, network.settings.lead)
         self.device = torch.device(device)
         self.bf16 = multiplies_bf16(device)
-        self._conditioned: tuple[Cases, Any] | None = None
+        self._conditioned: tuple[Cases, dict[int, Any]] | None = None
 
     def predict(self, cases: Cases, steps: int, members: Sequence[int], seed: int) -> np.ndarray:
         """See `Forecaster.predict`."""
+        ways = np.array(members) % self.network.settings.turns
+        counts = np.empty((len(cases.keys), len(members), steps, *cases.frames.shape[2:]), "float32")
+        for way in np.unique(ways).tolist():
+            alike = np.flatnonzero(ways == way)
+            made = self._generate(cases, steps, [members[number] for number in alike], seed, way)
+            counts[:, alike] = turned_back(made, way)
+        return counts
+
+    def _generate(self, cases: Cases, steps: int, members: Sequence[int], seed: int, way: int) -> np.ndarray:
+        """Members that see their case turned in one way, as they see it."""
         generators = [
             [torch.Generator().manual_seed(integer_seed(seed, "forecast", key, member)) for member in members]
             for key in cases.keys
         ]
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            counts = self.network.generate(self._condition(cases), steps, generators)
-        return counts.float().cpu().numpy().reshape(len(cases.keys), len(members), steps, *cases.frames.shape[2:])
+            counts = self.network.generate(self._condition(cases, way), steps, generators)
+        size = turned(cases.frames[:1, :1], way).shape[2:]
+        return counts.float().cpu().numpy().reshape(len(cases.keys), len(members), steps, *size)
 
-    def _condition(self, cases: Cases) -> Any:
+    def _condition(self, cases: Cases, way: int) -> Any:
         """The network's condition, kept for the next members of the same cases."""
         if self._conditioned is None or not _same(self._conditioned[0], cases):
-            arrays = frames_for_network(cases.frames, cases.observed)
+            self._conditioned = cases, {}
+        conditions = self._conditioned[1]
+        if way not in conditions:
+            arrays = frames_for_network(turned(cases.frames, way), turned(cases.observed, way))
             if arrays[0].shape[2:-2] != (3,) * (self.network.settings.channels > 1):
                 raise InputError(
                     "the network was trained on frames of other channels",
                     got="x".join(map(str, cases.frames.shape[2:])),
                     expected=f"{self.network.settings.channels} of them",
                 )
-            tensors = (torch.from_numpy(array).to(self.device) for array in arrays)
-            self._conditioned = cases, self.network.condition(*tensors)
-        return self._conditioned[1]
+            tensors = (torch.from_numpy(np.ascontiguousarray(array)).to(self.device) for array in arrays)
+            conditions[way] = self.network.condition(*tensors)
+        return conditions[way]
 
 
 def _same(one: Cases, other: Cases) -> bool:

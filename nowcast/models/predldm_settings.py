@@ -20,7 +20,9 @@ class SamplingSettings(BaseModel):
         sampler: See nowcast.diffusion.samplers.
         steps: Calls of the denoiser.
         temperature: What the noise that a member starts from is multiplied by: more spread above 1, less below.
-        member_batch: Members drawn at once.
+        turns: 8 lets members see their case turned and flipped in all eight ways, one after another: a network errs a
+            little otherwise in each, and its ensemble gains from that. 1 leaves the case as it is.
+        member_batch: Members asked for at once.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -28,6 +30,7 @@ class SamplingSettings(BaseModel):
     sampler: str = "ddpm"
     steps: int = 1000
     temperature: float = Field(default=1.0, gt=0)
+    turns: Literal[1, 8] = 1
     member_batch: int = 10
 
 
@@ -79,6 +82,11 @@ class PredLDMSettings(NetworkSettings):
     def members_at_once(self) -> int:
         """See `NetworkSettings`."""
         return self.sampling.member_batch
+
+    @property
+    def turns(self) -> int:
+        """See `NetworkSettings`."""
+        return self.sampling.turns
 
     @property
     def latent_side(self) -> int:

@@ -95,7 +95,20 @@ def csi_warned(totals: xr.Dataset) -> xr.DataArray:
     doi:10.1007/978-3-662-44851-9_15).
     """
     n, o, _ = _table(totals)
-    return ratio(_from(o), _from(n) + _all(o) - _from(o))
+    return _csi_from(n, o)
+
+
+def csi_decided(totals: xr.Dataset) -> xr.DataArray:
+    """Critical success index of the warning that the forecasts themselves expect most of; dims (threshold,).
+
+    Were all probabilities true, sum n_k k/M events would come, and so many of them after a warning as that sum has at
+    and above p. Warned is from the p > 0 on that then gives the largest CSI: no observation has a part in the choice.
+    The forecasts of a total decide together, such as those of a lead time.
+    """
+    n, o, p = _table(totals)
+    some = slice(1, None)  # where no member has the event, none is warned of
+    decided = _csi_from(n, n * p).isel(probability=some).fillna(-1).argmax("probability")
+    return _csi_from(n, o).isel(probability=some).isel(probability=decided).drop_vars("probability")
 
 
 def roc_area(totals: xr.Dataset) -> xr.DataArray:
@@ -115,6 +128,11 @@ def _table(totals: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray
 
 def _all(counts: xr.DataArray) -> xr.DataArray:
     return counts.sum("probability", skipna=False)
+
+
+def _csi_from(n: xr.DataArray, o: xr.DataArray) -> xr.DataArray:
+    """CSI when warned from each probability on, after which events come o of n times."""
+    return ratio(_from(o), _from(n) + _all(o) - _from(o))
 
 
 def _from(counts: xr.DataArray) -> xr.DataArray:

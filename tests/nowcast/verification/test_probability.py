@@ -14,6 +14,7 @@ from nowcast.verification.probability import (
     brier_reliability,
     brier_resolution,
     brier_uncertainty,
+    csi_decided,
     csi_warned,
     forecast_share,
     observed_frequency,
@@ -120,6 +121,25 @@ def test_csi_when_warned_is_that_of_the_members_quantile() -> None:
             expected = (forecast & observed).sum() / max(1, (forecast | observed).sum())
             got = csi_warned(table).sel(threshold=threshold).sel(probability=probability, method="nearest")
             assert expected == pytest.approx(float(got.fillna(0)))
+
+
+def test_the_warning_is_where_forecasts_expect_the_largest_csi_whatever_comes() -> None:
+    # From 1/2 on the forecasts expect 2 events in 3 warnings, CSI 2 / 3; from 1 on 1 in 1, of 2 in all: 1 / 2.
+    members = [[[0, 80, 0, 74]], [[10, 0, 90, 74]]]
+    assert csi_decided(totals(members, [[0, 74, 73, 200]])) == 2 / 3
+    assert csi_decided(totals(members, [[0, 0, 0, 200]])) == 1 / 3
+    # One sure pixel and ten of 1/10: from 1/10 on 2 events in 11 warnings, CSI 2 / 11; from 1 on 1 in 1, of 2: 1 / 2.
+    members = np.zeros((10, 1, 11))
+    members[:, :, 0], members[0] = 100, 100
+    assert csi_decided(totals(members, [[100, 100, *[0] * 9]])) == 1 / 2
+    assert csi_decided(totals(members, [[0, 100, *[0] * 9]])) == 0
+
+
+def test_what_no_member_has_is_not_warned_of_and_one_member_decides_for_itself() -> None:
+    dry, wet = np.zeros((3, 1, 2)), [[80, 0]]
+    assert csi_decided(totals(dry, wet)) == 0
+    assert np.isnan(csi_decided(totals(dry, np.zeros((1, 2)))))
+    assert csi_decided(totals([[[80, 80, 0]]], [[80, 0, 80]])) == 1 / 3
 
 
 def test_an_event_that_never_came_has_no_roc_but_a_brier_score() -> None:
