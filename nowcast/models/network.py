@@ -124,7 +124,7 @@ class TrainedForecaster(Forecaster):
         counts = np.empty((len(cases.keys), len(members), steps, *cases.frames.shape[2:]), "float32")
         for way in np.unique(ways).tolist():
             alike = np.flatnonzero(ways == way)
-            made = self._generate(cases, steps, [members[number] for number in alike], seed, way)
+            made = self._generate(cases, steps, [members[number] for number in alike.tolist()], seed, way)
             counts[:, alike] = turned_back(made, way)
         return counts
 
