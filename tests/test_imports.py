@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # A module may import modules of its own layer and of the layers before it.
 LAYERS = [
-    ["nowcast.conventions", "nowcast.config", "nowcast.seeds", "nowcast.devices"],
+    ["nowcast.conventions", "nowcast.config", "nowcast.seeds", "nowcast.devices", "nowcast.turns"],
     ["nowcast.windows", "nowcast.forecast_file", "nowcast.diffusion", "nowcast.verification", "nowcast.plots",
      "nowcast.panels", "nowcast.report", "nowcast.animation", "nowcast.outlines", "nowcast.optical_flow",
      "nowcast.cascade", "nowcast.perturbed_guess", "nowcast.first_guess", "nowcast.live", "nowcast.optimizers",
