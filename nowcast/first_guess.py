@@ -14,7 +14,7 @@ import numpy as np
 from nowcast.cascade import FRAMES, Cascade
 from nowcast.conventions import ECHO
 from nowcast.optical_flow import advect, departures, motion
-from nowcast.perturbed_guess import PerturbedGuess
+from nowcast.perturbed_guess import PerturbedGuess, noise_strength
 
 
 class FirstGuess(NamedTuple):
@@ -68,7 +68,7 @@ def _one_case(frames: np.ndarray, observed: np.ndarray, steps: int) -> tuple[tup
     newest, before, earlier, sprog = (np.where(np.isfinite(field), field, last) for field in (*advected, faded))
     mean = velocity.mean((0, 1))
     heading = mean / max(np.hypot(*mean), 1e-6)
-    perturbed = PerturbedGuess(last, seen, expected, gains, paths[:steps], heading)
+    perturbed = PerturbedGuess(last, seen, expected, gains, noise_strength(last, seen), paths[:steps], heading)
     return (newest, before, earlier, sprog, np.isfinite(advected[0])), perturbed
 
 

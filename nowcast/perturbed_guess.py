@@ -1,8 +1,9 @@
 """Members around S-PROG, made as STEPS makes them, fast enough to be the first guess of each member.
 
-What the cascade forgets comes back as noise of the same spectrum; echo keeps within some pixels of where it was a frame
-before; every member keeps the values of the newest field; and the motion is wrong by an amount that grows (Bowler et
-al. 2006, doi:10.1256/qj.04.100; Pulkkinen et al. 2019, doi:10.5194/gmd-12-4185-2019).
+What the cascade forgets comes back as noise of the same spectrum, more of it where the field varies more; echo keeps
+within some pixels of where it was a frame before; every member keeps the values of the newest field; and the motion is
+wrong by an amount that grows (Bowler et al. 2006, doi:10.1256/qj.04.100; Pulkkinen et al. 2019,
+doi:10.5194/gmd-12-4185-2019).
 """
 
 from typing import NamedTuple
@@ -14,7 +15,9 @@ from scipy.fft import irfft2, rfft2
 from nowcast.conventions import ECHO
 from nowcast.optical_flow import advect
 
-_RIM = 11  # pixels from the echo of a frame before at which there can be none
+_RIM = 4  # pixels from the echo of a frame before at which there can be none
+_NEIGHBOURHOOD = 8.0  # pixels over which the field's variance is taken, to place the noise
+_LEAST_STRENGTH = 0.05  # of the noise, of its mean
 _ALONG, _ACROSS = (10.88, 0.23, -7.68), (5.76, 0.31, -2.72)  # a t^b + c, km h-1 after t minutes (Bowler et al. 2006)
 _MINUTES, _KM = 5.0, 3.0  # a frame and a pixel, SEVIR's, taken for any radar's
 
@@ -27,6 +30,7 @@ class PerturbedGuess(NamedTuple):
         seen: Where it is known.
         expected: What is left of it, in its frame of reference, shape (step, y, x).
         gains: From `Cascade.gains`.
+        strength: Of the noise at each pixel, of unit mean square, shape (y, x).
         paths: Where the air comes from, from `nowcast.optical_flow.departures`, shape (step, y, x, 2).
         heading: Unit vector (x, y) of the mean motion.
     """
@@ -35,6 +39,7 @@ class PerturbedGuess(NamedTuple):
     seen: np.ndarray
     expected: np.ndarray
     gains: np.ndarray
+    strength: np.ndarray
     paths: np.ndarray
     heading: np.ndarray
 
@@ -47,7 +52,7 @@ class PerturbedGuess(NamedTuple):
         """
         spectra = rfft2(white)
         noise = np.stack([(self.gains[age::-1] * spectra[: age + 1]).sum(0) for age in range(len(white))])
-        fields = self._as_was_seen(self.expected + irfft2(noise, s=self.last.shape))
+        fields = self._as_was_seen(self.expected + self.strength * irfft2(noise, s=self.last.shape))
         sideways = np.array([-self.heading[1], self.heading[0]])
         off = motion_errors(len(white)) * errors @ np.stack([self.heading, sideways])
         paths = self.paths + off[:, None, None].astype("float32")
@@ -67,6 +72,24 @@ class PerturbedGuess(NamedTuple):
             result[self.seen] = ranked
             before = result
         return matched
+
+
+def noise_strength(field: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """How strong noise is at each pixel of a field (y, x), of unit mean square: as the root of its deviations around.
+
+    Noise of one strength would add the error of a shower to the dry air around it too, where most of it is lost, and
+    leave too little to the shower.
+    """
+
+    def around(values: np.ndarray) -> np.ndarray:
+        known = np.where(seen, values, 0).astype("float32")
+        return cv2.GaussianBlur(known, (0, 0), _NEIGHBOURHOOD, borderType=cv2.BORDER_REFLECT)
+
+    share = np.maximum(around(np.ones_like(field)), 1e-6)
+    variance = np.maximum(around(field**2) / share - (around(field) / share) ** 2, 0)
+    strength = np.where(seen, variance**0.25, 0)
+    strength += max(_LEAST_STRENGTH * strength.mean(), 1e-6)
+    return strength / np.sqrt((strength**2).mean())
 
 
 def _nearness(echo: np.ndarray) -> np.ndarray:

@@ -1,23 +1,21 @@
 """The tables of RESULTS.md from files of scores.
 
-python tests/benchmarks/skill.py SCORES.nc REACHED.nc [PROBABILITIES]
+python tests/benchmarks/skill.py SCORES.nc REACHED.nc
 
 SCORES.nc by `nowcast verify ... --out`, REACHED.nc with --reached too. The deterministic summary of an ensemble is the
-event that at least a share of its members have, PROBABILITIES at the three thresholds; of one forecast, itself.
+warning that its own probabilities expect the largest CSI of (`csi_decided`); of one forecast, itself.
 """
 
 import sys
-from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
 
 _THRESHOLDS = [16.0, 74.0, 133.0]
-_SHARES = (0.35, 0.35, 0.35)
 _WAVENUMBERS = [1, 2, 4, 8, 16, 24, 32]
 
 
-def main(scores: str, reached: str, *shares: float) -> None:
+def main(scores: str, reached: str) -> None:
     """Print CRPS, spread/skill and CSI of each forecast, differences to it, CSI by lead time, and members' energy."""
     whole, inner = (xr.open_dataset(path, decode_timedelta=False) for path in (scores, reached))
     print("| | CRPS fair | first, middle, last lead | reached | spread/skill | CSI 16 / 74 / 133 |")
@@ -31,7 +29,7 @@ def main(scores: str, reached: str, *shares: float) -> None:
             _row(leads),
             f"{reach.crps_fair_pooled.item():.3f}",
             f"{one.spread_skill_lead_averaged.item():.2f}",
-            _row(_csi(one.csi_warned_pooled, one.members.item(), shares)),
+            _row(one.csi_decided_pooled.sel(threshold=_THRESHOLDS).values),
         ]
         print(f"| {' | '.join(columns)} |")
     for region, data in (("whole", whole), ("reached", inner)):
@@ -40,11 +38,11 @@ def main(scores: str, reached: str, *shares: float) -> None:
             low, high = one.crps_fair_pooled_difference_interval.values
             share = -one.crps_fair_pooled_skill.item()
             print(f"{region}, beside {one.model.item()}: {share:+.1%}, {low:+.3f} to {high:+.3f}")
-    for number, threshold in enumerate(_THRESHOLDS):
+    for threshold in _THRESHOLDS:
         for name in whole.forecast.values:
             one = whole.sel(forecast=name)
             print(f"CSI {threshold:3.0f} by lead, {one.model.item():12}", end="")
-            print(_row(_csi(one.csi_warned, one.members.item(), shares)[number]))
+            print(_row(one.csi_decided.sel(threshold=threshold).values))
     energy = whole.isel(forecast=0).energy_ratio.sel(summary="member", wavenumber=_WAVENUMBERS)
     for lead in (0, len(energy.lead_time) // 2 - 1, -1):
         print(
@@ -52,16 +50,9 @@ def main(scores: str, reached: str, *shares: float) -> None:
         )
 
 
-def _csi(warned: xr.DataArray, members: int, shares: Sequence[float]) -> np.ndarray:
-    """CSI with shape (threshold, ...)."""
-    shares = (shares or _SHARES) if members > 1 else (1.0,) * 3
-    pairs = zip(_THRESHOLDS, shares, strict=True)
-    return np.stack([warned.sel(threshold=level).sel(probability=p, method="nearest").values for level, p in pairs])
-
-
 def _row(values: np.ndarray, digits: int = 3) -> str:
     return " ".join(f"{value:.{digits}f}" for value in values)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3], *map(float, sys.argv[3:]))
+    main(*sys.argv[1:3])

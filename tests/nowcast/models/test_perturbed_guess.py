@@ -11,7 +11,7 @@ from nowcast.first_guess import first_guess
 from nowcast.models.ensemble_loss import fair_crps
 from nowcast.models.guidance import Guess, no_guess
 from nowcast.optical_flow import motion
-from nowcast.perturbed_guess import PerturbedGuess, motion_errors
+from nowcast.perturbed_guess import PerturbedGuess, motion_errors, noise_strength
 
 
 def guess(path: np.ndarray, steps: int = 4) -> PerturbedGuess:
@@ -59,12 +59,33 @@ def test_members_differ_where_scales_lose_their_past_and_keep_their_values():
     assert members.mean((0, 2, 3)) == pytest.approx(case.last.mean(), rel=0.05)
 
 
-def test_echo_grows_by_no_more_than_ten_pixels_a_frame():
+def test_noise_is_strong_where_the_field_varies_and_of_unit_mean_square():
+    stripes, seen = np.zeros((32, 256), "float32"), np.ones((32, 256), bool)
+    stripes[:, :128] = 10 * (-1.0) ** np.arange(128)  # deviations of 10 on the left, none on the right
+    strength = noise_strength(stripes, seen)
+    assert (strength**2).mean() == pytest.approx(1)
+    # To 1 on the left and 0 on the right, half of the mean, are added 0.05 of that mean: 1.025 to 0.025, about 41.
+    assert strength[16, 10] / strength[16, 250] == pytest.approx(41, rel=0.1)
+    np.testing.assert_allclose(strength[:, 10], strength[16, 10], rtol=0.01)
+    np.testing.assert_allclose(noise_strength(9 * stripes, seen), strength, rtol=1e-3)
+
+
+def test_noise_takes_no_part_of_what_is_missing_for_a_border_of_echo():
+    seen = np.ones((64, 64), bool)
+    seen[:, 40:] = False
+    rng = np.random.default_rng(0)
+    field = np.where(seen, 50 + rng.normal(size=(64, 64)), 0).astype("float32")
+    strength = noise_strength(field, seen)
+    assert strength[:, 36:40].mean() == pytest.approx(strength[:, 10:30].mean(), rel=0.1)
+    assert (strength[~seen] < 0.1 * strength[seen].min()).all()
+
+
+def test_echo_grows_by_less_than_four_pixels_a_frame():
     case, rng = guess(flickering()), np.random.default_rng(1)
     loud = case._replace(gains=30 * case.gains)
     fields = loud._as_was_seen(loud.expected + rng.normal(0, 100, (4, 64, 64)))
     for before, field in zip((case.last, *fields), fields, strict=False):
-        assert distance_transform_edt(before < 6)[field >= 6].max() < 11
+        assert distance_transform_edt(before < 6)[field >= 6].max() < 4
 
 
 def test_an_error_of_motion_moves_a_member_along_it(moving_storm):
