@@ -16,7 +16,7 @@ from nowcast.conventions import ECHO
 from nowcast.optical_flow import advect
 
 _RIM = 4  # pixels from the echo of a frame before at which there can be none
-_NEIGHBOURHOOD = 8.0  # pixels over which the field's variance is taken, to place the noise
+_NEIGHBOURHOOD = 8.0  # pixels, of the Gaussian under which the field's variance is taken, to place the noise
 _LEAST_STRENGTH = 0.05  # of the noise, of its mean
 _ALONG, _ACROSS = (10.88, 0.23, -7.68), (5.76, 0.31, -2.72)  # a t^b + c, km h-1 after t minutes (Bowler et al. 2006)
 _MINUTES, _KM = 5.0, 3.0  # a frame and a pixel, SEVIR's, taken for any radar's
@@ -75,10 +75,17 @@ class PerturbedGuess(NamedTuple):
 
 
 def noise_strength(field: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """How strong noise is at each pixel of a field (y, x), of unit mean square: as the root of its deviations around.
+    """How strong noise is at each pixel: as the square root of the standard deviation around it, our own choice.
 
     Noise of one strength would add the error of a shower to the dry air around it too, where most of it is lost, and
     leave too little to the shower.
+
+    Args:
+        field: Counts with shape (y, x).
+        seen: Where they are known; elsewhere noise is weak.
+
+    Returns:
+        Factors of noise with shape (y, x), of unit mean square.
     """
 
     def around(values: np.ndarray) -> np.ndarray:

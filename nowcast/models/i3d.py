@@ -111,7 +111,7 @@ def load_i3d(path: str) -> I3D:
 
     They are published as a pickle, which nowcast does not read. torch.load with weights_only=True gives its
     dictionary, by torch 2.6 or newer (older ones could be made to run the file's code in spite of it), and
-    safetensors.torch.save_file writes it as it is.
+    safetensors.torch.save_file writes it as it is. That was not tried on the published file.
 
     Raises:
         InputError: when there is no such file or a weight is missing or of another shape.

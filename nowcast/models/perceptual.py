@@ -138,7 +138,8 @@ def load_lpips(path: str) -> PerceptualLoss:
     The file holds `features.N.weight` and `features.N.bias` of torchvision's AlexNet and the channel weights
     `lin0.model.1.weight` to `lin4.model.1.weight` of lpips 0.1. Both are published as pickles, which nowcast does not
     read. torch.load with weights_only=True gives their dictionaries, by torch 2.6 or newer (older ones could be made to
-    run a file's code in spite of it), and safetensors.torch.save_file writes both as one.
+    run a file's code in spite of it), and safetensors.torch.save_file writes both as one. That was not tried on the
+    published files.
 
     Raises:
         InputError: when there is no such file or a weight is missing or of another shape.

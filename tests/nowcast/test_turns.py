@@ -31,7 +31,7 @@ class Settings(NetworkSettings):
 
 
 class Marking(Network):
-    """Persistence but for what it sees at its first row and column, which becomes the member's first random number."""
+    """Persistence but for the first pixel that it sees, which says whose generator was given: 1000 or more."""
 
     Settings = Settings
     stages = ()
