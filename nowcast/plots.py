@@ -185,7 +185,8 @@ def plot_scores(scores: Mapping[str, xr.Dataset]) -> Figure:
         ax.set_xlabel("lead time (min)")
         ax.grid(linewidth=0.3)
         ax.spines[["top", "right"]].set_visible(False)
-    crps.legend(frameon=False)
+    names = crps.get_legend_handles_labels()
+    figure.legend(*names, loc="outside lower center", ncols=len(scores), frameon=False)
     return figure
 
 

@@ -256,7 +256,7 @@ def test_scores_are_a_curve_a_model():
 
     figure = plot_scores({"steps": scores(0), "predldm": scores(-1)})
     crps, csi, calibration = figure.axes
-    assert [text.get_text() for text in crps.get_legend().get_texts()] == ["steps", "predldm"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["steps", "predldm"]
     np.testing.assert_allclose(crps.lines[1].get_xdata(), np.arange(5, 55, 5))
     np.testing.assert_allclose(crps.lines[1].get_ydata()[[0, -1]], [1, 2])
     assert (csi.lines[0].get_ydata() == 0.5).all()
