@@ -98,7 +98,7 @@ class Network(nn.Module, ABC, Generic[C]):
 
     @abstractmethod
     def condition(self, history: Tensor, observed: Tensor) -> C:
-        """What all members of some cases share, computed once; `history` and `observed` have shape (B, T, H, W)."""
+        """What members of some cases share, computed once (once for each way to turn); shapes (B, T, H, W)."""
 
     @abstractmethod
     def generate(self, condition: C, steps: int, generators: Sequence[Sequence[torch.Generator]]) -> Tensor:

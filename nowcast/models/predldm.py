@@ -160,14 +160,17 @@ class PredLDM(Network[Condition]):
         if steps > self.settings.lead:
             raise InputError("more frames than PredLDM forecasts", got=steps, expected=f"at most {self.settings.lead}")
         height, width = condition.size
-        return self._echo(self._members(condition, generators)[:, :, :steps, ..., :height, :width])
+        temperatures = torch.tensor(self.settings.sampling.temperatures(self.settings.lead))
+        members = self._members(condition, generators, temperatures.view(-1, 1, 1, 1))
+        return self._echo(members[:, :, :steps, ..., :height, :width])
 
-    def _members(self, condition: Condition, generators: Sequence[Sequence[torch.Generator]]) -> Tensor:
+    def _members(
+        self, condition: Condition, generators: Sequence[Sequence[torch.Generator]], temperatures: Tensor | float = 1.0
+    ) -> Tensor:
         """Members (B, M, lead, ..., H, W) as the decoder gives them, in counts; all tiles see the same noise."""
         guess, (cases, _, *latent) = condition.guess, condition.latent_shape
         flat = [generator for members in generators for generator in members]
-        noise = self.settings.sampling.temperature * draw_noise((self.settings.lead, *latent), flat)
-        noise = noise.to(self.latent_mean.device)
+        noise = (temperatures * draw_noise((self.settings.lead, *latent), flat)).to(self.latent_mean.device)
         fields = guess.draw(generators)
         drawn = self._drawn(fields, guess)
         parts = (

@@ -2,7 +2,8 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
 
 from nowcast.conventions import ECHO
 from nowcast.diffusion.samplers import check_sampler
@@ -19,7 +20,9 @@ class SamplingSettings(BaseModel):
     Attributes:
         sampler: See nowcast.diffusion.samplers.
         steps: Calls of the denoiser.
-        temperature: What the noise that a member starts from is multiplied by: more spread above 1, less below.
+        temperature: What the noise that a member starts from is multiplied by: more spread above 1, less below. One
+            number, or those of the first and the last lead time, between which it changes evenly.
+            Training is at 1.
         turns: 8 lets members see their case turned and flipped in all eight ways, one after another: a network errs a
             little otherwise in each, and its ensemble gains from that. 1 leaves the case as it is.
         member_batch: Members asked for at once.
@@ -29,9 +32,14 @@ class SamplingSettings(BaseModel):
 
     sampler: str = "ddpm"
     steps: int = 1000
-    temperature: float = Field(default=1.0, gt=0)
+    temperature: PositiveFloat | tuple[PositiveFloat, PositiveFloat] = 1.0
     turns: Literal[1, 8] = 1
     member_batch: int = 10
+
+    def temperatures(self, leads: int) -> list[float]:
+        """The temperature of each lead time."""
+        first, last = self.temperature if isinstance(self.temperature, tuple) else (self.temperature,) * 2
+        return np.linspace(first, last, leads).tolist()
 
 
 class EnsembleSettings(BaseModel):

@@ -1,10 +1,10 @@
 """Skill, spread, sharpness and seconds of a trained model by sampling steps and temperature.
 
-python tests/benchmarks/sampling.py RUN STORE [--steps 1,5,10] [--temperatures 1.0,1.1] [--event ID]... [--limit N]
+python tests/benchmarks/sampling.py RUN STORE [--steps 1,5,10] [--temperatures 1.0,2.0:1.1] [--event ID]... [--limit N]
     [--members M]
 
-The sharpness is the energy of the members' spectrum over that observed, at wavelengths of 32, 8 and 4 pixels (means of
-the wavenumbers within a tenth), over all lead times.
+A temperature is a number, or FIRST:LAST of the lead times. The sharpness is the energy of the members' spectrum over
+that observed, at wavelengths of 32, 8 and 4 pixels (means of the wavenumbers within a tenth), over all lead times.
 """
 
 import argparse
@@ -43,7 +43,8 @@ def main() -> None:
     asked = words.parse_args()
     print("steps  temperature  CRPS fair  spread/skill  energy at 32, 8, 4 pixels  seconds a member")
     for steps, temperature in product(asked.steps.split(","), asked.temperatures.split(",")):
-        sampling = {"steps": int(steps), "temperature": float(temperature)}
+        ends = [float(number) for number in temperature.split(":")]
+        sampling = {"steps": int(steps), "temperature": ends if len(ends) > 1 else ends[0]}
         forecaster, described = load_forecaster(asked.run, sampling=sampling)
         request = Request(
             members=asked.members, split=asked.split, events=tuple(asked.event), limit=asked.limit, seed=0

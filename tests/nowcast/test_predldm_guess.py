@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import pixel_unshuffle
 
 from nowcast.first_guess import first_guess
 from nowcast.models.forecaster import Cases
@@ -135,6 +136,37 @@ def test_the_ensemble_stage_lowers_the_crps_of_what_it_is_trained_on():
     assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:5])
 
 
+def test_the_ensemble_loss_by_hand(network, monkeypatch):
+    """Members of 10, 20 and 30 where 16 came: 8 off and 40 / 6 apart, so 4 / 3; persistence of 12 is 4 off."""
+    asked = []
+
+    def members(condition, generators):
+        asked.append([len(ones) for ones in generators])
+        return torch.tensor([10.0, 20.0, 30.0]).view(1, 3, 1, 1, 1).expand(2, 3, 3, 32, 32)
+
+    monkeypatch.setattr(network, "_members", members)
+    history, future = torch.full((2, 4, 32, 32), 12.0), torch.full((2, 3, 32, 32), 16.0)
+    batch = Batch(history, observed(history), future, observed(future))
+    losses = network.loss("ensemble", batch, torch.Generator())
+    assert asked == [[3, 3]]
+    assert losses["crps_1"].item() == pytest.approx(4 / 3) == losses["crps_4"].item()
+    assert losses["loss"].item() == pytest.approx(4 / 3 / (4 + 1))
+
+
+def test_the_diffusion_stage_learns_what_each_members_own_guess_leaves(monkeypatch):
+    network = build(first_guess="steps")
+    history, future = storm(cases=2), storm(cases=2, frames=7)[:, 4:]
+    batch = Batch(history, observed(history), future, observed(future))
+    targets = []
+    monkeypatch.setattr(network, "_denoising_loss", lambda x0, *_: targets.append(x0) or x0.mean())
+    network.loss("diffusion", batch, torch.Generator().manual_seed(0))
+    generator = torch.Generator().manual_seed(0)
+    network.objective.draw_times(2, generator)
+    own = network._guess(history, observed(history)).draw([[generator], [generator]])[:, 0]
+    left = network._encode(future, observed(future))[0] - network._encode(own, observed(future))[0]
+    torch.testing.assert_close(targets[0], left)
+
+
 def test_missing_future_carries_no_weight_in_the_ensemble_loss(network):
     history, future = storm(), storm(frames=7)[:, 4:]
     seen = observed(future)
@@ -151,10 +183,30 @@ def test_a_warmer_start_spreads_the_members_more():
     history = storm()
     spread = []
     for temperature in (0.5, 1.0, 1.5):
-        network = build(sampling={**SETTINGS["sampling"], "temperature": temperature})
-        members = network._members(network.condition(history, observed(history)), [generators(*range(6))])
+        network = build(echo=0.0, sampling={**SETTINGS["sampling"], "temperature": temperature})
+        members = network.generate(network.condition(history, observed(history)), 3, [generators(*range(6))])
         spread.append(members.std(1).mean().item())
-    assert spread == sorted(spread) and spread[2] > 1.5 * spread[0]
+    assert spread == sorted(spread) and spread[2] > 1.2 * spread[0]
+
+
+def test_temperature_changes_evenly_over_the_lead_times_and_not_in_training():
+    history, future = storm(), storm(frames=7)[:, 4:]
+    batch = Batch(history, observed(history), future, observed(future))
+    starts = []
+    for temperature in (1.0, (2.0, 1.0)):
+        network = build(sampling={**SETTINGS["sampling"], "temperature": temperature})
+        network._sample = lambda noise, *_: starts.append(noise) or torch.zeros_like(noise)
+        network.generate(network.condition(history, observed(history)), 3, [generators(0, 1)])
+        network.loss("ensemble", batch, torch.Generator().manual_seed(0))
+    plain, trained, ramp, trained_as_well = starts
+    torch.testing.assert_close(ramp, plain * torch.tensor([2.0, 1.5, 1.0]).view(-1, 1, 1, 1))
+    assert torch.equal(trained, trained_as_well)
+
+
+@pytest.mark.parametrize("wrong", [0, -1.0, [1.0], [1.0, 0.0], [1.0, 1.0, 1.0], "warm"])
+def test_a_wrong_temperature_is_refused(wrong):
+    with pytest.raises(ValueError, match="temperature"):
+        build(sampling={**SETTINGS["sampling"], "temperature": wrong})
 
 
 def test_a_larger_domain_is_one_field_without_seams(network):
@@ -179,17 +231,44 @@ def test_a_domain_of_no_whole_latents_is_padded_and_cut(network):
     assert members.shape == (1, 1, 2, 37, 45) and members.isfinite().all()
 
 
-def test_one_tile_is_the_plain_path(network):
+@pytest.mark.parametrize("kind", ["sprog", "steps"])
+def test_members_of_some_cases_at_once_are_those_made_one_by_one(kind):
+    network = build(first_guess=kind)
     history = storm(cases=2)
     condition = network.condition(history, observed(history))
-    guess = network._guess(history, observed(history))
-    context = network.denoiser.context(*network._encode(history, observed(history)), guess.told)
-    noise = torch.stack([torch.randn(3, 4, 4, 4, generator=g) for g in generators(1, 2)])
-    velocity = network.denoiser(noise, torch.full((2,), 1000.0), context)  # Euler's one step from t = 1000
-    z = guess.base + (noise - velocity) * network.rest_std
-    plain = guess.counts + network._decode(z) - guess.decoded
-    fast = network._members(condition, [generators(1), generators(2)])[:, 0]
-    torch.testing.assert_close(fast, plain, atol=1e-3, rtol=1e-4)
+    together = network._members(condition, [generators(1, 2), generators(3, 4)])
+    for case, seeds in enumerate([(1, 2), (3, 4)]):
+        one = history[case : case + 1]
+        guess = network._guess(one, observed(one))
+        context = network.denoiser.context(*network._encode(one, observed(one)), guess.told)
+        for member, seed in enumerate(seeds):
+            (generator,) = generators(seed)
+            noise = torch.randn(1, 3, 4, 4, 4, generator=generator)
+            own = guess.draw([[generator]])[:, 0]
+            drawn = pixel_unshuffle((own - guess.counts)[:, :, None] / 50, 8) if kind == "steps" else None
+            velocity = network.denoiser(noise, torch.tensor([1000.0]), context, drawn)  # Euler's one step from t = 1000
+            plain = own + network._decode(guess.base + noise - velocity) - guess.decoded
+            torch.testing.assert_close(together[case, member], plain[0], atol=1e-3, rtol=1e-4)
+
+
+def test_each_tile_is_told_of_its_own_part_of_the_domain():
+    network = build(first_guess="steps")
+    history = storm(48, 72)
+    condition = network.condition(history, observed(history))
+    made, sample = [], network._sample
+    network._sample = lambda *inputs: made.append(sample(*inputs)) or made[-1]
+    network._members(condition, [generators(1)])
+    (generator,) = generators(1)
+    noise = torch.randn(1, 3, 4, 6, 9, generator=generator)
+    guess = condition.guess
+    drawn = pixel_unshuffle((guess.draw([[generator]])[:, 0] - guess.counts)[:, :, None] / 50, 8)
+    z, valid = network._encode(history, observed(history))
+    assert len(made) == len(condition.tiles) > 3
+    for tile, rest in zip(condition.tiles, made, strict=True):
+        place = (..., slice(tile.row, tile.row + 4), slice(tile.column, tile.column + 4))
+        context = network.denoiser.context(z[place], valid[place], guess.told[place])
+        velocity = network.denoiser(noise[place], torch.tensor([1000.0]), context, drawn[place])
+        torch.testing.assert_close(rest, noise[place] - velocity, atol=1e-4, rtol=1e-4)
 
 
 def _cases(history: torch.Tensor) -> Cases:

@@ -110,6 +110,10 @@ def test_one_file_that_refers_to_nothing_outside_it(verified, text):
     assert "default-src 'none'" in page.all("meta")[1]["content"]
 
 
+def test_calibration_of_an_ensemble_is_drawn(text):
+    assert "Reliability, ≥ 16 counts" in text and "Rank histogram" in text
+
+
 def test_links_lead_to_sections(text):
     page = Page(text)
     identifiers = [attrs["id"] for _, attrs in page.tags if "id" in attrs]

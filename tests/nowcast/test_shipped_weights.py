@@ -8,6 +8,7 @@ import xarray as xr
 from nowcast.benchmark import run_benchmark
 from nowcast.checkpoint import SHIPPED, load_tensors, read_header
 from nowcast.config import load_config
+from nowcast.devices import multiplies_bf16
 from nowcast.forecasting import load_forecaster
 from nowcast.models.persistence import Persistence
 from nowcast.models.sprog import Sprog
@@ -17,7 +18,7 @@ from pipelines.errors import InputError
 from pipelines.sevir import prepare
 from pipelines.storms import simulate_archive
 
-TEMPERATURE = 1.4  # chosen after training
+TEMPERATURE = [2.0, 1.1]  # chosen after training
 LEADS = (np.arange(1, 11) * 300).astype("timedelta64[s]")
 
 
@@ -89,11 +90,26 @@ def test_a_dry_history_stays_dry_and_missing_stays_missing(predldm):
 
 def test_sixteen_bits_stay_within_a_tenth_of_the_spread(predldm, window):
     history = history_of(window[:10])
-    fast = predldm.forecast(history, LEADS, 4, 0)[0].values
-    exact_forecaster = load_forecaster("predldm", device="cpu")[0]
-    exact_forecaster.bf16 = False
-    exact = exact_forecaster.forecast(history, LEADS, 4, 0)[0].values
-    assert np.abs(fast - exact).mean() < 0.1 * exact.std(0).mean()
+    forecasts = []
+    for bf16 in (True, False):
+        forecaster = load_forecaster("predldm", device="cpu")[0]
+        assert forecaster.bf16 == multiplies_bf16("cpu")
+        forecaster.bf16 = bf16
+        forecasts.append(forecaster.forecast(history, LEADS, 4, 0)[0].values)
+    fast, exact = forecasts
+    assert 0 < np.abs(fast - exact).mean() < 0.1 * exact.std(0).mean()
+
+
+@pytest.mark.parametrize(("bf16", "mean", "largest"), [(False, 1e-4, 0.02), (True, 0.1, None)])
+def test_members_are_the_same_in_any_company_but_for_rounding(window, bf16, mean, largest):
+    forecaster = load_forecaster("predldm", device="cpu")[0]
+    forecaster.bf16 = bf16
+    history = history_of(window[:10])
+    together = forecaster.forecast(history, LEADS, 20, 0)[0].values
+    apart = [forecaster.forecast(history, LEADS, numbers, 0)[0].values for numbers in ([17], [3, 4, 11, 19])]
+    difference = np.abs(np.concatenate(apart) - together[[17, 3, 4, 11, 19]])
+    assert difference.mean() < mean
+    assert largest is None or difference.max() < largest
 
 
 def test_the_benchmark_prints_both_models():

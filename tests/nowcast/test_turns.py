@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -46,6 +48,7 @@ class Marking(Network):
         raise NotImplementedError
 
     def condition(self, history, observed):
+        self.conditioned = getattr(self, "conditioned", 0) + 1
         return history[:, -1]
 
     def generate(self, condition, steps, generators):
@@ -77,6 +80,16 @@ def test_a_turned_member_does_not_depend_on_the_others(cases):
     whole = TrainedForecaster(Marking(Settings())).predict(cases, 2, range(20), seed=0)
     few = TrainedForecaster(Marking(Settings())).predict(cases, 2, [17, 3], seed=0)
     np.testing.assert_array_equal(few, whole[:, [17, 3]])
+
+
+def test_a_case_is_encoded_once_for_each_way(cases):
+    forecaster = TrainedForecaster(Marking(Settings()))
+    for members in (range(16), range(16, 20)):
+        forecaster.predict(cases, 1, members, seed=0)
+    assert forecaster.network.conditioned == WAYS
+    mask = np.arange(cases.observed.size).reshape(cases.observed.shape) > 0
+    forecaster.predict(dataclasses.replace(cases, observed=mask), 1, range(8), seed=0)
+    assert forecaster.network.conditioned == 2 * WAYS
 
 
 def test_without_turns_all_see_the_case_as_it_is(cases):
