@@ -65,7 +65,7 @@ class PerturbedGuess(NamedTuple):
         matched = np.zeros_like(fields, dtype="float32")
         before = self.last
         for field, result in zip(fields, matched, strict=True):
-            near = _nearness(before >= ECHO)
+            near = nearness(before >= ECHO, 0, _RIM)
             order = np.argsort((near * (field - field.min()))[self.seen].astype("float32"))
             ranked = np.empty_like(values)
             ranked[order] = values
@@ -99,12 +99,10 @@ def noise_strength(field: np.ndarray, seen: np.ndarray) -> np.ndarray:
     return strength / np.sqrt((strength**2).mean())
 
 
-def _nearness(echo: np.ndarray) -> np.ndarray:
-    """1 at echo, falling to 0 some pixels from it."""
-    if echo.all():
-        return np.ones(echo.shape, "float32")
-    distance = cv2.distanceTransform((~echo).astype("uint8"), cv2.DIST_L2, cv2.DIST_MASK_3)
-    return np.maximum(1 - distance / _RIM, 0)
+def nearness(echo: np.ndarray, near: float, far: float) -> np.ndarray:
+    """1 at echo and within `near` pixels of it, falling to 0 at `far` pixels; 0 without echo. Shape (y, x)."""
+    distance = cv2.distanceTransform((~echo).astype("uint8"), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return np.clip((far - distance) / (far - near), 0, 1)
 
 
 def motion_errors(steps: int) -> np.ndarray:

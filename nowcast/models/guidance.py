@@ -8,8 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nowcast.conventions import ECHO
 from nowcast.first_guess import first_guess
-from nowcast.perturbed_guess import PerturbedGuess
+from nowcast.perturbed_guess import PerturbedGuess, nearness
+
+_NEAR, _FAR = 8, 24  # pixels from a guess's echo within which it is corrected in full, and from which on not at all
 
 # What the denoiser is given, by what it starts from: the last, or with steps what each member draws around the last.
 GUESSES: dict[str, tuple[str, ...]] = {
@@ -29,8 +32,6 @@ class Guess(NamedTuple):
         decoded: What the decoder makes of them, shape (B, T, H, W), counts.
         told: What the denoiser is given: the latents of all guesses and the share of pixels that they reach, shape
             (B, T, G * C + 1, h, w); or None.
-        leaves: 0 where a history without echo leaves nothing to predict and the guess is the forecast, else 1; shape
-            (B, 1, 1, 1, 1).
         perturbed: Where each member starts from a guess of its own, what those are drawn from, one a case.
     """
 
@@ -38,7 +39,6 @@ class Guess(NamedTuple):
     base: Tensor
     decoded: Tensor
     told: Tensor | None
-    leaves: Tensor
     perturbed: Sequence[PerturbedGuess] = ()
 
     def draw(self, generators: Sequence[Sequence[torch.Generator]]) -> Tensor:
@@ -58,11 +58,23 @@ class Guess(NamedTuple):
             fields = np.stack(list(pool.map(PerturbedGuess.draw, *zip(*draws, strict=True))))
         return torch.from_numpy(fields).to(self.counts.device).unflatten(0, (len(self.perturbed), -1))
 
+    def near_echo(self, fields: Tensor) -> Tensor | float:
+        """1 near the echo of fields of `draw`, 0 far from it, same shape; 1 everywhere without a first guess.
+
+        There alone the denoiser may correct them: echo far from all that is known cannot be foreseen, only guessed at.
+        """
+        if self.told is None:
+            return 1.0
+        echo = (fields >= ECHO).flatten(0, -3).cpu().numpy()
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            shares = np.stack(list(pool.map(lambda field: nearness(field, _NEAR, _FAR), echo)))
+        return torch.from_numpy(shares).to(fields.device).view(fields.shape)
+
 
 def no_guess(like: Tensor) -> Guess:
     """A guess that broadcasts, on the device of `like`."""
     zero = like.new_zeros(1, 1, 1, 1)
-    return Guess(zero, zero[..., None], zero, None, 1 + zero[..., None])
+    return Guess(zero, zero[..., None], zero, None)
 
 
 def guess_future(

@@ -6,9 +6,10 @@ History and future are encoded as separate clips, so that nothing of the future 
 sees the mean of the latents' distribution, normalised to zero mean and unit scale per channel.
 
 Beyond the paper, a first guess (nowcast.first_guess) may stand beside the condition: the denoiser is given its latents
-and predicts what is left of the future's, and what the decoder makes of that is added to the guess itself. Each member
-may have a guess of its own, as STEPS would make it (nowcast.perturbed_guess), which the denoiser is given too. A third
-stage then trains the sampler, in as few steps as it is used with, on the fair CRPS of a handful of members.
+and predicts what is left of the future's, and what the decoder makes of that is added to the guess itself, near its
+echo. Each member may have a guess of its own, as STEPS would make it (nowcast.perturbed_guess), which the denoiser is
+given too. A third stage then trains the sampler, in as few steps as it is used with, on the fair CRPS of a handful of
+members.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,7 +20,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, pixel_unshuffle
 
-from nowcast.conventions import ECHO
 from nowcast.diffusion.objectives import OBJECTIVES
 from nowcast.diffusion.samplers import draw_noise, sample
 from nowcast.models.caldm import Context
@@ -178,8 +178,8 @@ class PredLDM(Network[Condition]):
             for tile, context in zip(condition.tiles, condition.contexts, strict=True)
         )
         rest = blend(parts, condition.tiles, latent[1], latent[2]).unflatten(0, (cases, -1))
-        z = guess.base[:, None] + rest * self.rest_std * guess.leaves[:, None]
-        return fields + self._decode(z) - guess.decoded[:, None]
+        correction = self._decode(guess.base[:, None] + rest * self.rest_std) - guess.decoded[:, None]
+        return fields + guess.near_echo(fields) * correction
 
     def _drawn(self, fields: Tensor, guess: Guess) -> Tensor | None:
         """What members' own guesses (B, M, T, H, W) add to that of their case, folded to (B*M, T, f*f, h, w)."""
@@ -292,8 +292,7 @@ class PredLDM(Network[Condition]):
             encoded = [self._encode(field, reached) for field in fields.unbind(1)]
             base, valid = encoded[-1]
             told = torch.cat([*(z for z, _ in encoded), valid], 2)
-            leaves = (history >= ECHO).flatten(1).any(1).to(base.dtype).view(-1, 1, 1, 1, 1)
-            return Guess(fields[:, -1], base, self._decode(base), told, leaves, perturbed)
+            return Guess(fields[:, -1], base, self._decode(base), told, perturbed)
 
     def _to_frames(self, counts: Tensor) -> Tensor:
         x = (counts - self.settings.offset) / self.settings.scale

@@ -84,6 +84,25 @@ def test_where_nothing_is_left_to_predict_each_member_is_its_own_first_guess():
     assert (own[:, 0] - own[:, 1]).abs().mean() > 0.5
 
 
+def test_what_is_far_from_the_echo_of_a_guess_is_not_corrected():
+    """Wholly within 8 pixels of it, not at all from 24 on, and by half in the middle between."""
+    network = build()
+    history = torch.zeros(1, 4, 32, 48)
+    history[:, :, :, 4] = 60.0
+    condition = network.condition(history, observed(history))
+    network._decode = lambda z: torch.full((*z.shape[:-3], 32, 48), 50.0)
+    condition = condition._replace(guess=condition.guess._replace(decoded=torch.zeros(1, 3, 32, 48)))
+    members = network._members(condition, [generators(0)])[0, 0]
+    added = members - condition.guess.counts[0]
+    echo = condition.guess.counts[0] >= 5.5
+    assert (echo.any(-1) & ~echo[:, :, 10:].any(-1)).all()
+    last = 47 - echo.flip(-1).float().argmax(-1)
+    for frame in range(3):
+        edge = int(last[frame, 16])
+        assert (added[frame, 16, : edge + 9] == 50).all() and (added[frame, 16, edge + 24 :] == 0).all()
+        assert added[frame, 16, edge + 16] == pytest.approx(25)
+
+
 def test_the_denoiser_is_told_of_each_members_own_guess():
     network = build(first_guess="steps")
     history = storm()
@@ -247,7 +266,8 @@ def test_members_of_some_cases_at_once_are_those_made_one_by_one(kind):
             own = guess.draw([[generator]])[:, 0]
             drawn = pixel_unshuffle((own - guess.counts)[:, :, None] / 50, 8) if kind == "steps" else None
             velocity = network.denoiser(noise, torch.tensor([1000.0]), context, drawn)  # Euler's one step from t = 1000
-            plain = own + network._decode(guess.base + noise - velocity) - guess.decoded
+            correction = network._decode(guess.base + noise - velocity) - guess.decoded
+            plain = own + correction * guess.near_echo(own)
             torch.testing.assert_close(together[case, member], plain[0], atol=1e-3, rtol=1e-4)
 
 
