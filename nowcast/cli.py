@@ -23,8 +23,10 @@ from pipelines.errors import InputError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
+_UNUSABLE = PermissionError | FileExistsError | NotADirectoryError | IsADirectoryError  # paths that the user gave
+
 Store = Annotated[Path, typer.Argument(help="Zarr store made by a prepare- command.")]
-Seed = Annotated[int, typer.Option(help="Seed of every random draw.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of every random draw.")]
 Device = Annotated[str | None, typer.Option(help="cpu or cuda; the best there is by default.")]
 
 
@@ -102,7 +104,7 @@ def forecast(
     event: Annotated[list[str] | None, typer.Option(help="Only this event; repeat for more.")] = None,
     init: Annotated[str | None, typer.Option(help="Init time, UTC: the last frame that the model sees.")] = None,
     split: Annotated[str, typer.Option(help="Split whose windows are forecast.")] = "test",
-    limit: Annotated[int | None, typer.Option(help="At most so many cases.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many cases.")] = None,
     sampler: Annotated[str | None, typer.Option(help="Sampler of a diffusion model.")] = None,
     steps: Annotated[int | None, typer.Option(help="Sampling steps of a diffusion model.")] = None,
     summary_only: Annotated[
@@ -149,6 +151,8 @@ def verify(
     from nowcast import verification
     from pipelines.protocol import load_protocol
 
+    for target in filter(None, (out, sums)):
+        verification.check_target(target, overwrite)
     if report:
         from nowcast.report import check_target, write_report
 
@@ -259,7 +263,8 @@ def main() -> None:
     except Exception as error:
         if "--debug" in sys.argv:
             raise
-        wrong_input = isinstance(error, InputError)
-        text = str(error) if wrong_input else f"{type(error).__name__}: {error} (run with --debug for the traceback)"
+        wrong_input = isinstance(error, InputError | _UNUSABLE)
+        text = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+        text += "" if wrong_input else " (run with --debug for the traceback)"
         print(f"nowcast: {text}", file=sys.stderr)
         sys.exit(2 if wrong_input else 1)

@@ -32,7 +32,10 @@ def describe(path: Path) -> str:
 def _netcdf(path: Path) -> str:
     from nowcast.verification import words
 
-    dataset = xr.open_dataset(path, decode_timedelta=True)
+    try:
+        dataset = xr.open_dataset(path, decode_timedelta=True)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is nothing that nowcast made", expected="a NetCDF file") from error
     if words.is_scores(dataset):
         return words.describe_scores(dataset)
     return words.describe_sums(path) if words.is_sums(dataset) else _dataset(dataset)

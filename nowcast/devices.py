@@ -2,10 +2,19 @@
 
 import torch
 
+from pipelines.errors import InputError
+
 
 def best_device(device: str | None = None) -> str:
-    """The device asked for, else a GPU where there is one, else the CPU."""
-    return device or ("cuda" if torch.cuda.is_available() else "cpu")
+    """The device asked for, else a GPU where there is one, else the CPU.
+
+    Raises:
+        InputError: for a device that is not there.
+    """
+    there = ["cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
+    if device and device not in there and not (device == "cuda" and len(there) > 1):
+        raise InputError("no such device", got=device, expected=" or ".join(there))
+    return device or ("cuda" if len(there) > 1 else "cpu")
 
 
 def multiplies_bf16(device: str) -> bool:

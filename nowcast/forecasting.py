@@ -87,6 +87,8 @@ def load_forecaster(
         InputError: when there is no such model, or the name is that of an untrained network.
     """
     if model in MODELS and not Path(model).exists() and not is_trainable(model_class(model)):
+        if sampling:
+            raise InputError(f"the model {model} is not sampled", got=f"--{' and --'.join(sampling)}")
         return model_class(model)(), {"model": model}
     try:
         path = checkpoint_path(model)

@@ -34,7 +34,7 @@ from nowcast.models.network import Batch, Network
 from nowcast.optimizers import build_optimizers
 from nowcast.records import Metrics
 from nowcast.seeds import integer_seed
-from nowcast.training_data import FEW_BATCHES, TrainingData
+from nowcast.training_data import FEW_BATCHES, TrainingData, fingerprint
 from nowcast.training_windows import channels_of
 from pipelines.errors import InputError
 
@@ -71,7 +71,8 @@ def train(
         The path of model.safetensors.
 
     Raises:
-        InputError: for an unknown stage, one that must come after another, or a run folder of another configuration.
+        InputError: for an unknown stage, one that must come after another, or a run folder of another configuration or
+            of other stores.
         TrainingStoppedError: when the loss is not finite.
     """
     device = best_device(device)
@@ -83,14 +84,15 @@ def train(
         config = config.model_copy(update={"network": {**config.network, "channels": channels}})
     network = build_network(config, pretrained=init is None)
     stages = _chosen_stages(stage, network, config)
-    _claim_folder(run, config, overwrite)
-    done = _load_model(run / MODEL_FILE, network)
+    begun = _goes_on(run, config, fingerprint(stores), overwrite)
+    done = _load_model(run / MODEL_FILE, network) if begun else []
     if not done and init:
         done = [name for name in _load_model(checkpoint_path(init), network) if name not in config.stages]
     earlier = network.stages[: network.stages.index(stages[0])]
     if missing := [name for name in earlier if name not in done and (name in config.stages or not done)]:
         raise InputError(f"stage {stages[0]} comes after {', '.join(missing)}", remedy="--init RUN, or predldm")
     data = TrainingData(config, network, stores, accelerator)
+    _claim_folder(run, config, begun)
     for name in stages:
         if name not in done:
             _StageRun(config, name, network, data, run, accelerator, done).complete()
@@ -107,17 +109,28 @@ def learning_rate(settings: StageConfig, step: int) -> float:
     return settings.rate * warm * 0.5 * (1 + math.cos(math.pi * fraction))
 
 
-def _claim_folder(run: Path, config: RunConfig, overwrite: bool) -> None:
-    resolved = config.model_dump(mode="json")
-    file = run / "config.yaml"
+def _goes_on(run: Path, config: RunConfig, data: str, overwrite: bool) -> bool:
+    """Whether the run folder holds the beginning of this training; one of another is to be begun anew, or refused."""
     begun = [run / name for name in (MODEL_FILE, STATE_FILE) if (run / name).is_file()]
-    if begun and yaml.safe_load(file.read_text()) != resolved:
-        if not overwrite:
-            raise InputError(f"run folder {run} holds another configuration", remedy="take another one or --overwrite")
+    if not begun:
+        return False
+    if yaml.safe_load((run / "config.yaml").read_text()) != config.model_dump(mode="json"):
+        other = "holds another configuration"
+    elif any(read_header(path).get("data", data) != data for path in begun):
+        other = "was trained on other stores"
+    else:
+        return True
+    if not overwrite:
+        raise InputError(f"run folder {run} {other}", remedy="take another one or --overwrite")
+    return False
+
+
+def _claim_folder(run: Path, config: RunConfig, begun: bool) -> None:
+    if not begun:
         for name in (MODEL_FILE, STATE_FILE, "metrics.jsonl"):
             (run / name).unlink(missing_ok=True)
     run.mkdir(parents=True, exist_ok=True)
-    file.write_text(yaml.safe_dump(resolved, sort_keys=False))
+    (run / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
 
 
 def _chosen_stages(stage: str, network: Network, config: RunConfig) -> list[str]:
@@ -253,7 +266,7 @@ class _StageRun:
         self.trained.eval()
 
     def _header(self, stages: list[str]) -> dict[str, Any]:
-        return {"config": self.config.model_dump(mode="json"), "stages": stages}
+        return {"config": self.config.model_dump(mode="json"), "stages": stages, "data": self.data.fingerprint}
 
     def _save_model(self) -> None:
         if self.accelerator.is_main_process:

@@ -1,5 +1,6 @@
 """What a training run reads: batches of windows on its device."""
 
+import hashlib
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,11 +20,19 @@ logger = logging.getLogger(__name__)
 FEW_BATCHES = 8  # to measure scales with, and to validate on
 
 
+def fingerprint(stores: Sequence[Path]) -> str:
+    """Hash of the protocols and events of some stores, wherever they lie."""
+    opened = map(open_store, stores)
+    events = [[store.attrs["protocol"], *map(str, store["event"].values)] for store in opened]
+    return hashlib.sha256(repr(events).encode()).hexdigest()
+
+
 class TrainingData:
     """Training batches on the device, and a few fixed validation batches.
 
     Attributes:
         video_range: Largest value of the stores where they are of video.
+        fingerprint: Of the stores, see `fingerprint`.
     """
 
     def __init__(self, config: RunConfig, network: Network, stores: Sequence[Path], accelerator: Accelerator):
@@ -39,10 +48,9 @@ class TrainingData:
         history, lead = network.settings.history, network.settings.lead
         opened = [open_store(path) for path in stores]
         self.video_range = opened[0].attrs["data_range"] if "channel" in opened[0].dims else None
+        self.fingerprint = fingerprint(stores)
         splits = {split for store in opened for split in store["split"].values}
         validated = "val" if "val" in splits else "train"
-        if validated == "train":
-            logger.warning("no store has a validation split: validation is on windows of the training split")
         self._windows = {
             split: TrainingWindows(
                 training_sources(
@@ -64,6 +72,8 @@ class TrainingData:
             )
             for split, stride in (("train", 1), ("val", protocol.stride))
         }
+        if validated == "train":
+            logger.warning("no store has a validation split: validation is on windows of the training split")
         logger.info("%s", ", ".join(f"{len(w)} {split} windows" for split, w in self._windows.items()))
 
     def training(self, step: int, size: int) -> Iterator[Batch]:

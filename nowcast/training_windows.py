@@ -71,7 +71,10 @@ def training_sources(
             shares = _echo_shares(path) if least_echo else np.ones(store.sizes["event"])
             sources.append((path, [window for window in windows if shares[window.event] >= least_echo]))
     if not any(windows for _, windows in sources):
-        raise InputError(f"no store has a window of split {split}", remedy="see `nowcast info STORE` for its splits")
+        raise InputError(
+            f"no store has a window of split {split}",
+            remedy="see `nowcast info STORE`; `prepare-radar --protocol radar-train-128` makes a store for training",
+        )
     return sources
 
 

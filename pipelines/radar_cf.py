@@ -17,9 +17,10 @@ from pipelines.radar_files import Header
 from pipelines.radar_grid import Grid
 from pipelines.units import COUNTS, RAIN_RATE, REFLECTIVITY, VIL
 
-# By standard name, or by the variable's name where it has none: the quantity, and its units in ours.
-_RATES = {"mm h-1": 1.0, "mm/h": 1.0, "mm hr-1": 1.0, "mm/hr": 1.0, "kg m-2 h-1": 1.0,
+_HOURLY = ("mm h-1", "mm/h", "mm hr-1", "mm/hr", "mm hour-1", "mm/hour", "mm h**-1")
+_RATES = {**dict.fromkeys(_HOURLY, 1.0), "kg m-2 h-1": 1.0,
           "kg m-2 s-1": 3600.0, "mm s-1": 3600.0, "mm/s": 3600.0, "m s-1": 3.6e6}  # fmt: skip
+# By standard name, or by the variable's name where it has none: the quantity, and its units in ours.
 _KNOWN = {
     "rainfall_rate": (RAIN_RATE, _RATES),
     "lwe_precipitation_rate": (RAIN_RATE, _RATES),
@@ -27,9 +28,14 @@ _KNOWN = {
     "precipitation_flux": (RAIN_RATE, _RATES),
     "equivalent_reflectivity_factor": (REFLECTIVITY, {"dBZ": 1.0}),
 }
-_BY_UNITS = {"mm h-1": RAIN_RATE, "mm/h": RAIN_RATE, "mm hr-1": RAIN_RATE, "mm/hr": RAIN_RATE, "dBZ": REFLECTIVITY}
+_BY_UNITS = {**dict.fromkeys(_HOURLY, RAIN_RATE), "dBZ": REFLECTIVITY}
 _VIL = {"1": COUNTS, "count": COUNTS, "counts": COUNTS, "kg m-2": VIL, "kg/m2": VIL}
-_METRES = {"m": 1.0, "metre": 1.0, "meter": 1.0, "km": 1000.0}
+_METRES = {**dict.fromkeys(("m", "metre", "meter", "metres", "meters"), 1.0),
+           **dict.fromkeys(("km", "kilometre", "kilometer", "kilometres", "kilometers"), 1000.0)}  # fmt: skip
+_DEGREES = {  # CF tells them by their units alone
+    **dict.fromkeys(("degrees_north", "degree_north", "degrees_N", "degree_N"), "latitude"),
+    **dict.fromkeys(("degrees_east", "degree_east", "degrees_E", "degree_E"), "longitude"),
+}
 _EVEN = 0.01  # of a pixel
 
 
@@ -66,7 +72,10 @@ def _field(dataset: xr.Dataset) -> xr.DataArray:
         )
     field = dataset[known[0]]
     places = {_axis(field, name) for name in ("time", "y", "x")}
-    return field.squeeze([name for name in field.dims if name not in places and field.sizes[name] == 1], drop=True)
+    field = field.squeeze([name for name in field.dims if name not in places and field.sizes[name] == 1], drop=True)
+    if more := set(field.dims) - places:
+        raise ValueError(f"{field.name} has the dimensions {', '.join(map(str, more))} beside time, y and x")
+    return field
 
 
 def _quantity(field: xr.DataArray) -> tuple[str, float]:
@@ -91,17 +100,29 @@ def _axis(field: xr.DataArray, wanted: str) -> str:
     """The name of the coordinate of time, y (or latitude) or x (or longitude)."""
     meanings = {"y": ("projection_y_coordinate", "latitude"), "x": ("projection_x_coordinate", "longitude")}
     for name, coordinate in field.coords.items():
-        if coordinate.attrs.get("standard_name", name) in meanings.get(wanted, (wanted,)) and coordinate.ndim < 2:
+        if _meaning(coordinate) in meanings.get(wanted, (wanted,)) and coordinate.ndim < 2:
             return str(name)
     raise ValueError(f"{field.name} has no coordinate of {' or '.join(meanings.get(wanted, (wanted,)))}")
 
 
+def _meaning(coordinate: xr.DataArray) -> str:
+    by_units = _DEGREES.get(str(coordinate.attrs.get("units")), coordinate.name)
+    return str(coordinate.attrs.get("standard_name", by_units))
+
+
+def _metres(coordinate: xr.DataArray) -> float:
+    units = coordinate.attrs.get("units")
+    if units not in _METRES:
+        raise ValueError(f"{coordinate.name} has the units {units!r}, not one of {', '.join(_METRES)}")
+    return _METRES[units]
+
+
 def _grid(dataset: xr.Dataset, field: xr.DataArray) -> Grid:
     y, x = field[_axis(field, "y")], field[_axis(field, "x")]
-    if x.attrs.get("standard_name", x.name) == "longitude":
+    if _meaning(x) == "longitude":
         proj, metres = "+proj=longlat", 1.0
     else:
-        proj, metres = _proj(dataset, field), _METRES[x.attrs["units"]]
+        proj, metres = _proj(dataset, field), _metres(x)
     (south, height), (west, width) = (_edge_and_step(metres * axis.values.astype("float64")) for axis in (y, x))
     return Grid(proj, west, south, width, height, y.size, x.size)
 

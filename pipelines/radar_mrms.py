@@ -24,7 +24,6 @@ _PARAMETERS = {
     (209, 10, 0): (REFLECTIVITY, -999),  # MergedReflectivityQCComposite
 }
 _SOUTHWARDS, _NORTHWARDS = 0b00000000, 0b01000000  # scanning modes: rows of eastward pixels
-_MISSING_NUMBER = 0xFFFFFFFF
 _MICRO = 1e-6  # degrees
 
 Sections = dict[int, bytes]

@@ -18,6 +18,8 @@ from typing import TypeVar
 import numpy as np
 import xarray as xr
 
+from pipelines.errors import InputError
+
 Field = TypeVar("Field", np.ndarray, xr.DataArray)
 
 MAX_COUNT = 254
@@ -57,6 +59,12 @@ def reflectivity_to_counts(decibels: Field) -> Field:
     return vil_to_counts(_VIL_PER_Z * (10 ** (decibels / 10)) ** (4 / 7))
 
 
+def _checked(counts: np.ndarray) -> np.ndarray:
+    if (counts > MISSING).any():
+        raise InputError("values called SEVIR counts", got=f"up to {counts.max():g}", expected="0 to 254, 255 missing")
+    return counts
+
+
 _INVERSE = "the inverse of SEVIR's count rule, 0 below a count of 5"
 _FROM_Z = f"VIL = 3.44e-6 Z^(4/7) x 4500 kg m-2; {_INVERSE}"
 # What radar may measure, with its unit: how counts are taken from it, and what a store says of that.
@@ -64,13 +72,17 @@ QUANTITIES: dict[str, tuple[Callable[[np.ndarray], np.ndarray], str]] = {
     "rain rate in mm h-1": (rain_rate_to_counts, f"Z = 200 R^1.6 mm6 m-3; {_FROM_Z}"),
     "reflectivity in dBZ": (reflectivity_to_counts, f"Z = 10^(dBZ/10) mm6 m-3; {_FROM_Z}"),
     "VIL in kg m-2": (vil_to_counts, _INVERSE),
-    "SEVIR counts": (lambda counts: counts, "as they are"),
+    "SEVIR counts": (_checked, "as they are"),
 }
 RAIN_RATE, REFLECTIVITY, VIL, COUNTS = QUANTITIES
 
 
 def quantise(values: np.ndarray, quantity: str) -> np.ndarray:
-    """Counts on disk, uint8, 255 missing, of values of one of `QUANTITIES`, NaN missing; zero and less are 0 counts."""
+    """Counts on disk, uint8, 255 missing, of values of one of `QUANTITIES`, NaN missing; zero and less are 0 counts.
+
+    Raises:
+        InputError: for what is called counts and is larger than they are.
+    """
     counts = np.zeros(values.shape, np.uint8)
     echo = values > 0  # 0 dBZ is below the least count with echo
     counts[echo] = np.rint(QUANTITIES[quantity][0](values[echo]))

@@ -9,8 +9,18 @@ its 12,159 test windows, CSI-M 0.26945 lead-averaged and 0.26152 pooled, and MSE
 """
 
 from nowcast.verification.evaluation import states, verify
-from nowcast.verification.files import merge_states, save, save_states
+from nowcast.verification.files import check_target, merge_states, save, save_states
 from nowcast.verification.report import print_table, summary_row
 from nowcast.verification.scores import scores_of
 
-__all__ = ["merge_states", "print_table", "save", "save_states", "scores_of", "states", "summary_row", "verify"]
+__all__ = [
+    "check_target",
+    "merge_states",
+    "print_table",
+    "save",
+    "save_states",
+    "scores_of",
+    "states",
+    "summary_row",
+    "verify",
+]

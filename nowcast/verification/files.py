@@ -21,7 +21,7 @@ def save(scores: xr.Dataset, path: Path, *, overwrite: bool = False) -> Path:
     """Write scores as CF NetCDF.
 
     Raises:
-        InputError: when `path` exists and is not to be overwritten.
+        InputError: see `check_target`.
     """
     return _write(path, overwrite, lambda part: scores.to_netcdf(part, encoding=_encoding(scores)))
 
@@ -30,7 +30,7 @@ def save_states(states: Sequence[xr.Dataset], path: Path, *, overwrite: bool = F
     """Write the sums of a forecast and its references as NetCDF, a group each: forecast, reference, ...
 
     Raises:
-        InputError: when `path` exists and is not to be overwritten.
+        InputError: see `check_target`.
     """
 
     def write(part: Path) -> None:
@@ -80,9 +80,20 @@ def _encoding(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
     return {**encoding, "lead_time": MINUTES if whole_seconds else MICROSECONDS}
 
 
-def _write(path: Path, overwrite: bool, write: Callable[[Path], object]) -> Path:
+def check_target(path: Path, overwrite: bool) -> None:
+    """Refuse a name that no scores or sums can have.
+
+    Raises:
+        InputError: for a path that exists, or has another suffix.
+    """
+    if path.suffix != ".nc":
+        raise InputError(f"cannot write {path}", expected="a name ending in .nc")
     if path.exists() and not overwrite:
         raise InputError(f"{path} exists", remedy="say --overwrite to replace it")
+
+
+def _write(path: Path, overwrite: bool, write: Callable[[Path], object]) -> Path:
+    check_target(path, overwrite)
     temporary = path.with_name(f".{path.name}.part")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -149,6 +150,10 @@ def test_wrong_words_of_every_command(monkeypatch, capsys, prepared, tmp_path):
         (("verify", tmp_path / "f.nc", prepared), "f.nc"),
         (("plot", tmp_path / "f.nc", tmp_path / "map.png"), "f.nc"),
         (("info", tmp_path / "nothing"), "nothing"),
+        (("info", __file__), "nothing that nowcast made"),
+        (("forecast", "steps", prepared, tmp_path / "f.nc", "--steps", 3), "not sampled; got --steps"),
+        (("forecast", "predldm", prepared, tmp_path / "f.nc", "--device", "tpu"), "got tpu; expected cpu"),
+        (("forecast", "persistence", prepared, Path(__file__) / "f.nc", "--limit", 1), "exists"),
     ]
     for words, word in cases:
         assert word in refuse(monkeypatch, capsys, *words)
@@ -168,6 +173,21 @@ def test_an_output_that_exists(monkeypatch, capsys, prepared, tmp_path):
     for name, words in commands.items():
         assert "--overwrite" in refuse(monkeypatch, capsys, *words)
         assert (tmp_path / name).read_text() == "mine"
+
+
+@pytest.mark.parametrize("wrong", [("--limit", "0"), ("--limit", "-1"), ("--seed", "-1"), ("--ensemble", "0")])
+def test_numbers_out_of_range(prepared, tmp_path, wrong):
+    code, _, err = run("forecast", "persistence", prepared, tmp_path / "f.nc", *wrong)
+    assert code == 2 and wrong[0] in err and "greater than or equal" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("option", "name"), [("--out", "taken.nc"), ("--sums", "taken.nc"), ("--out", "scores.txt")])
+def test_a_score_file_that_cannot_be_is_refused_before_anything_is_scored(
+    monkeypatch, capsys, prepared, tmp_path, option, name
+):
+    (tmp_path / "taken.nc").write_text("mine")
+    assert name in refuse(monkeypatch, capsys, "verify", tmp_path / "no.nc", prepared, option, tmp_path / name)
 
 
 def test_debug_shows_the_traceback(tmp_path):

@@ -1,9 +1,11 @@
 import json
 import math
+import shutil
 
 import numpy as np
 import pytest
 import torch
+import zarr
 from safetensors.torch import load_file
 
 from nowcast.checkpoint import load_network, load_tensors, save_half
@@ -92,6 +94,36 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoint(toy_config, sma
     with pytest.raises(TrainingStoppedError, match="nan at step 0"):
         train(broken, [small_store], tmp_path / "run", device="cpu")
     assert (tmp_path / "run" / "model.safetensors").read_bytes() == good
+
+
+def test_other_stores_are_refused_unless_overwritten(toy_config, small_store, tmp_path):
+    moved, other = tmp_path / "moved.zarr", tmp_path / "other.zarr"
+    for copy in (moved, other):
+        shutil.copytree(small_store, copy)
+    events = zarr.open_group(other)["event"]
+    events[:] = np.array([f"other-{number}" for number in range(events.shape[0])])
+    run = train(toy_config, [small_store], tmp_path / "run", device="cpu").parent
+    before = weights(run)
+    train(toy_config, [moved], run, device="cpu")
+    with pytest.raises(InputError, match="was trained on other stores; take another one or --overwrite"):
+        train(toy_config, [other], run, device="cpu")
+    assert all(torch.equal(before[name], tensor) for name, tensor in weights(run).items())
+    train(toy_config, [other], run, device="cpu", overwrite=True)
+
+
+def test_a_store_without_training_data_leaves_nothing(toy_config, small_store, tmp_path):
+    store = tmp_path / "test.zarr"
+    shutil.copytree(small_store, store)
+    split = zarr.open_group(store)["split"]
+    split[:] = np.array(["test"] * split.shape[0])
+    with pytest.raises(InputError, match=r"no store has a window of split train.*radar-train-128"):
+        train(toy_config, [store], tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run").exists()
+
+
+def test_others_may_read_what_they_may_read_of_the_users_files(toy_config, small_store, tmp_path):
+    path = train(toy_config, [small_store], tmp_path / "run", device="cpu")
+    assert path.stat().st_mode == (path.parent / "config.yaml").stat().st_mode
 
 
 def test_another_configuration_is_refused_unless_overwritten(toy_config, small_store, tmp_path):

@@ -242,12 +242,16 @@ def test_cf_by_hand(tmp_path):
     np.testing.assert_allclose(read_values(path, 1), [[5, 6], [3, 4]], rtol=1e-6)
 
 
-def test_cf_of_latitudes_and_of_one_time(tmp_path):
+@pytest.mark.parametrize(
+    ("key", "by"),
+    [("standard_name", ("latitude", "longitude")), ("units", ("degrees_north", "degree_east"))],
+)
+def test_cf_of_latitudes_and_of_one_time(tmp_path, key, by):
     attrs = {"standard_name": "equivalent_reflectivity_factor", "units": "dBZ"}
     coords = {"time": np.datetime64("2020-10-31", "ns"), "lat": [50.25, 50.75], "lon": [1.5, 2.5]}
     field = xr.DataArray([[10.0, 20], [30, 40]], coords, ("lat", "lon"), "dbz", attrs)
-    for name in ("lat", "lon"):
-        field[name].attrs["standard_name"] = {"lat": "latitude", "lon": "longitude"}[name]
+    for name, meaning in {"lat": by[0], "lon": by[1]}.items():
+        field[name].attrs[key] = meaning
     path = write_cf(tmp_path / "c.nc", field, crs=None)
     grid = read_header(path).grid
     assert (grid.proj, grid.west, grid.south, grid.width_m, grid.height_m) == ("+proj=longlat", 1, 50, 1, 0.5)
@@ -265,6 +269,26 @@ def test_cf_of_latitudes_and_of_one_time(tmp_path):
 def test_cf_that_cannot_be_understood_says_why(tmp_path, attrs, name, crs, reason):
     with pytest.raises(InputError, match=reason):
         read_header(write_cf(tmp_path / "c.nc", cf_field(np.zeros((2, 2, 2)), attrs, name), crs))
+
+
+def test_cf_of_more_dimensions_says_which(tmp_path):
+    field = cf_field(np.zeros((2, 2, 2)), {"units": "1"}, "vil").expand_dims(member=2)
+    with pytest.raises(InputError, match="the dimensions member beside time, y and x"):
+        read_header(write_cf(tmp_path / "c.nc", field))
+
+
+@pytest.mark.parametrize(("units", "width"), [("meters", 2), ("kilometers", 2000), ("furlong", None), (None, None)])
+def test_cf_of_other_units_of_length(tmp_path, units, width):
+    field = cf_field(np.zeros((2, 2, 2)), {"units": "1"}, "vil")
+    for axis in ("y", "x"):
+        field[axis].attrs = {key: value for key, value in field[axis].attrs.items() if key != "units"}
+        field[axis].attrs.update({"units": units} if units else {})
+    path = write_cf(tmp_path / "c.nc", field)
+    if width:
+        assert read_header(path).grid.width_m == width
+    else:
+        with pytest.raises(InputError, match=f"has the units {units!r}, not one of m, metre"):
+            read_header(path)
 
 
 @pytest.mark.parametrize(

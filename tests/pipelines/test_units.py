@@ -4,6 +4,7 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.errors import InputError
 from pipelines.units import (
     COUNTS,
     RAIN_RATE,
@@ -101,3 +102,10 @@ def test_rain_rate_of_every_count_and_back(count):
 )
 def test_counts_on_disk(quantity, values, counts):
     assert quantise(np.array(values, "float32"), quantity).tolist() == counts
+
+
+@pytest.mark.parametrize("wrong", [256, 300, np.inf])
+def test_what_is_called_counts_and_is_larger_is_refused(wrong):
+    """300 would be stored as 44."""
+    with pytest.raises(InputError, match="0 to 254"):
+        quantise(np.array([0, wrong], "float32"), COUNTS)
