@@ -118,8 +118,9 @@ def locate(archive: str | Path, catalog: str | Path | None) -> tuple[Archive, st
         data = f"{root}/data" if files.isdir(f"{root}/data") else root
         if catalog is not None:
             return Archive(data), str(catalog)
-        inside = data != root or files.isfile(f"{root}/CATALOG.csv")
-    return Archive(data), f"{root if inside else root.rpartition('/')[0] or '.'}/CATALOG.csv"
+        inside, beside = f"{root}/CATALOG.csv", f"{root.rpartition('/')[0] or '.'}/CATALOG.csv"
+        only_beside = data == root and not files.isfile(inside) and files.isfile(beside)
+    return Archive(data), beside if only_beside else inside
 
 
 @contextmanager

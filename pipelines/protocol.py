@@ -55,9 +55,9 @@ def read_yaml(path: Path) -> dict:
 
 
 def describe(error: ValidationError) -> str:
-    """The first problem of a failed pydantic validation, as `key: message`."""
+    """The first problem of a failed pydantic validation, as `key: message`, or the message of what concerns all."""
     first = error.errors()[0]
-    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+    return ": ".join([*filter(None, [".".join(map(str, first["loc"]))]), first["msg"].removeprefix("Value error, ")])
 
 
 class Protocol(BaseModel):

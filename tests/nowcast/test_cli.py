@@ -101,7 +101,7 @@ def test_info_counts_the_parameters_of_a_configuration():
 
 def test_no_catalog(monkeypatch, capsys, tmp_path):
     line = refuse(monkeypatch, capsys, "prepare-sevir", tmp_path, tmp_path / "s.zarr")
-    assert "CATALOG.csv" in line and list(tmp_path.iterdir()) == []
+    assert f"{tmp_path}/CATALOG.csv" in line and list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
