@@ -50,7 +50,8 @@ def open_forecast(path: Path) -> xr.Dataset:
             f"{path} holds a summary of an ensemble and no members", remedy="forecast again without --summary-only"
         )
     if not {"vil", "video"} & set(forecast) or not {"case", "lead_time"} <= set(pixels(forecast).dims):
-        raise InputError(f"{path} is not a forecast", got=list(forecast), expected=f"vil with dims {FORECAST_DIMS}")
+        held = ", ".join(map(str, list(forecast)[:3])) or "no variable"
+        raise InputError(f"{path} is not a forecast", got=f"{held}, ...", expected=f"vil with dims {FORECAST_DIMS}")
     return forecast
 
 

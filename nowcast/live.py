@@ -113,5 +113,10 @@ def _cadence(path: Path, times: np.ndarray) -> np.timedelta64:
     even = times[-1] - step * np.arange(len(times))[::-1]
     if step == 0 or (np.abs(times - even) > _OFF_STEP * step).any():
         got = ", ".join(f"{minutes:g}" for minutes in steps / _MINUTE)
-        raise InputError(f"the last {len(times)} frames of {path.name} are not evenly spaced", got=f"{got} minutes")
+        raise InputError(
+            f"the last {len(times)} frames of {path.name} are not evenly spaced",
+            got=f"{got} minutes",
+            expected="equal steps",
+            remedy="add what is missing, or end before it with --init",
+        )
     return step

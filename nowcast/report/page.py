@@ -111,10 +111,12 @@ def _subject(report: Report) -> Element:
     leads = report.scores["lead_time"].values
     cases = report.forecasts[0].cases
     attrs, size = report.scores.attrs, report.models[0].members
+    events = attrs.get("events", "?")
     begun = "" if report.viewed["video"] else _init_times(cases)
     return node(
         "p",
-        f"{len(cases)} cases of {attrs.get('events', '?')} events (split {attrs.get('split', 'unknown')}), "
+        f"{len(cases)} case{'s' * (len(cases) != 1)} of {events} event{'s' * (events != 1)} "
+        f"(split {attrs.get('split', 'unknown')}), "
         f"{begun}{lead_label(leads[0])} to {lead_label(leads[-1])} ahead; "
         f"{size} member{'s' * (size > 1)}; protocol ",
         node("a", attrs.get("protocol", "none"), href="#protocol"),

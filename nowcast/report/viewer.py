@@ -48,7 +48,7 @@ def viewer(viewed: dict[str, Any], threshold: int) -> Element:
 def _note(viewed: dict[str, Any]) -> str:
     members = max(model["members"] for model in viewed["models"])
     note = (
-        f"Shown are {len(viewed['cases'])} cases, of each model {members} member{'s' * (members > 1)} at most: the "
+        f"Cases shown: {len(viewed['cases'])}, of each model {members} member{'s' * (members > 1)} at most: the "
         "first case, and the first of the events in which the forecast's CRPS is lowest, median and highest. "
     )
     if viewed["averaged"] > 1:
