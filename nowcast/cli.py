@@ -200,6 +200,8 @@ def merge_sums(
     """Score what several runs of `verify` have summed."""
     from nowcast import verification
 
+    if out:
+        verification.check_target(out, overwrite)
     scores = verification.scores_of(verification.merge_states(sums))
     verification.print_table(scores, console)
     if out:

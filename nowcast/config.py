@@ -58,7 +58,7 @@ class RunConfig(BaseModel):
 
     model: str
     protocol: str
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=2**63)
     augment: bool = False
     reverse: bool = False
     liquid: float = Field(default=1.0, ge=1)

@@ -34,6 +34,8 @@ def _netcdf(path: Path) -> str:
 
     try:
         dataset = xr.open_dataset(path, decode_timedelta=True)
+    except PermissionError:
+        raise
     except (OSError, ValueError) as error:
         raise InputError(f"{path} is nothing that nowcast made", expected="a NetCDF file") from error
     if words.is_scores(dataset):

@@ -84,8 +84,9 @@ def load_forecaster(
     """The forecaster that a name, run folder or checkpoint stands for, and what to write about it.
 
     Raises:
-        InputError: when there is no such model, or the name is that of an untrained network.
+        InputError: when there is no such model or device, or the name is that of an untrained network.
     """
+    device = best_device(device)
     if model in MODELS and not Path(model).exists() and not is_trainable(model_class(model)):
         if sampling:
             raise InputError(f"the model {model} is not sampled", got=f"--{' and --'.join(sampling)}")
@@ -104,7 +105,7 @@ def load_forecaster(
         "checkpoint_sha256": file_hash(path),
         "config": config.model_dump(mode="json"),
     }
-    return TrainedForecaster(network, best_device(device)), described
+    return TrainedForecaster(network, device), described
 
 
 def write_forecast(

@@ -56,7 +56,8 @@ class PerturbedGuess(NamedTuple):
         sideways = np.array([-self.heading[1], self.heading[0]])
         off = motion_errors(len(white)) * errors @ np.stack([self.heading, sideways])
         paths = self.paths + off[:, None, None].astype("float32")
-        made = np.maximum(advect(fields, self.seen, paths, cv2.INTER_CUBIC), 0)  # linear ones would smooth the members
+        made = advect(fields, self.seen, paths, cv2.INTER_CUBIC)  # linear interpolation would smooth the members
+        made = np.clip(made, 0, self.last.max())  # and a cubic one reaches beyond the values there are
         return np.where(np.isfinite(made), made, self.last)
 
     def _as_was_seen(self, fields: np.ndarray) -> np.ndarray:

@@ -65,7 +65,7 @@ def train(
         init: Run folder, checkpoint or name of shipped weights to begin with; the configuration's network settings
             then stand over its own.
         device: "cpu", "cuda", or None for the best there is.
-        overwrite: Start anew where the run folder holds another configuration.
+        overwrite: Start anew where the run folder is of another configuration or other stores.
 
     Returns:
         The path of model.safetensors.

@@ -1,9 +1,9 @@
 """The `network` section of a PredLDM configuration."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from nowcast.conventions import ECHO
 from nowcast.diffusion.samplers import check_sampler
@@ -12,6 +12,8 @@ from nowcast.models.frame_vae import FrameVAESettings
 from nowcast.models.guidance import GUESSES
 from nowcast.models.mtvae import MTVAESettings
 from nowcast.models.network import NetworkSettings
+
+_Temperature = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class SamplingSettings(BaseModel):
@@ -32,7 +34,7 @@ class SamplingSettings(BaseModel):
 
     sampler: str = "ddpm"
     steps: int = 1000
-    temperature: PositiveFloat | tuple[PositiveFloat, PositiveFloat] = 1.0
+    temperature: _Temperature | tuple[_Temperature, _Temperature] = 1.0
     turns: Literal[1, 8] = 1
     member_batch: int = 10
 

@@ -153,6 +153,9 @@ def test_wrong_words_of_every_command(monkeypatch, capsys, prepared, tmp_path):
         (("info", __file__), "nothing that nowcast made"),
         (("forecast", "steps", prepared, tmp_path / "f.nc", "--steps", 3), "not sampled; got --steps"),
         (("forecast", "predldm", prepared, tmp_path / "f.nc", "--device", "tpu"), "got tpu; expected cpu"),
+        (("forecast", "persistence", prepared, tmp_path / "f.nc", "--device", "tpu"), "got tpu; expected cpu"),
+        (("merge-sums", tmp_path / "no.nc", "--out", tmp_path / "scores.txt"), "scores.txt"),
+        (("train", "demo", "--store", prepared, "--run", tmp_path / "run", "--set", "seed=-1"), "seed"),
         (("forecast", "persistence", prepared, Path(__file__) / "f.nc", "--limit", 1), "exists"),
     ]
     for words, word in cases:

@@ -222,7 +222,7 @@ def test_temperature_changes_evenly_over_the_lead_times_and_not_in_training():
     assert torch.equal(trained, trained_as_well)
 
 
-@pytest.mark.parametrize("wrong", [0, -1.0, [1.0], [1.0, 0.0], [1.0, 1.0, 1.0], "warm"])
+@pytest.mark.parametrize("wrong", [0, -1.0, float("inf"), [1.0], [1.0, 0.0], [1.0, 1.0, 1.0], "warm"])
 def test_a_wrong_temperature_is_refused(wrong):
     with pytest.raises(ValueError, match="temperature"):
         build(sampling={**SETTINGS["sampling"], "temperature": wrong})

@@ -88,6 +88,14 @@ def test_a_dry_history_stays_dry_and_missing_stays_missing(predldm):
     assert not np.nan_to_num(forecast.values).any()
 
 
+def test_what_lies_just_below_the_least_echo_stays_dry(predldm):
+    """Blocks on their way: interpolation along the motion overshoots, and must make no echo of them."""
+    row, column = np.mgrid[:128, :128]
+    counts = np.stack([5.0 * (((row - frame) // 2 + (column - 2 * frame) // 2) % 5 == 0) for frame in range(10)])
+    forecast = predldm.forecast(history_of(counts.astype("float32")), LEADS, 4, 0)[0]
+    assert not forecast.values.any()
+
+
 def test_sixteen_bits_stay_within_a_tenth_of_the_spread(predldm, window):
     history = history_of(window[:10])
     forecasts = []
