@@ -29,6 +29,7 @@ SHIPPED = Path(__file__).parent / "weights"  # one file a model that comes with 
 def save_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
     """Write tensors and a JSON header; the file appears whole or not at all."""
     partial = path.with_name(path.name + ".partial")
+    partial.unlink(missing_ok=True)
     partial.touch()
     mode = partial.stat().st_mode  # the user's own; safetensors lets nobody else read
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}

@@ -76,11 +76,13 @@ SAFE = {"allow_pickle": False, "weights_only": True, "use_safetensors": True}
 
 
 def reads_a_pickle(path: Path) -> set[str]:
-    """What a module uses that can run the code of a file it reads."""
+    """What a module uses, in the usual ways, that can run the code of a file it reads."""
     found = {name for name in imports(path) if name.split(".")[0] in PICKLES or name in READERS}
     tree = ast.parse(path.read_text())
     names = [alias for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
     aliases = {alias.asname: alias.name for alias in names if alias.asname}
+    parts = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    aliases |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for node in parts for alias in node.names}
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute):
             module, _, name = ast.unparse(node).rpartition(".")
@@ -100,7 +102,8 @@ def test_no_file_is_read_as_a_pickle() -> None:
     "code",
     ["from torch import load", "import torch\ntorch.load(f)", "x = torch.load", "np.load(f, allow_pickle = True)",
      "import pickle", "from pickle import loads", "import pandas as p\np.read_pickle(f)", "yaml.unsafe_load(f)",
-     "import torch as t\nt.load(f)", "yaml.load_all(f)", "accelerator.load(f, weights_only=False)",
+     "import torch as t\nt.load(f)", "from torch import jit\njit.load(f)", "from torch import hub as h\nh.load(f)",
+     "yaml.load_all(f)", "accelerator.load(f, weights_only=False)",
      "V.from_pretrained(n, use_safetensors=False)"],
 )  # fmt: skip
 def test_usual_ways_to_read_a_pickle_are_found(tmp_path, code: str) -> None:

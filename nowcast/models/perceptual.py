@@ -1,8 +1,9 @@
 """LPIPS, the perceptual distance (Zhang et al. 2018, https://arxiv.org/abs/1801.03924): on VGG16, MT-VAE's loss; on
 AlexNet, the score of the papers.
 
-In plain torch, so that neither torchvision nor a pickled checkpoint is needed. x, y: images in [-1, 1]. l: one of five
-tapped layers. phi_l: its features, scaled to unit length over channels. w_l: its channel weights.
+In plain torch, without torchvision; weights are read from safetensors files only, into which AlexNet's and LPIPS' own
+have to be converted (`load_lpips`). x, y: images in [-1, 1]. l: one of five tapped layers. phi_l: its features, scaled
+to unit length over channels. w_l: its channel weights.
 
     d(x, y) = sum over l of mean over pixels of sum over channels of w_l (phi_l(x) - phi_l(y))^2
 """
