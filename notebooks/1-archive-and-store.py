@@ -31,7 +31,7 @@ import pandas as pd
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
-from pipelines.storms import simulate_archive
+from pipelines.simulation.storms import simulate_archive
 
 work = Path(tempfile.mkdtemp())
 archive = simulate_archive(work / "archive", events=4, seed=0)
@@ -57,11 +57,11 @@ with h5py.File(archive / "data" / catalog["file_name"][0]) as file:
 #
 # A pixel is one byte, a *count* from 0 to 254, and 255 where no radar saw. Counts are not proportional to water: from
 # 18 on, one count more is 2.6 percent more liquid, which spends the 255 values where storms differ. All of nowcast, its
-# thresholds and its errors are in counts, as in the papers; `pipelines.units` turns them into kilograms per square
-# metre, and the colour bars of maps are in these.
+# thresholds and its errors are in counts, as in the papers; `pipelines.store.units` turns them into kilograms per
+# square metre, and the colour bars of maps are in these.
 
 # %%
-from pipelines.units import counts_to_vil
+from pipelines.store.units import counts_to_vil
 
 counts = np.arange(255, dtype="float32")
 figure = Figure(figsize=(6, 2.6), layout="constrained")
@@ -80,7 +80,7 @@ figure
 # it.
 
 # %%
-from pipelines.sevir import open_archive
+from pipelines.sevir.prepare import open_archive
 
 lazy = open_archive(archive)
 lazy
@@ -90,7 +90,7 @@ lazy
 # *south*. Outlines of coasts and states come with the package; nothing is downloaded.
 
 # %%
-from nowcast.panels import Place, draw_panel, vil_look
+from nowcast.plots.panels import Place, draw_panel, vil_look
 
 
 def tile(event) -> Place:
@@ -122,7 +122,7 @@ figure
 # left out and why:
 
 # %%
-from pipelines.sevir import plan_archive, prepare
+from pipelines.sevir.prepare import plan_archive, prepare
 
 print(plan_archive(archive, protocol="sevir-128-10-10"))
 
@@ -135,7 +135,7 @@ print(prepare(archive, store_path, protocol="sevir-128-10-10"))
 # it has nothing to do; kill it half-way and it goes on. `nowcast info sevir.zarr` prints this:
 
 # %%
-from nowcast.describe import describe
+from nowcast.cli.info import describe
 
 print(describe(store_path))
 
@@ -167,9 +167,9 @@ figure
 # the end of an event, so no window has anything of two splits.
 
 # %%
-from nowcast.windows import evaluation_windows
-from pipelines.protocol import load_protocol
-from pipelines.store import open_store
+from nowcast.data.windows import evaluation_windows
+from pipelines.store.protocol import load_protocol
+from pipelines.store.schema import open_store
 
 store = open_store(store_path)
 protocol = load_protocol("sevir-128-10-10")

@@ -29,8 +29,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from pipelines.sevir import prepare
-from pipelines.storms import simulate_archive
+from pipelines.sevir.prepare import prepare
+from pipelines.simulation.storms import simulate_archive
 
 work = Path(tempfile.mkdtemp())
 store = work / "sevir.zarr"
@@ -45,7 +45,7 @@ print(prepare(archive, store, protocol="sevir-128-10-10"))
 # `nowcast train demo --store sevir.zarr --run run --set stages.autoencoder.steps=16 ...`.
 
 # %%
-from nowcast.config import load_config
+from nowcast.training.config import load_config
 
 short = [
     f"stages.{name}.{key}={value}"
@@ -66,7 +66,7 @@ for name, stage in config.stages.items():
 # where it was, to the same end to the bit.
 
 # %%
-from nowcast.training import train
+from nowcast.training.run import train
 
 run = work / "run"
 train(config, [store], run, device="cpu")
@@ -94,7 +94,7 @@ figure
 # %%
 import xarray as xr
 
-from nowcast.forecasting import Request, load_forecaster, write_forecast
+from nowcast.forecasting.forecast import Request, load_forecaster, write_forecast
 
 
 def forecast(model: str, name: str, **request) -> Path:
@@ -111,8 +111,8 @@ files = {
 xr.open_dataset(files["shipped"])
 
 # %%
-from nowcast.plots import plot_forecast
-from pipelines.store import open_store
+from nowcast.plots.maps import plot_forecast
+from pipelines.store.schema import open_store
 
 plot_forecast(xr.open_dataset(files["advection"]), open_store(store))
 

@@ -29,9 +29,9 @@ import xarray as xr
 from matplotlib.figure import Figure
 from scipy.ndimage import shift
 
-from nowcast.forecasting import Request, load_forecaster, write_forecast
-from pipelines.sevir import prepare
-from pipelines.storms import simulate_archive
+from nowcast.forecasting.forecast import Request, load_forecaster, write_forecast
+from pipelines.sevir.prepare import prepare
+from pipelines.simulation.storms import simulate_archive
 
 work = Path(tempfile.mkdtemp())
 store = work / "sevir.zarr"
@@ -96,7 +96,7 @@ pd.DataFrame.from_dict(rows, orient="index", columns=list(names.values())).round
 # is called so (`..._lead_averaged`); for CSI the two differ in the second digit, and papers differ in which they print.
 
 # %%
-from nowcast.plots import plot_scores
+from nowcast.plots.maps import plot_scores
 
 plot_scores(one_each)
 

@@ -29,10 +29,10 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 from scipy.ndimage import shift
 
-from nowcast.forecasting import Request, load_forecaster, write_forecast
-from pipelines.sevir import prepare
-from pipelines.store import open_store
-from pipelines.storms import simulate_archive
+from nowcast.forecasting.forecast import Request, load_forecaster, write_forecast
+from pipelines.sevir.prepare import prepare
+from pipelines.simulation.storms import simulate_archive
+from pipelines.store.schema import open_store
 
 work = Path(tempfile.mkdtemp())
 prepare(simulate_archive(work / "archive", events=4, seed=0), work / "sevir.zarr", protocol="sevir-128-10-10")
@@ -62,7 +62,7 @@ forecast.attrs["model"] = "pushed advection"
 # `nowcast plot forecast.nc map.png --store sevir.zarr`, or in Python:
 
 # %%
-from nowcast.plots import plot_forecast
+from nowcast.plots.maps import plot_forecast
 
 plot_forecast(forecast, store)
 
@@ -74,8 +74,8 @@ plot_forecast(forecast, store)
 # colours, and over them a line around what then came.
 
 # %%
-from nowcast.panels import draw_panel, find_place, probability_look
-from nowcast.plots import observed_fields
+from nowcast.plots.maps import observed_fields
+from nowcast.plots.panels import draw_panel, find_place, probability_look
 
 half_an_hour = forecast.isel(case=0, lead_time=5)
 probability = (half_an_hour["vil"] >= 74).mean("member").values
@@ -100,8 +100,8 @@ figure
 # cartopy can; here latitude and longitude are the axes, and north is up.
 
 # %%
-from nowcast.outlines import load_outlines
-from nowcast.panels import vil_look
+from nowcast.plots.outlines import load_outlines
+from nowcast.plots.panels import vil_look
 
 look = vil_look()
 longitude, latitude = (forecast[name].values[0] for name in ("longitude", "latitude"))
@@ -124,7 +124,7 @@ figure
 # which is the same in every panel, and goes over into the forecast, where they part.
 
 # %%
-from nowcast.animation import save_animation
+from nowcast.plots.animation import save_animation
 
 forecast.to_netcdf(work / "pushed.nc")
 Image(save_animation(work / "pushed.nc", work / "storm.gif", store=work / "sevir.zarr"))

@@ -74,13 +74,13 @@ for person, speed in ((1, 2.0), (2, 3.0), (17, 2.5)):
 # overlap.
 
 # %%
-from pipelines import video
-from pipelines.kth import plan_kth
+from pipelines.video import prepare as video
+from pipelines.video.kth import plan_kth
 
 print(video.prepare(plan_kth(work / "kth"), work / "kth.zarr"))
 
 # %%
-from pipelines.store import open_store
+from pipelines.store.schema import open_store
 
 kth = open_store(work / "kth.zarr")
 kth
@@ -119,7 +119,7 @@ for frame in range(40):
 # enough to see. Of every picture the largest square in the middle is taken, and made smaller.
 
 # %%
-from pipelines.kitti import plan_kitti
+from pipelines.video.kitti import plan_kitti
 
 print(video.prepare(plan_kitti(work / "kitti"), work / "kitti.zarr"))
 kitti = open_store(work / "kitti.zarr")
@@ -141,7 +141,7 @@ figure
 # moving as it did.
 
 # %%
-from nowcast.forecasting import Request, load_forecaster, write_forecast
+from nowcast.forecasting.forecast import Request, load_forecaster, write_forecast
 
 files = {}
 for model in ("persistence", "advection"):
@@ -150,7 +150,7 @@ for model in ("persistence", "advection"):
 xr.open_dataset(files["advection"])
 
 # %%
-from nowcast.plots import plot_forecast
+from nowcast.plots.maps import plot_forecast
 
 plot_forecast(xr.open_dataset(files["advection"]), kth)
 

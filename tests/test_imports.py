@@ -9,32 +9,26 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# A module may import modules of its own layer and of the layers before it.
-LAYERS = [
-    ["nowcast.conventions", "nowcast.config", "nowcast.seeds", "nowcast.devices", "nowcast.turns"],
-    ["nowcast.windows", "nowcast.forecast_file", "nowcast.diffusion", "nowcast.verification", "nowcast.plots",
-     "nowcast.panels", "nowcast.report", "nowcast.animation", "nowcast.outlines", "nowcast.optical_flow",
-     "nowcast.cascade", "nowcast.perturbed_guess", "nowcast.first_guess", "nowcast.live", "nowcast.optimizers",
-     "nowcast.summary", "nowcast.training_windows"],
-    ["nowcast.models"],
-    ["nowcast.checkpoint", "nowcast.perception", "nowcast.records", "nowcast.training_data"],
-    ["nowcast.training", "nowcast.forecasting"],
-    ["nowcast.describe", "nowcast.demo", "nowcast.benchmark"],
-    ["nowcast.preparing"],
+# A room is what stands directly in nowcast/ or pipelines/. It imports rooms of its own floor or of the floors below.
+FLOORS = [
+    ["pipelines.errors", "pipelines.settings", "pipelines.store", "pipelines.building", "pipelines.sevir",
+     "pipelines.radar", "pipelines.video", "pipelines.simulation"],
+    ["nowcast.data", "nowcast.extrapolation", "nowcast.diffusion", "nowcast.perception"],
+    ["nowcast.models", "nowcast.verification", "nowcast.plots"],
+    ["nowcast.training", "nowcast.forecasting", "nowcast.report"],
     ["nowcast.cli"],
 ]  # fmt: skip
-
-
-def layer_of(module: str) -> int:
-    for number, names in enumerate(LAYERS):
-        if any(module == name or module.startswith(name + ".") for name in names):
-            return number
-    return -1
+FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+MOST_ROOMS, MOST_ARROWS, MOST_LINES, MOST_FILES = 22, 75, 350, 22
 
 
 def modules(package: str) -> list[tuple[str, Path]]:
     paths = sorted((ROOT / package).rglob("*.py"))
     return [(".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"), p) for p in paths]
+
+
+MODULES = [*modules("nowcast"), *modules("pipelines")]
+NAMES = {module for module, _ in MODULES}
 
 
 def imports(path: Path) -> set[str]:
@@ -47,21 +41,45 @@ def imports(path: Path) -> set[str]:
     return found
 
 
+def room_of(name: str) -> str:
+    return ".".join(name.split(".")[:2])
+
+
+def arrows() -> set[tuple[str, str]]:
+    """Pairs of rooms of which the first imports the second."""
+    found = {(room_of(module), room_of(name)) for module, path in MODULES for name in imports(path) if name in NAMES}
+    return {(a, b) for a, b in found if a != b and "." in a and "." in b}
+
+
+def test_rooms_stand_on_their_floors() -> None:
+    standing = {room_of(module) for module in NAMES} - {"nowcast", "pipelines"}
+    assert standing == set(FLOOR) and len(standing) <= MOST_ROOMS
+
+
+def test_rooms_import_downward_and_never_each_other() -> None:
+    found = arrows()
+    assert not [(a, b) for a, b in found if FLOOR[a] < FLOOR[b]]
+    assert not [(a, b) for a, b in found if (b, a) in found]
+    assert len(found) <= MOST_ARROWS
+
+
 @pytest.mark.parametrize(("module", "path"), modules("pipelines"))
 def test_pipelines_never_import_nowcast_or_torch(module: str, path: Path) -> None:
     assert not [name for name in imports(path) if name.split(".")[0] in {"nowcast", "torch"}]
 
 
-@pytest.mark.parametrize(("module", "path"), [m for m in modules("nowcast") if m[0] != "nowcast"])
-def test_nowcast_imports_downward(module: str, path: Path) -> None:
-    own = layer_of(module)
-    assert own >= 0, f"{module} stands in no layer"
-    type_only = {"nowcast.config.RunConfig", "nowcast.models.network.Network"}
-    assert not [name for name in imports(path) if name.startswith("nowcast.") and layer_of(name) > own and
-                name not in type_only]  # fmt: skip
+@pytest.mark.parametrize(("module", "path"), modules("nowcast"))
+def test_verification_never_imports_models(module: str, path: Path) -> None:
+    assert room_of(module) != "nowcast.verification" or "nowcast.models" not in {room_of(i) for i in imports(path)}
 
 
-@pytest.mark.parametrize("module", ["nowcast.cli", "nowcast.config"])
+def test_files_and_folders_stay_small() -> None:
+    assert not [path for _, path in MODULES if len(path.read_text().splitlines()) > MOST_LINES]
+    folders = {path.parent for _, path in MODULES}
+    assert not [folder for folder in folders if len(list(folder.glob("*.py"))) > MOST_FILES]
+
+
+@pytest.mark.parametrize("module", ["nowcast.cli.app", "nowcast.training.config"])
 def test_light_modules_import_no_heavy_library(module: str) -> None:
     code = f"import sys, {module}; print([m for m in ('torch', 'xarray', 'numpy', 'dask') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

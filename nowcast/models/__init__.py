@@ -1,15 +1,15 @@
 """The table of models: one line adds one, as `"module:Class"` so that a name costs no import."""
 
+from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from pipelines.errors import InputError
-from pipelines.protocol import describe
+from pipelines.settings import describe
 
 if TYPE_CHECKING:
-    from nowcast.config import RunConfig
     from nowcast.models.network import Network
 
 MODELS: dict[str, str] = {
@@ -17,7 +17,7 @@ MODELS: dict[str, str] = {
     "advection": "nowcast.models.advection:Advection",
     "sprog": "nowcast.models.sprog:Sprog",
     "steps": "nowcast.models.steps:Steps",
-    "predldm": "nowcast.models.predldm:PredLDM",
+    "predldm": "nowcast.models.predldm.network:PredLDM",
 }
 
 
@@ -38,21 +38,22 @@ def is_trainable(cls: Any) -> bool:
     return hasattr(cls, "stages")
 
 
-def build_network(config: "RunConfig", *, pretrained: bool = True) -> "Network":
-    """The untrained network that a configuration describes.
+def build_network(model: str, network: Mapping[str, Any], *, pretrained: bool = True) -> "Network":
+    """An untrained network.
 
     Args:
-        config: The configuration of a run.
+        model: Its name in the table.
+        network: Its settings, the `network` section of a configuration.
         pretrained: Whether to fetch the pretrained parts that it names, which a checkpoint brings itself.
 
     Raises:
         InputError: when the model has nothing to train, or a setting is unknown or wrong.
     """
-    cls = model_class(config.model)
+    cls = model_class(model)
     if not is_trainable(cls):
-        raise InputError(f"model {config.model} has nothing to train", remedy="give its name to `nowcast forecast`")
+        raise InputError(f"model {model} has nothing to train", remedy="give its name to `nowcast forecast`")
     try:
-        settings = cls.Settings(**config.network)
+        settings = cls.Settings(**network)
     except ValidationError as error:
-        raise InputError(f"network settings of {config.model}: {describe(error)}") from error
+        raise InputError(f"network settings of {model}: {describe(error)}") from error
     return cls(settings, pretrained=pretrained)

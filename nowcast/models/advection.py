@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from nowcast.extrapolation.optical_flow import extrapolate, motion
 from nowcast.models.forecaster import Cases, Forecaster
-from nowcast.optical_flow import extrapolate, motion
 
 
 class Advection(Forecaster):

@@ -4,8 +4,8 @@ A forecaster is given the last frames of some cases (a case is an event and an i
 are of radar, with shape (y, x), or of video, with shape (channel, y, x).
 It is told which member numbers to make, and member 17 of a case is the same field, but for rounding, whether it is
 asked for alone, in a batch of ten, beside other cases or on another machine: every random draw comes from
-`nowcast.seeds`, keyed by (seed, stage, case, member). Pixels that no history frame has seen are NaN in the forecast,
-and nothing else is.
+`nowcast.data.seeds`, keyed by (seed, stage, case, member). Pixels that no history frame has seen are NaN in the
+forecast, and nothing else is.
 """
 
 from abc import ABC, abstractmethod
@@ -16,10 +16,10 @@ from typing import ClassVar
 import numpy as np
 import xarray as xr
 
-from nowcast.conventions import DURATION, time_text
-from nowcast.conventions import lead_times as lead_times_of
+from nowcast.data.conventions import DURATION, time_text
+from nowcast.data.conventions import lead_times as lead_times_of
 from pipelines.errors import InputError
-from pipelines.store import data_range
+from pipelines.store.schema import data_range
 
 
 @dataclass(frozen=True)

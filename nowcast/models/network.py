@@ -14,11 +14,11 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
-from nowcast.devices import multiplies_bf16
+from nowcast.data.orientations import turned, turned_back
+from nowcast.data.seeds import integer_seed
+from nowcast.data.windows import frames_for_network
+from nowcast.models.device import multiplies_bf16
 from nowcast.models.forecaster import Cases, Forecaster
-from nowcast.seeds import integer_seed
-from nowcast.turns import turned, turned_back
-from nowcast.windows import frames_for_network
 from pipelines.errors import InputError
 
 C = TypeVar("C")
@@ -61,7 +61,7 @@ class NetworkSettings(BaseModel):
 
     @property
     def turns(self) -> int:
-        """In how many ways members see their case turned: member m in way m modulo this (see nowcast.turns)."""
+        """In how many ways members see their case turned: member m in way m modulo this (see data.orientations)."""
         return 1
 
 

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nowcast.first_guess import first_guess
+from nowcast.extrapolation.first_guess import first_guess
 from nowcast.models.forecaster import Cases, Forecaster
 
 
 class Sprog(Forecaster):
-    """Spectral prognosis along the optical flow, its mean over the echo kept (see nowcast.first_guess).
+    """Spectral prognosis along the optical flow, its mean over the echo kept (see nowcast.extrapolation.first_guess).
 
     Pixels that the motion reaches from outside of the observed domain are filled by persistence; a history without
     echo has no motion, so that its forecast is persistence altogether.

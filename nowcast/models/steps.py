@@ -1,7 +1,7 @@
 """STEPS, the ensemble that a learned one has to beat, by pysteps (Bowler et al. 2006, doi:10.1256/qj.04.100;
 Pulkkinen et al. 2019, doi:10.5194/gmd-12-4185-2019).
 
-It works on rain rate, which is taken from counts and turned back into them by the relations in pipelines.units.
+It works on rain rate, which is taken from counts and turned back into them by the relations in pipelines.store.units.
 """
 
 import contextlib
@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from nowcast.data.seeds import integer_seed
 from nowcast.models.forecaster import Cases, Forecaster
-from nowcast.seeds import integer_seed
 from pipelines.errors import InputError
-from pipelines.units import counts_to_rain_rate, rain_rate_to_counts
+from pipelines.store.units import counts_to_rain_rate, rain_rate_to_counts
 
 _LOG = logging.getLogger(__name__)
 

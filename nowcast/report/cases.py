@@ -12,14 +12,14 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from nowcast.conventions import lead_label
-from nowcast.outlines import outlines_within
-from nowcast.panels import EVENT_THRESHOLD, Place
+from nowcast.data.conventions import lead_label
+from nowcast.plots.outlines import outlines_within
+from nowcast.plots.panels import EVENT_THRESHOLD, Place
 from nowcast.report.models import Model, observed_share, thresholds_of
 from nowcast.report.shades import Shades, all_shades, photograph
 from nowcast.verification.inputs import Case, Forecast, Observations
-from pipelines.store import data_range
-from pipelines.units import counts_to_vil
+from pipelines.store.schema import data_range
+from pipelines.store.units import counts_to_vil
 
 MEMBERS = 4
 _PIXELS = 25_000_000  # of all pictures together; rain takes 0.1 to 0.3 bytes a pixel

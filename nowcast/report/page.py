@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element
 import pandas as pd
 import xarray as xr
 
-from nowcast.conventions import lead_label
+from nowcast.data.conventions import lead_label
 from nowcast.report.cases import Progress, choose_cases, viewer_data
 from nowcast.report.markup import Child, html, node, raw
 from nowcast.report.models import models_of, thresholds_of

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.colors import Colormap, to_hex, to_rgb
 from PIL import Image
 
-from nowcast.panels import Look, probability_look, spread_look, vil_look
+from nowcast.plots.panels import Look, probability_look, spread_look, vil_look
 from nowcast.report.markup import node
 
 _SPREAD_LEVELS = (0.0, 1.0, 2.0, 4.0, 6.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0)  # counts; the same in every report

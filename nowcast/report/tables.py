@@ -13,8 +13,8 @@ import xarray as xr
 from nowcast.report.charts import marker
 from nowcast.report.markup import Child, node, number, table, text_of
 from nowcast.report.models import SUMMARIZED, Model, thresholds_of
-from nowcast.verification.report import EVENT_COLUMNS, PROBABILITY_COLUMNS, SUMMARY_LINES
-from pipelines.units import counts_to_vil
+from nowcast.verification.tables import EVENT_COLUMNS, PROBABILITY_COLUMNS, SUMMARY_LINES
+from pipelines.store.units import counts_to_vil
 
 _MAIN = ("crps_fair", "mae", "rmse", "bias", "ssim", "spread_skill")
 _WHOLE = {"fvd": "FVD", "kvd": "KVD"}  # of members as videos over all lead times

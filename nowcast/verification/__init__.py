@@ -8,10 +8,10 @@ A check for whoever has SEVIR: persistence (`nowcast forecast persistence`) unde
 its 12,159 test windows, CSI-M 0.26945 lead-averaged and 0.26152 pooled, and MSE 0.0115286 on [0, 1].
 """
 
-from nowcast.verification.evaluation import states, verify
 from nowcast.verification.files import check_target, merge_states, save, save_states
-from nowcast.verification.report import print_table, summary_row
 from nowcast.verification.scores import scores_of
+from nowcast.verification.tables import print_table, summary_row
+from nowcast.verification.verify import states, verify
 
 __all__ = [
     "check_target",

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from nowcast.conventions import duration_text
+from nowcast.data.conventions import duration_text
 from nowcast.verification.contract import DATA_RANGE, Arrays, Pair, coverage
 from nowcast.verification.inputs import Case, Forecast, Observations
-from nowcast.verification.perceptual import Perception, feature_coords
-from nowcast.verification.table import metrics
+from nowcast.verification.metrics.perceptual import Perception, feature_coords
+from nowcast.verification.metrics.table import metrics
 from pipelines.errors import InputError
 
 Progress = Callable[[Sequence[Case]], Iterable[Case]]

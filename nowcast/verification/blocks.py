@@ -12,8 +12,8 @@ torch's pooling. A block with a pixel that does not count does not count. `mean`
 import numpy as np
 import xarray as xr
 
-from nowcast.verification.categorical import CELLS, SUMMARIES, cells
 from nowcast.verification.contract import Pair, Sums, ratio
+from nowcast.verification.metrics.categorical import CELLS, SUMMARIES, cells
 
 REDUCTIONS = {"max": np.maximum, "mean": np.add}
 SIZES = (4, 16)

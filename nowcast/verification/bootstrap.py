@@ -8,7 +8,7 @@ interval of its own, much narrower than those of the two. Scores are taken from 
 import numpy as np
 import xarray as xr
 
-from nowcast.seeds import numpy_generator
+from nowcast.data.seeds import numpy_generator
 
 SAMPLES, LEVEL, SEED = 1000, 0.95, 0
 

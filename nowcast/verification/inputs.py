@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from nowcast import forecast_file
-from nowcast.conventions import FORECAST_DIMS, MAX_COUNT, TIME, VIDEO_FORECAST_DIMS, time_text
-from nowcast.first_guess import first_guess
+from nowcast.data import forecast_file
+from nowcast.data.conventions import FORECAST_DIMS, MAX_COUNT, TIME, VIDEO_FORECAST_DIMS, time_text
+from nowcast.extrapolation.first_guess import first_guess
 from pipelines.errors import InputError
-from pipelines.store import DIMS as STORE_DIMS
-from pipelines.store import VIDEO_DIMS, open_store, pixels
+from pipelines.store.schema import DIMS as STORE_DIMS
+from pipelines.store.schema import VIDEO_DIMS, open_store, pixels
 
 Source = str | Path | xr.Dataset
 
@@ -181,8 +181,8 @@ class Observations:
 
     Attributes:
         store: The open store.
-        only_reached: Leave out pixels whose air comes from outside of what the history saw (see nowcast.first_guess):
-            there nothing can be known but that it rains or not.
+        only_reached: Leave out pixels whose air comes from outside of what the history saw (see
+            nowcast.extrapolation.first_guess): there nothing can be known but that it rains or not.
     """
 
     store: xr.Dataset

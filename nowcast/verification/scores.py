@@ -6,12 +6,12 @@ from typing import Any
 import xarray as xr
 
 from nowcast import __version__
-from nowcast.conventions import COORDINATE_ATTRS
+from nowcast.data.conventions import COORDINATE_ATTRS
 from nowcast.verification.bootstrap import LEVEL, SAMPLES, interval, resampled
 from nowcast.verification.contract import Metric, ratio
-from nowcast.verification.perceptual import LPIPS, video_scores
-from nowcast.verification.protocols import coverage
-from nowcast.verification.table import metrics
+from nowcast.verification.metrics.perceptual import LPIPS, video_scores
+from nowcast.verification.metrics.table import metrics
+from nowcast.verification.terms import coverage
 
 MEANS = {
     "": "at each lead time",

@@ -7,8 +7,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from pipelines.geo import SEVIR_PROJ
-from pipelines.storm_fields import FRAMES, SIZE, simulate_counts
+from pipelines.simulation.fields import FRAMES, SIZE, simulate_counts
+from pipelines.store.geo import SEVIR_PROJ
 
 _SIMULATED, _EVENTS_A_FILE = 4, 60
 

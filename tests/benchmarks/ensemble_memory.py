@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 from pyproj import CRS
 
-from pipelines.geo import SEVIR_PROJ, pixel_centres
+from pipelines.store.geo import SEVIR_PROJ, pixel_centres
 
 RUNS = [(128, 100, ""), (128, 1000, ""), (128, 1000, "--summary-only"), (512, 100, ""), (512, 100, "--summary-only")]
 
@@ -40,7 +40,7 @@ def write_history(path: Path, side: int) -> None:
 
 def measure(words: list[str]) -> tuple[float, float]:
     """Seconds and peak resident MiB of a command."""
-    code = "import sys; from nowcast.cli import main; sys.argv = ['nowcast', *sys.argv[1:]]; main()"
+    code = "import sys; from nowcast.cli.app import main; sys.argv = ['nowcast', *sys.argv[1:]]; main()"
     began = time.monotonic()
     process = subprocess.Popen([sys.executable, "-c", code, *words], stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)

@@ -18,13 +18,13 @@ from pathlib import Path
 import psutil
 from archives import make_archive
 
-from pipelines.sevir import prepare
+from pipelines.sevir.prepare import prepare
 
 
 def start(archive: Path, store: Path, workers: int) -> BaseProcess:
     """A process that prepares the store, forked from one that has imported all that it needs."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["pipelines.sevir"])
+    context.set_forkserver_preload(["pipelines.sevir.prepare"])
     process = context.Process(target=prepare, args=(archive, store), kwargs={"workers": workers})
     process.start()
     return process

@@ -15,7 +15,7 @@ from archives import make_archive
 
 def peak(archive: Path, store: Path, workers: int) -> tuple[float, float]:
     """Largest resident MiB of `nowcast prepare-sevir` and of any of its workers."""
-    command = [sys.executable, "-c", "from nowcast.cli import main; main()", "prepare-sevir", archive, store]
+    command = [sys.executable, "-c", "from nowcast.cli.app import main; main()", "prepare-sevir", archive, store]
     process = subprocess.Popen([*map(str, command), "--workers", str(workers)], stdout=subprocess.DEVNULL)
     ended = threading.Event()
     threading.Thread(target=lambda: (process.wait(), ended.set())).start()

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from nowcast.forecast_file import open_forecast
-from nowcast.panels import EVENT_THRESHOLD, find_place, probability_look, vil_look
-from nowcast.plots import observed_fields, one_case, plot_rows
-from pipelines.store import open_store
+from nowcast.data.forecast_file import open_forecast
+from nowcast.plots.maps import observed_fields, one_case, plot_rows
+from nowcast.plots.panels import EVENT_THRESHOLD, find_place, probability_look, vil_look
+from pipelines.store.schema import open_store
 
 _LEADS = np.array([10, 20, 30, 50], "timedelta64[m]")
 

@@ -16,9 +16,9 @@ import h5py
 import numpy as np
 from archives import make_archive
 
-from pipelines.resample import mean
-from pipelines.sevir import prepare
-from pipelines.store import SHARD_EVENTS
+from pipelines.building.resample import mean
+from pipelines.sevir.prepare import prepare
+from pipelines.store.schema import SHARD_EVENTS
 
 _FEW = 2 * SHARD_EVENTS
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from pipelines.engine import build
-from pipelines.protocol import load_protocol
-from pipelines.store import Event, attributes
+from pipelines.building.engine import build
+from pipelines.store.protocol import load_protocol
+from pipelines.store.schema import Event, attributes
 
 _FRAMES, _STARTS = 20, (0, 5)
 _PROTOCOL = "sevir-128-10-10@center"  # of DiffCast, whose demonstration these frames are from

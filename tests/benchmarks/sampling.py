@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from nowcast.forecasting import Request, load_forecaster, write_forecast
+from nowcast.forecasting.forecast import Request, load_forecaster, write_forecast
 from nowcast.verification import verify
 
 _WAVELENGTHS = (32, 8, 4)

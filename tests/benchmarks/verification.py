@@ -18,10 +18,10 @@ import numpy as np
 import xarray as xr
 import xskillscore as xs
 
-from nowcast.conventions import THRESHOLDS
+from nowcast.data.conventions import THRESHOLDS
 from nowcast.verification import verify
 from nowcast.verification.contract import Pair
-from nowcast.verification.ensemble import crps
+from nowcast.verification.metrics.ensemble import crps
 
 MEMBERS, LEADS, SIDE = 100, 10, 128
 START, STEP = np.datetime64("2019-07-01T00:00", "s"), np.timedelta64(300, "s")

@@ -13,11 +13,11 @@ import h5py
 import numpy as np
 from archives import make_archive
 
-from nowcast.training_windows import TrainingWindows
-from nowcast.windows import evaluation_windows
-from pipelines.protocol import load_protocol
-from pipelines.sevir import prepare
-from pipelines.store import open_store
+from nowcast.data.windows import evaluation_windows
+from nowcast.training.windows import TrainingWindows
+from pipelines.sevir.prepare import prepare
+from pipelines.store.protocol import load_protocol
+from pipelines.store.schema import open_store
 
 
 def rate(count: int, read: Callable[[int], object]) -> tuple[float, float]:

@@ -8,7 +8,7 @@ import xarray as xr
 
 from nowcast.models.advection import Advection
 from nowcast.models.persistence import Persistence
-from pipelines.resample import mean
+from pipelines.building.resample import mean
 
 HISTORY, LEAD = 10, 10
 

@@ -6,7 +6,7 @@ import xarray as xr
 
 from nowcast.verification import verify
 from nowcast.verification.bootstrap import interval, resampled
-from nowcast.verification.continuous import mae
+from nowcast.verification.metrics.continuous import mae
 
 
 def totals(errors: np.ndarray) -> xr.Dataset:

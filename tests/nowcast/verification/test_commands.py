@@ -5,8 +5,8 @@ import pytest
 import xarray as xr
 from typer.testing import CliRunner
 
-from nowcast.cli import app
-from pipelines.store import open_store
+from nowcast.cli.app import app
+from pipelines.store.schema import open_store
 
 
 @pytest.fixture

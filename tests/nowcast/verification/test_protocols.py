@@ -6,8 +6,8 @@ import xarray as xr
 
 from nowcast.verification import verify
 from pipelines.errors import InputError
-from pipelines.protocol import load_protocol
-from pipelines.store import open_store
+from pipelines.store.protocol import load_protocol
+from pipelines.store.schema import open_store
 
 PROTOCOL = load_protocol("sevir-128-10-10").model_copy(update={"grid": 16})
 

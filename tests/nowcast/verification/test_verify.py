@@ -9,11 +9,11 @@ import pytest
 import xarray as xr
 
 from nowcast import verification
-from nowcast.first_guess import first_guess
+from nowcast.extrapolation.first_guess import first_guess
 from nowcast.verification import save
-from nowcast.verification.table import METRICS
+from nowcast.verification.metrics.table import METRICS
 from pipelines.errors import InputError
-from pipelines.protocol import load_protocol
+from pipelines.store.protocol import load_protocol
 
 MINUTE = np.timedelta64(60, "s")
 MEANS = ("", "_pooled", "_lead_averaged")
@@ -128,7 +128,7 @@ def test_valid_time_goes_before_init_time_plus_lead_time(radar, members, make_st
 
 
 def test_a_real_store_and_its_own_frames_score_perfectly(small_store) -> None:
-    from pipelines.store import open_store
+    from pipelines.store.schema import open_store
 
     store = open_store(small_store)
     future = store.isel(event=[4, 5], frame=slice(10, 20))

@@ -1,0 +1,272 @@
+"""The command line: each command loads its configuration, calls one function and prints a path.
+
+Heavy libraries are imported inside the commands, so that `nowcast --help` answers at once.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nowcast.cli.prepare import (
+    Overwrite,
+    console,
+    prepare_kitti,
+    prepare_kth,
+    prepare_radar,
+    prepare_sevir,
+    prepare_video,
+    tell,
+)
+from pipelines.errors import InputError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+_UNUSABLE = PermissionError | FileExistsError | NotADirectoryError | IsADirectoryError  # paths that the user gave
+
+Store = Annotated[Path, typer.Argument(help="Zarr store made by a prepare- command.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of every random draw.")]
+Device = Annotated[str | None, typer.Option(help="cpu or cuda; the best there is by default.")]
+
+
+@app.callback()
+def _main(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False) -> None:
+    """Weather nowcasting on SEVIR: archive, store, training, ensemble, scores, maps."""
+
+
+def _progress(label: str) -> Any:
+    from rich.progress import track
+
+    return lambda items: track(items, label, console=console)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for everything that the demo makes.")] = Path("nowcast-demo"),
+    with_training: Annotated[bool, typer.Option("--train", help="Train a small model and forecast with it.")] = False,
+) -> None:
+    """Walk the whole path on a simulated archive; ends with a score table, a page of scores and a map."""
+    from nowcast.cli.demo import run_demo
+
+    run_demo(out, console, with_training=with_training)
+
+
+@app.command()
+def simulate_sevir(
+    out: Annotated[Path, typer.Argument(help="Folder to write: CATALOG.csv and data/vil/.")],
+    events: Annotated[int, typer.Option(help="Number of storm events.")] = 24,
+    seed: Seed = 0,
+) -> None:
+    """Write a simulated SEVIR archive in the real layout."""
+    from pipelines.simulation.storms import simulate_archive
+
+    console.print(simulate_archive(out, events=events, seed=seed, progress=_progress("simulate")))
+
+
+for prepare in (prepare_sevir, prepare_radar, prepare_kth, prepare_kitti, prepare_video):
+    app.command()(prepare)
+
+
+@app.command()
+def info(path: Annotated[Path, typer.Argument(help="A store, run, forecast, score file or configuration.")]) -> None:
+    """Say in words what a store, run, forecast, score file or configuration holds."""
+    from nowcast.cli.info import describe
+
+    tell(describe(path))
+
+
+@app.command()
+def train(
+    config: Annotated[str, typer.Argument(help="A configuration of configs/ by name, or a YAML file.")],
+    store: Annotated[list[Path], typer.Option(help="Zarr store to train on; repeat for more.")],
+    run: Annotated[Path, typer.Option(help="Run folder; an unfinished one is gone on with.")],
+    stage: Annotated[str, typer.Option(help="One stage of the model, or all.")] = "all",
+    init: Annotated[str | None, typer.Option(help="Run, checkpoint or name of shipped weights to begin with.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="key=value over the configuration.")] = None,
+    device: Device = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Train a model; resumes exactly where it was stopped."""
+    from nowcast.training.config import load_config
+    from nowcast.training.run import train as train_run
+
+    resolved = load_config(config, settings)
+    console.print(train_run(resolved, store, run, stage=stage, init=init, device=device, overwrite=overwrite))
+
+
+@app.command()
+def forecast(
+    model: Annotated[str, typer.Argument(help="A run folder, a checkpoint, or a name of `nowcast models`.")],
+    source: Annotated[Path, typer.Argument(help="Zarr store; or CF NetCDF or Zarr of radar, forecast from its end.")],
+    out: Annotated[Path, typer.Argument(help="Forecast to write: .nc or .zarr.")],
+    ensemble: Annotated[int, typer.Option(min=1, help="Members.")] = 100,
+    event: Annotated[list[str] | None, typer.Option(help="Only this event; repeat for more.")] = None,
+    init: Annotated[str | None, typer.Option(help="Init time, UTC: the last frame that the model sees.")] = None,
+    split: Annotated[str, typer.Option(help="Split whose windows are forecast.")] = "test",
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many cases.")] = None,
+    sampler: Annotated[str | None, typer.Option(help="Sampler of a diffusion model.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Sampling steps of a diffusion model.")] = None,
+    summary_only: Annotated[
+        bool, typer.Option("--summary-only", help="Write mean, spread, quantiles and probabilities, not the members.")
+    ] = False,
+    seed: Seed = 0,
+    device: Device = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Forecast an ensemble for the cases of a store, or for what comes after the newest frames of a file of radar."""
+    from nowcast.forecasting.forecast import Request, load_forecaster, parse_time, write_forecast
+
+    chosen = {key: value for key, value in {"sampler": sampler, "steps": steps}.items() if value is not None}
+    forecaster, described = load_forecaster(model, device=device, sampling=chosen)
+    request = Request(
+        members=ensemble,
+        split=split,
+        events=tuple(event or ()),
+        init=parse_time(init) if init else None,
+        limit=limit,
+        seed=seed,
+        summary_only=summary_only,
+    )
+    console.print(write_forecast(forecaster, source, out, request, described=described, overwrite=overwrite))
+
+
+@app.command()
+def verify(
+    forecast: Annotated[list[Path], typer.Argument(help="Forecast, NetCDF or Zarr; may be in several files.")],
+    store: Store,
+    out: Annotated[Path | None, typer.Option(help="Score file to write, NetCDF.")] = None,
+    protocol: Annotated[str | None, typer.Option(help="Protocol; the store's own by default.")] = None,
+    reference: Annotated[list[Path] | None, typer.Option(help="Forecast to compare with; repeat for more.")] = None,
+    sums: Annotated[Path | None, typer.Option(help="Also write the sums, for `merge-sums` with other cases.")] = None,
+    lpips_weights: Annotated[Path | None, typer.Option(help="AlexNet's and LPIPS' weights: also score LPIPS.")] = None,
+    i3d_weights: Annotated[Path | None, typer.Option(help="I3D's weights: also score FVD and KVD.")] = None,
+    reached: Annotated[bool, typer.Option("--reached", help="Score only pixels that advection reaches.")] = False,
+    report: Annotated[Path | None, typer.Option(help="Folder for a page of the scores: one HTML file.")] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Score a forecast against a store, by lead time and pooled."""
+    from rich.progress import track
+
+    from nowcast import verification
+    from pipelines.store.protocol import load_protocol
+
+    for target in filter(None, (out, sums)):
+        verification.check_target(target, overwrite)
+    if report:
+        from nowcast.report import check_target, write_report
+
+        check_target(report, overwrite)
+    perception = None
+    if lpips_weights or i3d_weights:
+        from nowcast.verification.metrics.perceptual import load_perception
+
+        perception = load_perception(lpips_weights, i3d_weights)
+    states = verification.states(
+        forecast,
+        store,
+        reference=reference or (),
+        protocol=load_protocol(protocol) if protocol else None,
+        progress=lambda cases: track(cases, "verify", console=console, transient=True, disable=not console.is_terminal),
+        perception=perception,
+        only_reached=reached,
+    )
+    if sums:
+        console.print(verification.save_states(states, sums, overwrite=overwrite))
+    scores = verification.scores_of(states)
+    verification.print_table(scores, console)
+    if out:
+        console.print(verification.save(scores, out, overwrite=overwrite))
+    if report:
+        page = write_report(
+            report,
+            states,
+            scores,
+            forecast=forecast,
+            store=store,
+            reference=reference or (),
+            overwrite=overwrite,
+            progress=_progress("report"),
+        )
+        console.print(page)
+
+
+@app.command()
+def merge_sums(
+    sums: Annotated[list[Path], typer.Argument(help="Files of `verify --sums`, each of other cases.")],
+    out: Annotated[Path | None, typer.Option(help="Score file to write, NetCDF.")] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Score what several runs of `verify` have summed."""
+    from nowcast import verification
+
+    if out:
+        verification.check_target(out, overwrite)
+    scores = verification.scores_of(verification.merge_states(sums))
+    verification.print_table(scores, console)
+    if out:
+        console.print(verification.save(scores, out, overwrite=overwrite))
+
+
+@app.command()
+def plot(
+    forecast: Annotated[Path, typer.Argument(help="Forecast, NetCDF or Zarr.")],
+    out: Annotated[Path, typer.Argument(help="Picture to write: .png, .pdf or .svg.")],
+    store: Annotated[Path | None, typer.Option(help="Store with the observed frames.")] = None,
+    case: Annotated[int, typer.Option(help="Number of the case in the file.")] = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Draw a map panel: observed, ensemble mean, one member, probability and spread."""
+    from nowcast.plots.maps import save_forecast_map
+
+    console.print(save_forecast_map(forecast, out, store=store, case=case, overwrite=overwrite))
+
+
+@app.command()
+def animate(
+    forecast: Annotated[Path, typer.Argument(help="Forecast, NetCDF or Zarr.")],
+    out: Annotated[Path, typer.Argument(help="Animation to write: .gif or .mp4.")],
+    store: Annotated[Path | None, typer.Option(help="Store with the observed frames, past and to come.")] = None,
+    case: Annotated[int, typer.Option(help="Number of the case in the file.")] = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Draw a moving map: the observed past, then observed, mean, one member, probability and spread by lead time."""
+    from nowcast.plots.animation import save_animation
+
+    console.print(save_animation(forecast, out, store=store, case=case, overwrite=overwrite))
+
+
+@app.command()
+def benchmark(
+    name: Annotated[str, typer.Argument(help="ensemble-cpu: seconds and memory of an ensemble, beside STEPS.")],
+    ensemble: Annotated[int, typer.Option(min=2, help="Members.")] = 100,
+) -> None:
+    """Measure a forecast on this machine beside its peer's, in one run."""
+    from nowcast.cli.benchmark import run_benchmark
+
+    console.print(run_benchmark(name, ensemble))
+
+
+@app.command()
+def models() -> None:
+    """List the models."""
+    from nowcast.models import MODELS, is_trainable, model_class
+
+    for name in MODELS:
+        cls = model_class(name)
+        kind = "trained with `nowcast train`" if is_trainable(cls) else "ready"
+        console.print(f"{name:12} {kind:30} {(cls.__doc__ or '').splitlines()[0]}", highlight=False, soft_wrap=True)
+
+
+def main() -> None:
+    """Entry point: wrong input is one line on standard error and exit code 2, anything else one line and 1."""
+    try:
+        app()
+    except Exception as error:
+        if "--debug" in sys.argv:
+            raise
+        wrong_input = isinstance(error, InputError | _UNUSABLE)
+        text = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+        text += "" if wrong_input else " (run with --debug for the traceback)"
+        print(f"nowcast: {text}", file=sys.stderr)
+        sys.exit(2 if wrong_input else 1)

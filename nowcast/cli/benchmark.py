@@ -1,0 +1,84 @@
+"""`nowcast benchmark`: how long a forecast takes on this machine, beside its peer's in the same run."""
+
+import multiprocessing
+import os
+import resource
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+from rich.progress import track
+from rich.table import Table
+
+from pipelines.errors import InputError
+
+_RUNS = 3  # the fastest counts, since whatever else a machine does only ever costs time
+
+
+def ensemble_cpu(members: int) -> Table:
+    """Seconds and peak memory of an ensemble of predldm and of pysteps STEPS: one case of 128 x 128, 10 frames to 10.
+
+    Each runs in a process of its own, from the history in memory to the members in memory; loading the model and, for
+    both, a first run are not counted.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        store = _one_case(Path(folder))
+        costs = {name: _in_a_process(name, store, members) for name in track(("predldm", "steps"), "benchmark")}
+    table = Table(title=f"{members} members of 128 x 128, ten lead times, {os.cpu_count()} cores")
+    for heading in ("model", "seconds", "of steps", "peak MiB"):
+        table.add_column(heading, justify="left" if heading == "model" else "right")
+    for name, (seconds, memory) in costs.items():
+        table.add_row(name, f"{seconds:.2f}", f"{seconds / costs['steps'][0]:.2f}", f"{memory:.0f}")
+    return table
+
+
+BENCHMARKS: dict[str, Callable[[int], Table]] = {"ensemble-cpu": ensemble_cpu}
+
+
+def run_benchmark(name: str, members: int) -> Table:
+    """Run a benchmark of the table.
+
+    Raises:
+        InputError: for a name that is not in it.
+    """
+    if name not in BENCHMARKS:
+        raise InputError(f"no benchmark {name!r}", expected=f"one of {', '.join(BENCHMARKS)}")
+    return BENCHMARKS[name](members)
+
+
+def _one_case(folder: Path) -> Path:
+    from pipelines.sevir.prepare import prepare
+    from pipelines.simulation.storms import simulate_archive
+
+    archive = simulate_archive(folder / "archive", events=1, seed=0)
+    prepare(archive, folder / "store.zarr", protocol="sevir-128-10-10", tell=lambda text: None)
+    return folder / "store.zarr"
+
+
+def _in_a_process(name: str, store: Path, members: int) -> tuple[float, float]:
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
+        return process.submit(_cost, name, store, members).result()
+
+
+def _cost(name: str, store: Path, members: int) -> tuple[float, float]:
+    """Seconds of the fastest run, and this process' peak memory in MiB."""
+    from nowcast.data.conventions import lead_times as lead_times_of
+    from nowcast.data.windows import find_windows, history_of
+    from nowcast.forecasting.forecast import load_forecaster
+    from pipelines.store.schema import open_store
+
+    dataset = open_store(store)
+    window = find_windows(dataset, history=10, lead=10, stride=10)[0]
+    history = history_of(dataset, [window], 10).load()
+    lead_times = lead_times_of(dataset.attrs["cadence_minutes"], 10)
+    seconds = []
+    for run in range(_RUNS + 1):
+        forecaster, _ = load_forecaster(name, device="cpu")  # anew: what it keeps of a case would not be counted
+        size = forecaster.member_batch or members
+        start = time.perf_counter()
+        for first in range(0, members, size):
+            forecaster.forecast(history, lead_times, range(first, min(first + size, members)), run)
+        seconds.append(time.perf_counter() - start)
+    return min(seconds[1:]), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -1,0 +1,1 @@
+"""Windows, seeds, names and files that every room shares."""

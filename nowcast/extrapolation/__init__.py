@@ -1,0 +1,1 @@
+"""Motion, advection and STEPS-like first guesses, in NumPy and OpenCV."""

@@ -1,0 +1,1 @@
+"""Forecasts of stores and of files of radar, written to disk."""

@@ -1,0 +1,1 @@
+"""PredLDM: network, stages and settings."""

@@ -1,0 +1,123 @@
+"""The `network` section of a PredLDM configuration."""
+
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from nowcast.data.conventions import ECHO
+from nowcast.diffusion.samplers import check_sampler
+from nowcast.models.guess import GUESSES
+from nowcast.models.network import NetworkSettings
+from nowcast.models.predldm.denoiser import Denoiser, DenoiserSettings
+from nowcast.models.predldm.frame_vae import FrameVAESettings
+from nowcast.models.predldm.mtvae import MTVAESettings
+
+_Temperature = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class SamplingSettings(BaseModel):
+    """How members are drawn.
+
+    Attributes:
+        sampler: See nowcast.diffusion.samplers.
+        steps: Calls of the denoiser.
+        temperature: What the noise that a member starts from is multiplied by: more spread above 1, less below. One
+            number, or those of the first and the last lead time, between which it changes evenly.
+            Training is at 1.
+        turns: 8 lets members see their case turned and flipped in all eight ways, one after another: a network errs a
+            little otherwise in each, and its ensemble gains from that. 1 leaves the case as it is.
+        member_batch: Members asked for at once.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sampler: str = "ddpm"
+    steps: int = 1000
+    temperature: _Temperature | tuple[_Temperature, _Temperature] = 1.0
+    turns: Literal[1, 8] = 1
+    member_batch: int = 10
+
+    def temperatures(self, leads: int) -> list[float]:
+        """The temperature of each lead time."""
+        first, last = self.temperature if isinstance(self.temperature, tuple) else (self.temperature,) * 2
+        return np.linspace(first, last, leads).tolist()
+
+
+class EnsembleSettings(BaseModel):
+    """The loss of the stage that trains members together.
+
+    Attributes:
+        members: Members drawn of each case.
+        blocks: Sides of the blocks, in pixels, of whose means the fair CRPS is taken.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    members: int = Field(default=2, ge=2)
+    blocks: tuple[int, ...] = (1, 4, 16)
+
+
+class PredLDMSettings(NetworkSettings):
+    """The `network` section of a PredLDM configuration.
+
+    Attributes:
+        offset: Count that the network sees as 0.
+        scale: Counts that the network sees as 1. The paper's VAE wants [-1, 1]: offset and scale 127.5.
+        frame_vae: Frame encoder and decoder.
+        mtvae: Temporal transformer and its loss.
+        denoiser: Size of the diffusion transformer.
+        objective: What the denoiser predicts, a key of OBJECTIVES.
+        echo: Counts below are none and become 0; 0 for video.
+        first_guess: What the denoiser is given beside the history, and starts from (see GUESSES); none in the paper.
+            With steps each member starts from one of its own around S-PROG, which the denoiser is given too.
+        loss_weights: Weights of the two terms of equation 14, forecast and condition.
+        sampling: How members are drawn.
+        ensemble: The loss of the third stage.
+    """
+
+    offset: float = 127.5
+    scale: float = 127.5
+    frame_vae: FrameVAESettings = FrameVAESettings()
+    mtvae: MTVAESettings = MTVAESettings()
+    denoiser: DenoiserSettings = DenoiserSettings()
+    objective: Literal["epsilon", "v", "flow"] = "epsilon"
+    echo: float = ECHO
+    first_guess: Literal["none", "advection", "sprog", "steps"] = "none"
+    loss_weights: tuple[float, float] = (1.0, 1.0)
+    sampling: SamplingSettings = SamplingSettings()
+    ensemble: EnsembleSettings = EnsembleSettings()
+
+    @property
+    def members_at_once(self) -> int:
+        """See `NetworkSettings`."""
+        return self.sampling.member_batch
+
+    @property
+    def turns(self) -> int:
+        """See `NetworkSettings`."""
+        return self.sampling.turns
+
+    @property
+    def latent_side(self) -> int:
+        """Latent locations along a side of a frame."""
+        return self.side // self.frame_vae.factor
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "PredLDMSettings":
+        check_sampler(self.objective, self.sampling.sampler, self.sampling.steps)
+        if self.side % (self.frame_vae.factor * self.denoiser.patch):
+            raise ValueError(f"side {self.side} is no multiple of frame_vae.factor times denoiser.patch")
+        if self.channels > 1 and self.first_guess != "none":
+            raise ValueError("a first guess is of a single channel")
+        for name, part in (("mtvae", self.mtvae), ("denoiser", self.denoiser)):
+            if part.hidden % part.heads:
+                raise ValueError(f"{name}.hidden {part.hidden} is no multiple of {name}.heads")
+        return self
+
+    def build_denoiser(self) -> Denoiser:
+        """A new denoiser of this size."""
+        channels, guesses = self.frame_vae.latent_channels, len(GUESSES[self.first_guess])
+        told = guesses * channels + 1 if guesses else 0
+        drawn = self.frame_vae.factor**2 if self.first_guess == "steps" else 0
+        return Denoiser(self.denoiser, channels, self.latent_side, self.history, self.lead, told, drawn)

@@ -1,0 +1,1 @@
+"""Networks that judge how alike pictures and clips look."""

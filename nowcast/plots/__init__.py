@@ -1,0 +1,1 @@
+"""Maps, panels, curves and animations."""

@@ -1,0 +1,207 @@
+"""One case in motion: the observed past, then every lead time of the forecast, on the maps of `plots`.
+
+A panel each for what was observed, the ensemble mean, a member, the probability of 74 counts and the spread. The past
+is shown in all of them, for an observed field is an ensemble without spread: storms move on where the forecast takes
+over. Maps are drawn once, pixels and the time in every frame.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+
+import av
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.text import Text
+from PIL import Image
+
+from nowcast.data.conventions import lead_label
+from nowcast.data.forecast_file import open_forecast
+from nowcast.plots.maps import Row, clock_text, forecast_title, observed_fields, one_case, panel_rows
+from nowcast.plots.panels import EVENT_THRESHOLD, Place, draw_panel, find_place
+from pipelines.errors import InputError
+from pipelines.store.schema import open_store
+
+_WIDTH, _LARGEST_PANEL = 11.0, 4.6  # of all panels and of one, inches, as all sizes here
+_GAP, _LEFT, _RIGHT, _TOP, _BOTTOM = 0.1, 0.5, 0.2, 0.95, 0.75
+_BAR_OFFSET, _BAR, _BAR_MARGIN = 0.28, 0.1, 0.12
+_DPI = 100
+_FRAMES_PER_SECOND, _HELD = 5, 8  # the last frame stays as long as so many
+_PAST_COLOUR, _FORECAST_COLOUR = "dimgrey", "firebrick"
+
+
+def save_animation(
+    forecast: Path, out: Path, *, store: Path | None = None, case: int = 0, overwrite: bool = False
+) -> Path:
+    """Write the frames of `animate_forecast` for a forecast file; the animation appears whole or not at all.
+
+    Raises:
+        InputError: for an `out` that exists or is neither GIF nor MP4, or inputs that `animate_forecast` refuses.
+    """
+    if out.suffix not in _WRITERS:
+        raise InputError(f"cannot animate {out}", expected=f"a name ending in {' or '.join(_WRITERS)}")
+    if out.exists() and not overwrite:
+        raise InputError(f"{out} exists", remedy="say --overwrite to replace it")
+    frames = list(animate_forecast(open_forecast(forecast), open_store(store) if store else None, case))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = out.with_name(f".{out.stem}.part{out.suffix}")
+    try:
+        _WRITERS[out.suffix](temporary, [*frames, *[frames[-1]] * (_HELD - 1)])
+        temporary.replace(out)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return out
+
+
+def animate_forecast(forecast: xr.Dataset, store: xr.Dataset | None = None, case: int = 0) -> Iterator[np.ndarray]:
+    """The frames of one case in order of time.
+
+    Args:
+        forecast: A forecast file: `vil` in counts, dims (case, member, lead_time, y, x).
+        store: The store with the observed frames. As much past is shown as there is forecast, where the store has it;
+            without a store there is none, and no observed panel.
+        case: Number of the case in the file.
+
+    Yields:
+        Colours, uint8 with shape (height, width, 3), both even.
+
+    Raises:
+        InputError: as `plots.plot_forecast` does.
+    """
+    shown = one_case(forecast, case)
+    leads = shown["lead_time"].values
+    rows = panel_rows(shown, None if store is None else observed_fields(store, shown))
+    if store is not None:
+        offsets, seen = _past(store, shown)
+        rows = [_preceded(row, seen) for row in rows]
+        leads = np.concatenate([offsets, leads])
+    figure, panels = _figure(rows, find_place(forecast, case))
+    height = figure.get_figheight()
+    figure.text(_LEFT / figure.get_figwidth(), 1 - 0.12 / height, forecast_title(shown), va="top", fontsize=10)
+    clock = figure.text(_LEFT / figure.get_figwidth(), 1 - 0.38 / height, "", va="top", fontsize=12, weight="bold")
+    images = [ax.get_images()[0] for ax in panels]
+    draw = _redraw(figure, images, clock)
+    for frame, lead in enumerate(leads):
+        for image, (_, fields, _) in zip(images, rows, strict=True):
+            image.set_data(np.ma.masked_invalid(fields[frame]))
+        _set_clock(clock, shown, lead)
+        yield draw()
+
+
+def _past(store: xr.Dataset, shown: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Times before the init time, negative up to zero, and what was observed then, shape (time, y, x) or pictures."""
+    leads = shown["lead_time"].values
+    offsets = (leads[0] - leads)[::-1]
+    seen = observed_fields(store, shown.assign_coords(valid_time=("lead_time", shown["init_time"].values + offsets)))
+    there = np.isfinite(seen).any(axis=tuple(range(1, seen.ndim)))
+    return offsets[there], seen[there]
+
+
+def _preceded(row: Row, seen: np.ndarray) -> Row:
+    """A row that begins with what was observed, as an ensemble without spread."""
+    name, fields, look = row
+    certain = {"probability": (seen >= EVENT_THRESHOLD).astype("float32"), "spread": np.zeros(seen.shape[:3])}
+    past = certain.get(name, seen)
+    if past.shape == seen.shape:
+        past = np.where(np.isnan(seen), np.nan, past)
+    return name, np.concatenate([past, fields]), look
+
+
+def _figure(rows: Sequence[Row], place: Place | None) -> tuple[Figure, list[Axes]]:
+    """Panels side by side with their names, their first fields, and colour bars beneath."""
+    panel = min(_LARGEST_PANEL, _WIDTH / len(rows))
+    tallness = rows[0][1].shape[1] / rows[0][1].shape[2]
+    width = _even(_LEFT + len(rows) * (panel + _GAP) - _GAP + _RIGHT)
+    height = _even(_TOP + panel * tallness + _BOTTOM)
+    figure = Figure(figsize=(width, height), dpi=_DPI)
+    panels = []
+    for column, (name, fields, look) in enumerate(rows):
+        left = (_LEFT + column * (panel + _GAP)) / width
+        box = (left, _BOTTOM / height, panel / width, panel * tallness / height)
+        ax = figure.add_axes(box, **({"projection": place.crs()} if place else {}))
+        ax.set_title(name, fontsize=9)
+        panels.append(draw_panel(ax, fields[0], look, place, ["left", "bottom"] if column == 0 else ["bottom"]))
+    for _, group in groupby(zip(rows, panels, strict=True), key=lambda pair: pair[0][2].label):
+        members = list(group)
+        look = members[0][0][2]
+        if not look.label:
+            continue
+        left, right = members[0][1].get_position().x0, members[-1][1].get_position().x1
+        low, margin = (_BOTTOM - _BAR_OFFSET - _BAR) / height, _BAR_MARGIN / width
+        bar_axes = figure.add_axes((left + margin, low, right - left - 2 * margin, _BAR / height))
+        bar = figure.colorbar(ScalarMappable(look.norm, look.cmap), cax=bar_axes, orientation="horizontal")
+        bar.set_label(look.label, fontsize=8, labelpad=1)
+        if look.ticks:
+            bar.set_ticks(list(look.ticks), labels=list(look.ticks.values()))
+        bar_axes.tick_params(labelsize=7, pad=1)
+    return figure, panels
+
+
+def _even(inches: float) -> float:
+    """Rounded up to an even number of pixels, as video needs."""
+    return float(np.ceil(inches * _DPI / 2) * 2 / _DPI)
+
+
+def _redraw(figure: Figure, images: Sequence[AxesImage], clock: Text) -> Callable[[], np.ndarray]:
+    """A function that draws the images and the clock anew and returns the colours of the whole.
+
+    To draw lines on maps takes long. What they add and how much they let through are the same in all frames, and are
+    seen when they lie on black and on white.
+    """
+    canvas = FigureCanvasAgg(figure)
+    clock.set_animated(True)
+    on_black, on_white = (_on_plain(canvas, images, colour) for colour in (0.0, 1.0))
+    through = (on_white - on_black) / 255
+
+    def draw() -> np.ndarray:
+        for image in images:
+            figure.draw_artist(image)
+        colours = np.asarray(canvas.buffer_rgba())[..., :3]
+        colours[...] = np.rint(on_black + through * colours)
+        figure.draw_artist(clock)
+        return colours.copy()
+
+    return draw
+
+
+def _on_plain(canvas: FigureCanvasAgg, images: Sequence[AxesImage], colour: float) -> np.ndarray:
+    for image in images:
+        image.set_data(np.full((1, 1, 3), colour))
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].astype("float32")
+
+
+def _set_clock(clock: Text, shown: xr.Dataset, lead: np.timedelta64) -> None:
+    now = np.timedelta64(0, "s")
+    what, colour = ("forecast", _FORECAST_COLOUR) if lead > now else ("observed", _PAST_COLOUR)
+    sign = "+" if lead > now else "−" if lead < now else ""
+    text = f"{sign}{lead_label(abs(lead))}, {what}"
+    clock.set_text(clock_text(shown, np.datetime64(shown["init_time"].item(), "ns") + lead, text))
+    clock.set_color(colour)
+
+
+def _write_gif(path: Path, frames: Sequence[np.ndarray]) -> None:
+    """With one palette for all frames, so that no colour flickers."""
+    images = [Image.fromarray(frame) for frame in frames]
+    some = np.concatenate(frames[:: max(1, len(frames) // 4)])
+    palette = Image.fromarray(some).quantize(method=Image.Quantize.MAXCOVERAGE)
+    first, *others = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
+    first.save(path, save_all=True, append_images=others, duration=1000 // _FRAMES_PER_SECOND, loop=0)
+
+
+def _write_mp4(path: Path, frames: Sequence[np.ndarray]) -> None:
+    height, width, _ = frames[0].shape
+    with av.open(path, "w") as file:
+        stream = file.add_stream("libx264", rate=_FRAMES_PER_SECOND)
+        stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
+        for frame in frames:
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(frame)))
+        file.mux(stream.encode())
+
+
+_WRITERS = {".gif": _write_gif, ".mp4": _write_mp4}

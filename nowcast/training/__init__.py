@@ -1,0 +1,1 @@
+"""Training: configuration, windows, the loop and its record."""

@@ -1,0 +1,106 @@
+"""The configuration of a run: one YAML file in configs/, checked key by key, resolved once and stored everywhere."""
+
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+
+from pipelines.errors import InputError
+from pipelines.settings import describe, find_config, read_yaml
+
+
+class StageConfig(BaseModel):
+    """How one stage of a network is trained.
+
+    Attributes:
+        steps: Optimiser steps.
+        batch: Windows a step (on each process).
+        optimizer: adam, adamw (weight decay 0.01) or muon (on matrices, AdamW on the rest).
+        rate: Peak learning rate.
+        schedule: constant, or cosine down to zero at the last step.
+        warmup: Steps of linear warm-up.
+        ema: Decay of the averaged weights, reached gradually from the first step on.
+        clip: Largest norm of the gradient.
+        validate_every: Steps between validations, pictures and checkpoints.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    steps: PositiveInt
+    batch: PositiveInt
+    optimizer: Literal["adam", "adamw", "muon"] = "adamw"
+    rate: float = 1e-4
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup: int = 0
+    ema: float = 0.999
+    clip: float = 1.0
+    validate_every: PositiveInt = 1000
+
+
+class RunConfig(BaseModel):
+    """What `nowcast train` is told.
+
+    Attributes:
+        model: A trainable name of the table of models.
+        protocol: The protocol whose training and validation splits and window lengths are used.
+        seed: The seed of every random draw of the run.
+        augment: Whether training windows are cut out of larger frames, flipped and turned by right angles at random.
+        reverse: Whether time runs backwards in half of them, at random.
+        liquid: Largest factor by which, or by whose inverse, the liquid of a training window is multiplied at random.
+        cadence: Least and most minutes between the frames of a training window, which then takes every so many frames
+            of a store as fit, and may lack a quarter of its frames; None takes the frames of a store as they are.
+        least_echo: Least share of an event's pixels that reach 16 counts, for its windows to be trained on.
+        network: Settings of the network, checked by the model itself.
+        stages: How each stage of the network is trained.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str
+    protocol: str
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    augment: bool = False
+    reverse: bool = False
+    liquid: float = Field(default=1.0, ge=1)
+    cadence: tuple[float, float] | None = None
+    least_echo: float = Field(default=0.0, ge=0, le=1)
+    network: dict[str, Any]
+    stages: dict[str, StageConfig]
+
+
+def parse_config(content: dict[str, Any], source: str) -> RunConfig:
+    """The configuration in a mapping.
+
+    Raises:
+        InputError: for an unknown key, a missing one or a wrong value; names the key and `source`.
+    """
+    try:
+        return RunConfig(**content)
+    except ValidationError as error:
+        raise InputError(f"configuration {source}: {describe(error)}") from error
+
+
+def load_config(name: str, overrides: list[str] | None = None) -> RunConfig:
+    """The configuration called `name` in configs/, or in the YAML file at that path.
+
+    Args:
+        name: Name or path.
+        overrides: `key=value` texts; a key is a dotted path, a value is YAML.
+
+    Raises:
+        InputError: when it does not exist, does not parse, or has an unknown key or wrong value.
+    """
+    path = find_config(name)
+    content = read_yaml(path)
+    for override in overrides or []:
+        key, equals, value = override.partition("=")
+        if not equals:
+            raise InputError(f"--set {override}", expected="key=value, such as stages.diffusion.steps=100")
+        *parents, last = key.split(".")
+        section = content
+        for parent in parents:
+            section = section.setdefault(parent, {})
+            if not isinstance(section, dict):
+                raise InputError(f"--set {override}: {parent} is a value, not a section")
+        section[last] = yaml.safe_load(value)
+    return parse_config(content, str(path))

@@ -1,0 +1,56 @@
+"""What a training run writes down: metrics.jsonl, one line a step, and pictures of samples."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from nowcast.models.network import Batch
+from nowcast.plots.maps import plot_samples
+
+
+class Metrics:
+    """The record of a run folder."""
+
+    def __init__(self, run: Path, video_range: int | None = None):
+        """The record of the run folder `run`; `video_range` is the largest value where it trains on video."""
+        self._video_range = video_range
+        self._file = run / "metrics.jsonl"
+        self._pictures = run / "samples"
+
+    def cut(self, stage: str, step: int) -> None:
+        """Drop what was recorded of a stage past `step`: steps that a killed run did after its last checkpoint."""
+        if not self._file.is_file():
+            return
+        lines = self._file.read_text().splitlines()
+        kept = [line for line in lines if not _is_past(json.loads(line), stage, step)]
+        self._file.write_text("".join(line + "\n" for line in kept))
+
+    def write(self, stage: str, step: int, values: dict[str, Any]) -> None:
+        """Add one line: stage, step, time (seconds since the epoch) and the values."""
+        numbers = {key: float(value) for key, value in values.items()}
+        with self._file.open("a") as file:
+            file.write(json.dumps({"stage": stage, "step": step, "time": round(time.time(), 3), **numbers}) + "\n")
+
+    def picture(self, stage: str, step: int, batch: Batch, preview: Any) -> None:
+        """Save samples/STAGE-STEP.png: history, observed future and what the stage makes of it."""
+        self._pictures.mkdir(exist_ok=True)
+        history, future = (
+            _with_gaps(counts[0], seen[0])
+            for counts, seen in ((batch.history, batch.history_observed), (batch.future, batch.future_observed))
+        )
+        figure = plot_samples(history, future, preview[:1].float().cpu().numpy(), video_range=self._video_range)
+        figure.savefig(self._pictures / f"{stage}-{step:07d}.png", dpi=80)
+
+
+def _with_gaps(counts: Tensor, seen: Tensor) -> np.ndarray:
+    """Counts (T, ..., H, W), NaN where they were not seen (T, H, W)."""
+    seen = seen.reshape(len(seen), *[1] * (counts.ndim - 3), *seen.shape[-2:])
+    return np.where(seen.cpu(), counts.cpu(), np.nan)
+
+
+def _is_past(record: dict[str, Any], stage: str, step: int) -> bool:
+    return record["stage"] == stage and record["step"] > step

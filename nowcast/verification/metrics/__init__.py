@@ -1,0 +1,1 @@
+"""The metrics, a family per file, and their table."""

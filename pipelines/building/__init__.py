@@ -1,0 +1,1 @@
+"""The engine that turns any reader's events into a store."""

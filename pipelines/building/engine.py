@@ -1,0 +1,286 @@
+"""Builds a store on dask, shard by shard: resumable, and at its place whole or not at all.
+
+A store grows in `.NAME.partial` beside its place. A task reads the events of one shard, writes that shard and then
+leaves a mark that it is done, with the missing fractions of its events; a run after a kill skips marked shards. When
+all are marked the store is moved to its place. No two tasks write one object, and no two runs one store.
+
+An event that cannot be read costs nothing else: it stays wholly missing and is listed in `rejects.jsonl` in the store;
+of one that is read from several files only the frames of those that cannot be read are missing.
+A later run of the same plan reads only such events again, in place: each object of a store is replaced in one step,
+and the list is written last, so that a reader never meets half an object and a run after a kill does all of it again.
+"""
+
+import errno
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numcodecs.blosc
+import numpy as np
+import zarr
+
+from pipelines.building.lock import exclusive
+from pipelines.building.workers import run
+from pipelines.errors import InputError
+from pipelines.store import schema as store
+from pipelines.store.rejects import PartlyReadError, Reject, read_rejects, write_rejects
+
+log = logging.getLogger(__name__)
+
+# Several threads would write the blocks of a chunk in the order in which they finish, and no two runs the same bytes.
+numcodecs.blosc.use_threads = False
+
+Reader = Callable[[Sequence[Any]], np.ndarray]
+_IDENTITY = ("schema", "schema_version", "protocol", "reducer", "cadence_minutes", "event_list_hash")
+
+
+@dataclass(frozen=True)
+class _Shard:
+    """A task: the events of one shard, from number `start` of the store on, and which of them are to be read."""
+
+    start: int
+    events: Sequence[Any]
+    todo: tuple[int, ...]
+
+
+def build(
+    path: Path,
+    events: Sequence[store.Event],
+    read: Reader,
+    *,
+    side: int,
+    pixel_m: float = 1.0,
+    channels: Sequence[str] = (),
+    attrs: dict,
+    workers: int = 1,
+    scheduler: str | None = None,
+    overwrite: bool = False,
+) -> int:
+    """Build the store of `events` at `path`, going on where an earlier run was stopped.
+
+    Args:
+        path: Where the store will appear.
+        events: Its events, in order.
+        read: Gives the pixels of some of them, uint8 with the store's dims, those above its data_range missing;
+            raises InputError where it cannot, PartlyReadError where it can in part, and is then asked for one event at
+            a time. Must be picklable when there are several workers.
+        side: Pixels along a side.
+        pixel_m: Metres along a side of a pixel.
+        channels: Names of the channels of a video; none for radar.
+        attrs: Attributes of the store, see `store.attributes`.
+        workers: Processes.
+        scheduler: Address of a dask scheduler whose workers, on the same file system, do the work instead.
+        overwrite: Replace the store that is at `path`.
+
+    Returns:
+        Events written by this run; 0 when the same store was there already. `rejects.read_rejects(path)` gives those
+        that could not be read.
+
+    Raises:
+        InputError: when something else is at `path`, or a store of another plan and `overwrite` is false; when another
+            run is writing it; when no event can be read; when the disk is full.
+    """
+    building = path.with_name(f".{path.name}.partial")
+    with exclusive(path), _clear_when_full(path):
+        mending = path.exists() and not _may_be_replaced(path, attrs, overwrite)
+        root = path if mending else building / "store"
+        if mending:
+            shards = _rejected_shards(path, events)
+            if not shards:
+                if not (building / "store").exists():  # what a run leaves that was killed after its last move
+                    shutil.rmtree(building, ignore_errors=True)
+                log.info("%s is up to date: %d events", path, len(events))
+                return 0
+            shutil.rmtree(building, ignore_errors=True)
+            (building / "done").mkdir(parents=True)
+        else:
+            create = partial(store.create, events=events, side=side, pixel_m=pixel_m, channels=channels, attrs=attrs)
+            _begin(building, attrs, create)
+            shards = _unmarked_shards(building, events)
+        for unfinished in root.rglob("*.partial"):
+            unfinished.unlink()
+        write = partial(_write_shard, root, building / "done", read)
+        run(write, shards, workers=workers, scheduler=scheduler, label=f"writing {path.name}")
+        rejects = _finish(building, root, path, events, attrs)
+    asked = {shard.events[number].id for shard in shards for number in shard.todo}
+    return len(asked - {reject.event for reject in rejects})
+
+
+@contextmanager
+def _clear_when_full(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        what = f"no space is left on the disk of {path}"
+        raise InputError(what, remedy="free some and run again: what is written already is kept") from error
+
+
+def _may_be_replaced(path: Path, attrs: dict, overwrite: bool) -> bool:
+    """Whether what is at `path` is to be built anew; else it is the same store.
+
+    Raises:
+        InputError: when it is another store and `overwrite` is false, or no store.
+    """
+    same = _is_same(path, attrs, read_rejects(path))
+    if not same and not overwrite:
+        raise InputError(f"{path} holds other events or was made otherwise", remedy="say --overwrite to replace it")
+    return overwrite
+
+
+def _is_same(path: Path, attrs: dict, rejects: Sequence[Reject]) -> bool:
+    """Whether the store at `path` was made from the same events in the same way, files of rejects aside.
+
+    Raises:
+        InputError: when what is at `path` is no store, and so must not be replaced.
+    """
+    found = zarr.open(path, mode="r").attrs if (path / "zarr.json").is_file() else {}
+    if found.get("schema") != store.SCHEMA:
+        raise InputError(f"{path} exists and is not an archive store", remedy="choose another path")
+    mended = tuple(f"{reject.file} " for reject in rejects)
+
+    def files(source_files: Any) -> set[str]:
+        return {line for line in source_files if not line.startswith(mended)}
+
+    same_files = files(found.get("source_files", [])) == files(attrs["source_files"])
+    return same_files and all(found.get(name) == attrs[name] for name in _IDENTITY)
+
+
+def _begin(building: Path, attrs: dict, create: Callable[[Path], None]) -> None:
+    """Make the folder that the store grows in, unless an earlier run of the same plan left one."""
+    growing = building / "store"
+    marks = (building / "done").glob("*.json")
+    if growing.exists() and _is_same(growing, attrs, [reject for mark in marks for reject in _read_mark(mark)[1]]):
+        return
+    shutil.rmtree(building, ignore_errors=True)
+    (building / "done").mkdir(parents=True)
+    create(building / "new")
+    (building / "new").rename(growing)
+
+
+def _rejected_shards(path: Path, events: Sequence[store.Event]) -> list[_Shard]:
+    """The shards with events that an earlier run could not read."""
+    rejected = {reject.event for reject in read_rejects(path)}
+    return _shards(events, [number for number, event in enumerate(events) if event.id in rejected])
+
+
+def _unmarked_shards(building: Path, events: Sequence[store.Event]) -> list[_Shard]:
+    """The shards that an unfinished run left to do, or could not read all of."""
+    todo: list[int] = []
+    for start in range(0, len(events), store.SHARD_EVENTS):
+        mark = _mark(building / "done", start)
+        shard = range(start, min(start + store.SHARD_EVENTS, len(events)))
+        rejected = {reject.event for reject in _read_mark(mark)[1]} if mark.exists() else None
+        todo += [number for number in shard if rejected is None or events[number].id in rejected]
+    if len(todo) < len(events):
+        log.info("going on with %s: %d of %d events are done", building, len(events) - len(todo), len(events))
+    return _shards(events, todo)
+
+
+def _shards(events: Sequence[store.Event], todo: Sequence[int]) -> list[_Shard]:
+    starts = sorted({number - number % store.SHARD_EVENTS for number in todo})
+    ends = [start + store.SHARD_EVENTS for start in starts]
+    return [
+        _Shard(start, events[start:end], tuple(number - start for number in todo if start <= number < end))
+        for start, end in zip(starts, ends, strict=True)
+    ]
+
+
+def _mark(done: Path, start: int) -> Path:
+    return done / f"{start}.json"
+
+
+def _read_mark(mark: Path) -> tuple[np.ndarray, list[Reject]]:
+    """Missing fractions with shape (event, frame), and rejects, of a shard that is done."""
+    content = json.loads(mark.read_text())
+    return np.array(content["missing_fraction"], "float32"), [Reject(**reject) for reject in content["rejects"]]
+
+
+def _write_shard(root: Path, done: Path, read: Reader, shard: _Shard) -> None:
+    # Else zarr compares every chunk with the fill value, which takes as long as compressing it.
+    pixels = store.open_pixels(root, "r+").with_config({"write_empty_chunks": True})
+    place = slice(shard.start, shard.start + len(shard.events))
+    counts, rejects = _read_together(read, shard) or _read_one_by_one(read, shard, np.asarray(pixels[place]))
+    pixels[place] = counts
+    for path in (root / pixels.basename / "c" / str(shard.start // store.SHARD_EVENTS)).rglob("*"):
+        _to_disk(path)
+    top = store.data_range(zarr.open_group(root, mode="r").attrs)
+    missing = np.array([[np.count_nonzero(frame > top) / frame.size for frame in event] for event in counts])
+    unread = {reject.event for reject in rejects if not reject.partly}
+    missing[[event.id in unread for event in shard.events]] = 1
+    mark = _mark(done, shard.start)
+    unfinished = mark.with_suffix(".tmp")
+    content = {"missing_fraction": missing.tolist(), "rejects": [asdict(reject) for reject in rejects]}
+    unfinished.write_text(json.dumps(content))
+    _to_disk(unfinished)
+    unfinished.rename(mark)
+
+
+def _read_together(read: Reader, shard: _Shard) -> tuple[np.ndarray, list[Reject]] | None:
+    """The counts of a shard of which all is to be read and can be, else None: at one go, to open each file once."""
+    if len(shard.todo) < len(shard.events):
+        return None
+    try:
+        return read(shard.events), []
+    except InputError:
+        return None
+
+
+def _read_one_by_one(read: Reader, shard: _Shard, counts: np.ndarray) -> tuple[np.ndarray, list[Reject]]:
+    """The counts as they are, with what is to be read and can be filled in, and what cannot."""
+    rejects = []
+    for number in shard.todo:
+        event = shard.events[number]
+        try:
+            counts[number] = read([event])[0]
+        except PartlyReadError as error:
+            counts[number] = error.pixels
+            rejects += [Reject(event.id, file, reason, partly=True) for file, reason in error.faults.items()]
+        except InputError as error:
+            rejects.append(Reject(event.id, getattr(event, "file", ""), str(error)))
+    return counts, rejects
+
+
+def _to_disk(path: Path) -> None:
+    """Have the operating system write a file out, so that a mark never outlives a power cut that its data did not."""
+    descriptor = os.open(path, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.close(descriptor)
+
+
+def _finish(building: Path, root: Path, path: Path, events: Sequence[store.Event], attrs: dict) -> list[Reject]:
+    """Complete the store at `root` from the marks, and move it to its place, instead of what may be there.
+
+    Returns:
+        Its rejects.
+    """
+    fractions = zarr.open_array(root / "missing_fraction", mode="r+")
+    values = np.asarray(fractions[:])
+    rejects: list[Reject] = []
+    for mark in sorted((building / "done").glob("*.json"), key=lambda mark: int(mark.stem)):
+        missing, rejected = _read_mark(mark)
+        start = int(mark.stem)
+        values[start : start + len(missing)] = missing
+        rejects += rejected
+    if rejects and (values >= 1).all():
+        shutil.rmtree(building)
+        raise InputError("no event can be read", got=rejects[0].reason)
+    fractions[:] = values
+    group = zarr.open_group(root, mode="r+")
+    if group.attrs["source_files"] != attrs["source_files"]:
+        group.attrs["source_files"] = attrs["source_files"]
+    write_rejects(root, rejects)
+    if root != path:
+        if path.exists():
+            path.rename(building / "replaced")
+        root.rename(path)
+    shutil.rmtree(building)
+    return rejects

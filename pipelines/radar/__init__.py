@@ -1,0 +1,1 @@
+"""Radar of other services: formats, grids and the plan of a store."""

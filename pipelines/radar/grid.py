@@ -1,0 +1,159 @@
+"""Grids of radar fields: where they lie, how a latitude-longitude grid becomes square pixels, and how tiles are cut.
+
+A model that was trained on square kilometres wants square kilometres. A grid in a map projection is taken pixel by
+pixel as it is. A latitude-longitude grid, as MRMS has, is sampled at the nearest pixel onto a local Lambert azimuthal
+equal-area grid about its centre, on a sphere as SEVIR's; a pixel is there as wide as a step in latitude, rounded to one
+digit (0.01 degree: 1 km). Row 0 is in the south everywhere.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from pipelines.errors import InputError
+from pipelines.store.geo import SEVIR_PROJ, lat_lon, pixel_centres, projection
+from pipelines.store.schema import TILE
+from pipelines.store.units import MISSING
+
+_RADIUS = 6370997.0  # of SEVIR's sphere
+_SAME = 1e-3  # of a pixel, between two grids that are the same
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A regular grid of pixels, row 0 in the south.
+
+    Attributes:
+        proj: PROJ string; of longlat the lengths below are degrees.
+        west: Western edge in projected metres.
+        south: Southern edge in projected metres.
+        width_m: Metres from column to column.
+        height_m: Metres from row to row.
+        rows: Number of rows.
+        columns: Number of columns.
+    """
+
+    proj: str
+    west: float
+    south: float
+    width_m: float
+    height_m: float
+    rows: int
+    columns: int
+
+    @property
+    def is_lat_lon(self) -> bool:
+        """Whether rows are latitudes and columns longitudes."""
+        return "proj=longlat" in self.proj
+
+    def same_as(self, other: "Grid") -> bool:
+        """Whether both are one grid, but for rounding."""
+        mine, theirs = ((g.west, g.south, g.west + g.width_m * g.columns, g.south + g.height_m * g.rows)
+                        for g in (self, other))  # fmt: skip
+        same_place = np.allclose(mine, theirs, rtol=0, atol=_SAME * self.width_m)
+        return same_place and (self.proj, self.rows, self.columns) == (other.proj, other.rows, other.columns)
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """The whole tiles of 128 x 128 pixels that fit on a grid, about its middle, pixels being averaged over blocks.
+
+    Attributes:
+        grid: The grid of square pixels that is cut.
+        coarsen: Pixels of the grid along a side of a pixel of a tile.
+    """
+
+    grid: Grid
+    coarsen: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Tiles from south to north, and from west to east."""
+        side = TILE * self.coarsen
+        return self.grid.rows // side, self.grid.columns // side
+
+    @property
+    def pixel_m(self) -> float:
+        """Metres along a side of a pixel of a tile."""
+        return self.coarsen * self.grid.width_m
+
+    def corner(self, row: int, column: int) -> tuple[float, float]:
+        """Projected (x, y) in metres of the south-west corner of a tile."""
+        side, (south, west) = TILE * self.coarsen, self._margins
+        return (
+            self.grid.west + (west + side * column) * self.grid.width_m,
+            self.grid.south + (south + side * row) * self.grid.height_m,
+        )
+
+    def average(self, counts: np.ndarray) -> np.ndarray:
+        """Counts of all tiles beside each other, from those of the grid, both uint8 with dims (y, x), 255 missing.
+
+        The mean of the pixels of a block that are not missing, rounded half up; missing when more than half of them
+        are: the rule of `resample.mean`.
+        """
+        (rows, columns), (south, west) = self.shape, self._margins
+        height, width = TILE * rows, TILE * columns
+        part = counts[south : south + height * self.coarsen, west : west + width * self.coarsen]
+        if self.coarsen == 1:
+            return part
+        blocks = part.reshape(height, self.coarsen, width, self.coarsen)
+        seen = (blocks != MISSING).sum((1, 3), dtype=np.uint32)
+        total = np.where(blocks != MISSING, blocks, 0).sum((1, 3), dtype=np.uint32)
+        mean = (2 * total + seen) // np.maximum(2 * seen, 1)
+        return np.where(2 * seen >= self.coarsen**2, mean, MISSING).astype(np.uint8)
+
+    @property
+    def _margins(self) -> tuple[int, int]:
+        """Pixels of the grid south and west of the tiles."""
+        side, (rows, columns) = TILE * self.coarsen, self.shape
+        return (self.grid.rows - rows * side) // 2, (self.grid.columns - columns * side) // 2
+
+
+@lru_cache
+def square(grid: Grid) -> Grid:
+    """The grid of square pixels that a grid is brought to: itself, or the local one of a latitude-longitude grid.
+
+    Raises:
+        InputError: when a projected grid has other pixels than square ones.
+    """
+    if not grid.is_lat_lon:
+        if abs(grid.width_m / grid.height_m - 1) > _SAME:
+            raise InputError("pixels are not square", got=f"{grid.width_m:g} x {grid.height_m:g} m")
+        return grid
+    lon, lat = (round(sum(edges) / 2, 2) for edges in _edges(grid))
+    proj = SEVIR_PROJ.replace("+lat_0=38 +lon_0=-98", f"+lat_0={lat:g} +lon_0={lon:g}")
+    pixel = float(f"{np.radians(grid.height_m) * _RADIUS:.0e}")
+    (west, east), (south, north) = _edges(grid)
+    lons, lats = np.linspace(west, east, 200), np.linspace(south, north, 200)
+    border = np.concatenate([np.c_[lons, np.full(200, side)] for side in (south, north)]
+                            + [np.c_[np.full(200, side), lats] for side in (west, east)])  # fmt: skip
+    x, y = projection(proj)(*border.T)
+    left, bottom = np.floor(x.min() / pixel), np.floor(y.min() / pixel)
+    rows, columns = int(np.ceil(y.max() / pixel) - bottom), int(np.ceil(x.max() / pixel) - left)
+    return Grid(proj, float(left * pixel), float(bottom * pixel), pixel, pixel, rows, columns)
+
+
+def on_square(counts: np.ndarray, grid: Grid) -> np.ndarray:
+    """Counts on `square(grid)`, from those on `grid`, uint8 with dims (y, x), 255 missing: also outside of the grid."""
+    return np.append(counts, np.uint8(MISSING))[_nearest(grid)] if grid.is_lat_lon else counts
+
+
+@lru_cache(maxsize=1)
+def _nearest(grid: Grid) -> np.ndarray:
+    """The number of the pixel of `grid` under each of the square grid, with dims (y, x); -1 where there is none."""
+    target = square(grid)
+    x = pixel_centres(target.columns, target.width_m)
+    nearest = np.empty((target.rows, target.columns), np.int32)
+    for number, y in enumerate(pixel_centres(target.rows, target.height_m)):  # all at once takes a gigabyte
+        lat, lon = lat_lon(target.proj, target.west, target.south, x, y)
+        row, column = (lat - grid.south) / grid.height_m, (lon - grid.west) % 360 / grid.width_m
+        inside = (row >= 0) & (row < grid.rows) & (column < grid.columns)
+        nearest[number] = np.where(inside, np.floor(row) * grid.columns + np.floor(column), -1)
+    return nearest
+
+
+def _edges(grid: Grid) -> tuple[tuple[float, float], tuple[float, float]]:
+    """West and east, south and north edge."""
+    east, north = grid.west + grid.columns * grid.width_m, grid.south + grid.rows * grid.height_m
+    return (grid.west, east), (grid.south, north)

@@ -1,0 +1,307 @@
+"""Files of radar fields to a checked plan: series, loops, events; nothing is written.
+
+- A series is the files of one product, by their names without the time. Its grid and quantity are those of its first
+  file that can be read. All series of a store have one cadence and one size of pixels.
+- The cadence is the commonest step between frames, in whole minutes. A time counts as the nearest step if it is off by
+  at most a quarter of one, as services' files often are by seconds.
+- Frames that follow at the cadence are a sequence. Where some are lacking they are missing; where as many are lacking
+  as an event has, or a time falls between the steps, another sequence begins.
+- A loop is so many frames of a sequence, its last one ending in missing frames; an event is one tile of a loop. No
+  frame is in two loops.
+- A file that cannot be read, or is of another grid or quantity, costs its frames only: they are missing and it is
+  listed among the rejects if its name says its time, else it is left out.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+from math import ceil
+from pathlib import Path
+
+from pipelines.building.workers import progress
+from pipelines.errors import InputError
+from pipelines.radar.files import Header, find_files, product, read_header, time_in_name
+from pipelines.radar.grid import Grid, Tiling, square
+from pipelines.store.protocol import Protocol
+from pipelines.store.schema import TILE, Event
+
+MAX_FRAMES = 49  # of an event by default, as SEVIR's
+_OFF_STEP = 0.25
+_SAME_PIXELS = 0.01
+_LISTED = 10
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A field of a file, or the fault for which it is missing.
+
+    Attributes:
+        file: Path of the file.
+        number: Its place in the file.
+        fault: Why it cannot be read; empty when it can.
+    """
+
+    file: str
+    number: int
+    fault: str = ""
+
+
+@dataclass(frozen=True)
+class Loop:
+    """What all tiles of an event's time are cut from.
+
+    Attributes:
+        frames: One a step of the cadence; None where there is no file.
+        grid: Grid of the files.
+        quantity: One of `units.QUANTITIES`.
+        tiling: The tiles.
+    """
+
+    frames: tuple[Frame | None, ...]
+    grid: Grid
+    quantity: str
+    tiling: Tiling
+
+
+@dataclass(frozen=True, kw_only=True)
+class RadarEvent(Event):
+    """Tile (row, column) of a loop, counted from the south-west."""
+
+    loop: Loop
+    row: int
+    column: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be read.
+
+    Attributes:
+        events: In order of time, product and tile.
+        pixel_m: Metres along a side of a pixel of the store.
+        cadence_minutes: Minutes between frames.
+        files: Name and bytes of each source file.
+        left_out: Files, or fields of them, that are not taken, each with the reason.
+    """
+
+    events: tuple[RadarEvent, ...]
+    pixel_m: float
+    cadence_minutes: float
+    files: tuple[tuple[str, int], ...]
+    left_out: tuple[str, ...]
+
+    @property
+    def quantities(self) -> list[str]:
+        """What the files measure."""
+        return sorted({event.loop.quantity for event in self.events})
+
+    def describe(self, protocol: Protocol) -> str:
+        """The plan in a few lines."""
+        frames = len(self.events[0].offsets)
+        loops = {event.loop for event in self.events}
+        lacking = sum(frame is None for loop in loops for frame in loop.frames)
+        size = sum(size for _, size in self.files) / 1e9
+        faults = sorted({frame.fault for loop in loops for frame in loop.frames if frame and frame.fault})
+        lines = [
+            f"plan: {len(self.events)} events of {frames} frames, every {self.cadence_minutes:g} minutes, from "
+            f"{len(self.files)} files ({size:.2f} GB) of {', '.join(self.quantities)}, protocol {protocol.name}",
+            f"  loops: {len(loops)}, of whose frames {lacking} are lacking",
+            f"  tiles: {TILE} x {TILE} pixels of {self.pixel_m / 1000:g} km, reducer {protocol.reducer}",
+        ]
+        lines += [f"  {split}: {n} events" for split, n in Counter(event.split for event in self.events).items()]
+        return "\n".join(lines + _listed("cannot be read", faults) + _listed("left out", self.left_out))
+
+
+@dataclass(frozen=True)
+class _Series:
+    """The frames of a product by their UTC times; the header of its first readable file."""
+
+    name: str
+    header: Header
+    frames: dict[datetime, Frame]
+
+
+def make_plan(
+    sources: Iterable[str | Path],
+    protocol: Protocol,
+    *,
+    coarsen: int = 1,
+    frames: int | None = None,
+    limit: int | None = None,
+) -> Plan:
+    """Decide what to take.
+
+    Args:
+        sources: Files, and folders of files.
+        protocol: Gives the splits.
+        coarsen: Pixels averaged along each side.
+        frames: Frames of an event; by default the longest sequence is divided evenly into at most `MAX_FRAMES` each.
+        limit: Take the first so many events only.
+
+    Raises:
+        InputError: when there are no files, none can be read, or they do not belong into one store.
+    """
+    paths = find_files(sources)
+    left_out: list[str] = []
+    series = list(_series(paths, left_out))
+    cadence = _cadence(series)
+    tilings = {one.name: Tiling(square(one.header.grid), coarsen) for one in series}
+    pixel_m = _pixel(tilings)
+    sequences = [(one, found) for one in series for found in _sequences(one, cadence, frames or MAX_FRAMES, left_out)]
+    longest = max(max(steps) + 1 for _, (_, steps) in sequences)
+    length = min(frames, longest) if frames else ceil(longest / ceil(longest / MAX_FRAMES))
+    events = [
+        event
+        for one, (start, steps) in sequences
+        for first in range(0, max(steps) + 1, length)
+        for event in _events(
+            one.name,
+            start + first * cadence,
+            Loop(tuple(map(steps.get, range(first, first + length))), one.header.grid, one.header.quantity,
+                 tilings[one.name]),
+            cadence,
+            protocol,
+        )
+    ]  # fmt: skip
+    events = sorted(events, key=lambda event: (event.time, event.id))[:limit]
+    sizes = tuple((path.name, _size(path)) for path in paths)
+    return Plan(tuple(events), pixel_m, cadence.total_seconds() / 60, sizes, tuple(left_out))
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, or of the files of a Zarr store."""
+    return sum(part.stat().st_size for part in ([path] if path.is_file() else path.rglob("*")) if part.is_file())
+
+
+def _series(paths: Sequence[Path], left_out: list[str]) -> Iterator[_Series]:
+    """The series of all files that can be read, with what cannot be placed in one added to `left_out`.
+
+    Raises:
+        InputError: when no file can be read.
+    """
+    scanned: dict[str, list[tuple[Path, Header | InputError]]] = {}
+    with progress("checking files", len(paths)) as advance:
+        for path in paths:
+            try:
+                header: Header | InputError = read_header(path)
+            except InputError as error:
+                header = error
+            scanned.setdefault(product(path), []).append((path, header))
+            advance()
+    readable = [header for files in scanned.values() for _, header in files if isinstance(header, Header)]
+    if not readable:
+        raise InputError("no file can be read", got=next(iter(scanned.values()))[0][1])
+    for name, files in sorted(scanned.items()):
+        usual = next((header for _, header in files if isinstance(header, Header)), None)
+        if usual is None:
+            left_out += [str(error) for _, error in files]
+        else:
+            yield _Series(name, usual, _frames(files, usual, left_out))
+
+
+def _frames(
+    files: Iterable[tuple[Path, Header | InputError]], usual: Header, left_out: list[str]
+) -> dict[datetime, Frame]:
+    frames: dict[datetime, Frame] = {}
+    for path, header in files:
+        fault = str(header) if isinstance(header, InputError) else _odd(path, header, usual)
+        times = [time_in_name(path)] if isinstance(header, InputError) else header.times
+        for number, time in enumerate(times):
+            if time is None:
+                left_out.append(fault)
+            elif time in frames and not frames[time].fault:
+                left_out.append(f"{path.name}: a second field of {time}")
+            else:
+                frames[time] = Frame(str(path), number, fault)
+    return frames
+
+
+def _odd(path: Path, header: Header, usual: Header) -> str:
+    """How a file differs from the others of its series."""
+    if header.quantity != usual.quantity:
+        return f"{path.name} has {header.quantity}, not {usual.quantity} as the files before it"
+    return "" if header.grid.same_as(usual.grid) else f"{path.name} has another grid than the files before it"
+
+
+def _cadence(series: Sequence[_Series]) -> timedelta:
+    """The step that is commonest in each series.
+
+    Raises:
+        InputError: when there is none, or series differ.
+    """
+    found = {}
+    for one in series:
+        times = sorted(one.frames)
+        minutes = Counter(round((b - a).total_seconds() / 60) for a, b in pairwise(times))
+        del minutes[0]
+        if minutes:
+            found[one.name] = max(minutes, key=lambda step: (minutes[step], -step))
+    if len(set(found.values())) != 1:
+        got = ", ".join(f"{name} every {step} minutes" for name, step in found.items()) or "one time of each product"
+        raise InputError("the files have no common cadence", got=got, remedy="make a store of each")
+    return timedelta(minutes=next(iter(found.values())))
+
+
+def _pixel(tilings: dict[str, Tiling]) -> float:
+    """Metres along a side of a pixel of the store, to the metre.
+
+    Raises:
+        InputError: when a grid is smaller than a tile, or series differ.
+    """
+    for name, tiling in tilings.items():
+        if 0 in tiling.shape:
+            size = f"{tiling.grid.rows // tiling.coarsen} x {tiling.grid.columns // tiling.coarsen} pixels"
+            raise InputError(f"{name} does not fill a tile", got=size, expected=f"{TILE} x {TILE} or more")
+    pixels = [tiling.pixel_m for tiling in tilings.values()]
+    if max(pixels) / min(pixels) - 1 > _SAME_PIXELS:
+        got = ", ".join(f"{name} {tiling.pixel_m:.0f} m" for name, tiling in tilings.items())
+        raise InputError("the files have pixels of several sizes", got=got, remedy="make a store of each")
+    return float(round(pixels[0]))
+
+
+def _sequences(
+    series: _Series, cadence: timedelta, gap: int, left_out: list[str]
+) -> Iterator[tuple[datetime, dict[int, Frame]]]:
+    """Start and frames, by the number of their step, of each sequence; `gap` lacking frames end one."""
+    start, steps = datetime.min, dict[int, Frame]()
+    for time, frame in sorted(series.frames.items()):
+        exact = (time - start) / cadence
+        step = round(exact)
+        if steps and abs(exact - step) <= _OFF_STEP and step - max(steps) <= gap:
+            if step in steps:
+                left_out.append(f"{Path(frame.file).name}: a second field within a step of {cadence}, at {time}")
+            else:
+                steps[step] = frame
+            continue
+        if steps:
+            yield start, steps
+        start, steps = time, {0: frame}
+    yield start, steps
+
+
+def _events(name: str, start: datetime, loop: Loop, cadence: timedelta, protocol: Protocol) -> Iterator[RadarEvent]:
+    """One event a tile; none where the loop has no frame."""
+    rows, columns = loop.tiling.shape if any(loop.frames) else (0, 0)
+    offsets = tuple(round(number * cadence.total_seconds()) for number in range(len(loop.frames)))
+    for row in range(rows):
+        for column in range(columns):
+            x, y = loop.tiling.corner(row, column)
+            yield RadarEvent(
+                id=f"{name}-{start:%Y%m%dT%H%M%S}-{row:02}-{column:02}",
+                time=start,
+                offsets=offsets,
+                proj=loop.tiling.grid.proj,
+                corner_x=x,
+                corner_y=y,
+                split=protocol.split(start),
+                loop=loop,
+                row=row,
+                column=column,
+            )
+
+
+def _listed(title: str, lines: Sequence[str]) -> list[str]:
+    more = [f"  and {len(lines) - _LISTED} more"] if len(lines) > _LISTED else []
+    return [f"{title}: {len(lines)}", *(f"  {line}" for line in lines[:_LISTED]), *more] if lines else []

@@ -1,0 +1,50 @@
+"""Settings: YAML files found by name or path, read safely, and the words for those that are wrong."""
+
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError
+
+from pipelines.errors import InputError
+
+_ROOT = Path(__file__).resolve().parents[1]
+_CONFIG_FOLDERS = (_ROOT / "configs", _ROOT / "nowcast" / "configs")  # a checkout, an installed wheel
+
+
+def find_config(name: str, folder: str = "") -> Path:
+    """Path of a configuration given by path, or by name from configs/ (checkout or installed wheel).
+
+    Raises:
+        InputError: when there is no such file; lists the names that exist.
+    """
+    if Path(name).is_file():
+        return Path(name)
+    folders = [base / folder for base in _CONFIG_FOLDERS]
+    stem = Path(name).stem if Path(name).suffix in {".yaml", ".yml"} else name
+    if Path(stem).name == stem:
+        for base in folders:
+            if (base / f"{stem}.yaml").is_file():
+                return base / f"{stem}.yaml"
+    known = sorted({path.stem for base in folders for path in base.glob("*.yaml")})
+    raise InputError(f"no configuration {name!r}", expected=f"a YAML file or one of {', '.join(known)}")
+
+
+def read_yaml(path: Path) -> dict:
+    """The mapping in a YAML file.
+
+    Raises:
+        InputError: when the file is not YAML or not a mapping.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not valid YAML", got=error) from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path} holds no settings", got=type(content).__name__, expected="a mapping of keys")
+    return content
+
+
+def describe(error: ValidationError) -> str:
+    """The first problem of a failed pydantic validation, as `key: message`, or the message of what concerns all."""
+    first = error.errors()[0]
+    return ": ".join([*filter(None, [".".join(map(str, first["loc"]))]), first["msg"].removeprefix("Value error, ")])

@@ -1,0 +1,1 @@
+"""SEVIR: catalog, HDF5 rows and the plan of a store."""

@@ -1,0 +1,1 @@
+"""Simulated storms in SEVIR's layout."""

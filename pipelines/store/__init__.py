@@ -1,0 +1,1 @@
+"""The archive store: its schema, protocols, units and geography."""

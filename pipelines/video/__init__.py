@@ -1,0 +1,1 @@
+"""Video: clips of KTH, KITTI, Caltech and any footage."""

@@ -1,0 +1,97 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from nowcast.data.orientations import WAYS, turned, turned_back
+from nowcast.models.forecaster import Cases
+from nowcast.models.network import Network, NetworkSettings, TrainedForecaster
+
+FIELD = np.array([[1, 2, 3], [4, 5, 6]])
+
+
+def test_turns_and_flips_by_hand():
+    assert turned(FIELD, 0).tolist() == [[1, 2, 3], [4, 5, 6]]
+    assert turned(FIELD, 1).tolist() == [[3, 6], [2, 5], [1, 4]]
+    assert turned(FIELD, 2).tolist() == [[6, 5, 4], [3, 2, 1]]
+    assert turned(FIELD, 4).tolist() == [[3, 2, 1], [6, 5, 4]]
+
+
+def test_there_are_eight_ways_and_each_has_a_way_back():
+    fields = np.random.default_rng(0).normal(size=(2, 3, 4, 4))
+    assert len({turned(fields, way).tobytes() for way in range(WAYS)}) == WAYS
+    for way in range(WAYS):
+        np.testing.assert_array_equal(turned_back(turned(fields, way), way), fields)
+
+
+class Settings(NetworkSettings):
+    ways: int = WAYS
+
+    @property
+    def turns(self) -> int:
+        return self.ways
+
+
+class Marking(Network):
+    """Persistence but for the first pixel that it sees, which says whose generator was given: 1000 or more."""
+
+    Settings = Settings
+    stages = ()
+
+    def trained_modules(self, stage):
+        return []
+
+    def loss(self, stage, batch, generator):
+        raise NotImplementedError
+
+    def preview(self, stage, batch, generator):
+        raise NotImplementedError
+
+    def condition(self, history, observed):
+        self.conditioned = getattr(self, "conditioned", 0) + 1
+        return history[:, -1]
+
+    def generate(self, condition, steps, generators):
+        counts = condition[:, None, None].repeat(1, len(generators[0]), steps, 1, 1)
+        for case, members in zip(counts, generators, strict=True):
+            for member, generator in zip(case, members, strict=True):
+                member[:, 0, 0] = 1000 + generator.initial_seed() % 1000
+        return counts
+
+
+@pytest.fixture
+def cases():
+    frames = np.arange(2 * 10 * 2 * 3, dtype="float32").reshape(2, 10, 2, 3)
+    return Cases(frames, np.ones_like(frames, bool), ("A@1", "B@1"), 5.0)
+
+
+def test_members_see_their_case_turned_and_are_turned_back(cases):
+    made = TrainedForecaster(Marking(Settings())).predict(cases, 1, range(10), seed=0)
+    marked = [tuple(np.argwhere(field >= 1000)[0]) for field in made[0, :, 0]]
+    # Where a member finds its corner: way 1 begins with the last column, way 2 with the last row too, and so on.
+    assert marked[:4] == [(0, 0), (0, 2), (1, 2), (1, 0)]
+    assert sorted(marked[4:8]) == [(0, 0), (0, 2), (1, 0), (1, 2)]
+    assert marked[8:] == marked[:2]
+    as_it_was = np.broadcast_to(cases.frames[:, -1][:, None, None], made.shape)
+    np.testing.assert_array_equal(np.where(made < 1000, made, as_it_was), as_it_was)
+
+
+def test_a_turned_member_does_not_depend_on_the_others(cases):
+    whole = TrainedForecaster(Marking(Settings())).predict(cases, 2, range(20), seed=0)
+    few = TrainedForecaster(Marking(Settings())).predict(cases, 2, [17, 3], seed=0)
+    np.testing.assert_array_equal(few, whole[:, [17, 3]])
+
+
+def test_a_case_is_encoded_once_for_each_way(cases):
+    forecaster = TrainedForecaster(Marking(Settings()))
+    for members in (range(16), range(16, 20)):
+        forecaster.predict(cases, 1, members, seed=0)
+    assert forecaster.network.conditioned == WAYS
+    mask = np.arange(cases.observed.size).reshape(cases.observed.shape) > 0
+    forecaster.predict(dataclasses.replace(cases, observed=mask), 1, range(8), seed=0)
+    assert forecaster.network.conditioned == 2 * WAYS
+
+
+def test_without_turns_all_see_the_case_as_it_is(cases):
+    made = TrainedForecaster(Marking(Settings(ways=1))).predict(cases, 1, range(8), seed=0)
+    assert (made[:, :, :, 0, 0] >= 1000).all() and (made[:, :, :, 1:] < 1000).all()

@@ -1,0 +1,315 @@
+"""Forecasts of the newest frames of a file of radar: what is read, from which formats, and what is made of it."""
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from pyproj import CRS, Proj
+from typer.testing import CliRunner
+
+from nowcast.cli import app as cli
+from nowcast.data.forecast_file import open_forecast
+from nowcast.forecasting.forecast import Request, _at_once, load_forecaster, write_forecast
+from nowcast.forecasting.live import is_store, read_history
+from nowcast.models import build_network
+from nowcast.models.checkpoint import save_tensors
+from nowcast.models.layers.tiles import blend
+from nowcast.plots.panels import find_place
+from nowcast.training.config import load_config
+from pipelines.errors import InputError
+from pipelines.radar.prepare import prepare
+from pipelines.store.geo import lat_lon
+from pipelines.store.units import counts_to_rain_rate
+
+PROJ = "+proj=stere +lat_0=90 +lat_ts=60 +lon_0=25 +R=6371288 +units=m"
+WEST, SOUTH = 50_000.0, -3_000_000.0
+FIVE_MINUTES = np.timedelta64(5, "m")
+
+
+def storms(rows: int, columns: int, frames: int) -> np.ndarray:
+    """Counts with shape (frame, y, x) of cells that move east, a corner missing."""
+    y, x = np.mgrid[:rows, :columns]
+    places = np.random.default_rng(0).uniform(0, (rows, columns), (rows * columns // 300, 2))
+    counts = np.stack(
+        [
+            sum(140 * np.exp(-((y - row) ** 2 + (x - column - frame) ** 2) / 30) for row, column in places)
+            for frame in range(frames)
+        ]
+    )
+    counts = np.where(counts < 6, 0, np.rint(counts.clip(0, 254)))
+    counts[:, :3, :4] = np.nan
+    return counts
+
+
+def radar(counts: np.ndarray, *, name="vil", attrs=None, values=None, step=FIVE_MINUTES) -> xr.Dataset:
+    """A CF dataset of pixels of 2 km whose rows run southwards, as files of radar often do."""
+    frames, rows, columns = counts.shape
+    field = counts if values is None else values(counts)
+    centres = {"y": SOUTH / 1000 + 1 + 2.0 * np.arange(rows)[::-1], "x": WEST / 1000 + 1 + 2.0 * np.arange(columns)}
+    return xr.Dataset(
+        {
+            name: (("time", "y", "x"), field[:, ::-1], {**(attrs or {"units": "1"}), "grid_mapping": "crs"}),
+            "crs": ((), 0, CRS.from_string(PROJ).to_cf()),
+        },
+        {
+            "time": np.datetime64("2021-07-04T12:00", "ns") + np.arange(frames) * step,
+            **{
+                axis: (axis, km, {"units": "km", "standard_name": f"projection_{axis}_coordinate"})
+                for axis, km in centres.items()
+            },
+        },
+    )
+
+
+def forecast(model, source, out, **request):
+    forecaster, described = load_forecaster(str(model), device="cpu")
+    return write_forecast(forecaster, source, out, Request(**{"members": 2, **request}), described=described)
+
+
+def test_the_newest_frames_by_hand(tmp_path):
+    counts = storms(20, 30, 13)
+    radar(counts).to_netcdf(tmp_path / "now.nc")
+    store = read_history(tmp_path / "now.nc", 10)
+    np.testing.assert_array_equal(store["vil"].values[0], counts[3:])
+    assert store["event"].values.tolist() == ["now"]
+    assert (store["corner_x"].item(), store["corner_y"].item()) == pytest.approx((WEST, SOUTH))
+    np.testing.assert_allclose(store["y"], 1000 + 2000 * np.arange(20))
+    np.testing.assert_allclose(store["x"], 1000 + 2000 * np.arange(30))
+    assert store["valid_time"].values[0, -1] == np.datetime64("2021-07-04T13:00")
+    assert store.attrs["cadence_minutes"] == 5
+    np.testing.assert_allclose(store["missing_fraction"], 12 / 600)
+
+
+@pytest.mark.parametrize(
+    ("name", "attrs", "values"),
+    [
+        ("rain", {"standard_name": "rainfall_rate", "units": "mm h-1"}, counts_to_rain_rate),
+        ("rain", {"units": "mm/h"}, counts_to_rain_rate),
+        ("z", {"units": "dBZ"}, lambda counts: 10 * np.log10(200 * counts_to_rain_rate(counts).clip(1e-4) ** 1.6)),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".nc", ".zarr"])
+def test_any_quantity_in_netcdf_and_zarr(tmp_path, name, attrs, values, suffix):
+    counts = storms(20, 30, 10)
+    dataset = radar(counts, name=name, attrs=attrs, values=values)
+    if suffix == ".nc":
+        dataset.to_netcdf(tmp_path / "now.nc")
+    else:
+        dataset.to_zarr(tmp_path / "now.zarr", consolidated=False)
+    store = read_history(tmp_path / f"now{suffix}", 10)
+    np.testing.assert_allclose(store["vil"].values[0], counts, atol=1)  # 18 counts are where SEVIR's rule jumps
+    assert store.attrs["counts_from"].startswith(("rain rate in mm h-1 of now", "reflectivity in dBZ of now"))
+    assert not is_store(tmp_path / f"now{suffix}")
+
+
+def test_latitudes_and_longitudes_become_square_pixels(tmp_path):
+    lat, lon = 50 + 0.02 * np.arange(40), 5 + 0.03 * np.arange(50)
+    counts = np.broadcast_to(40.0 + np.arange(40)[:, None] + 3 * np.arange(50), (10, 40, 50))
+    coords = {
+        "time": np.datetime64("2021-07-04T12:00", "ns") + np.arange(10) * FIVE_MINUTES,
+        "lat": ("lat", lat, {"standard_name": "latitude", "units": "degrees_north"}),
+        "lon": ("lon", lon, {"standard_name": "longitude", "units": "degrees_east"}),
+    }
+    xr.Dataset({"vil": (("time", "lat", "lon"), counts, {"units": "1"})}, coords).to_netcdf(tmp_path / "now.nc")
+    store = read_history(tmp_path / "now.nc", 10)
+    field = store["vil"].values[0, 0]
+    there = lat_lon(*(store[name].item() for name in ("proj", "corner_x", "corner_y")), store["x"], store["y"])
+    row, column = np.rint((there[0] - 50) / 0.02), np.rint((there[1] - 5) / 0.03)
+    inside = (row >= 0) & (row < 40) & (column >= 0) & (column < 50)
+    np.testing.assert_array_equal(field, np.where(inside, 40 + row + 3 * column, np.nan))
+    assert np.diff(store["x"])[0] == np.diff(store["y"])[0] == 2000
+
+
+def test_times_off_by_seconds_are_whole_minutes_and_other_cadences_stay(tmp_path):
+    dataset = radar(storms(20, 30, 10))
+    seconds = np.array([3, -4, 0, 5, -2, 1, 0, -6, 2, 4]) * np.timedelta64(1, "s")
+    dataset.assign_coords(time=dataset["time"] + seconds).to_netcdf(tmp_path / "a.nc")
+    store = read_history(tmp_path / "a.nc", 10)
+    assert store.attrs["cadence_minutes"] == 5
+    assert store["valid_time"].values[0, 0] == np.datetime64("2021-07-04T12:00:04")  # counted from the newest
+    radar(storms(20, 30, 10), step=np.timedelta64(150, "s")).to_netcdf(tmp_path / "b.nc")
+    made = open_forecast(forecast("persistence", tmp_path / "b.nc", tmp_path / "f.nc"))
+    np.testing.assert_array_equal(made["lead_time"], np.arange(1, 11) * np.timedelta64(150, "s"))
+
+
+def test_an_init_time_is_the_last_frame_seen(tmp_path):
+    counts = storms(20, 30, 13)
+    radar(counts).to_netcdf(tmp_path / "now.nc")
+    made = open_forecast(
+        forecast("persistence", tmp_path / "now.nc", tmp_path / "f.nc", init=np.datetime64("2021-07-04T12:50"))
+    )
+    np.testing.assert_array_equal(made["vil"].values[0, 0, 9], counts[10])
+    assert made["init_time"].values[0] == np.datetime64("2021-07-04T12:50")
+
+
+def test_wrong_histories_are_one_line_and_write_nothing(tmp_path):
+    whole = radar(storms(20, 30, 13))
+    empty = whole["vil"].where(whole["time"] != whole["time"][8])
+    files = {
+        "short": (whole.isel(time=slice(9)), "short.nc is too short a history; got 9 frames; expected 10"),
+        "gap": (whole.drop_isel(time=6), "not evenly spaced; got 5, 5, 5, 10, 5"),
+        "dry": (
+            whole.assign(vil=empty.assign_attrs(whole["vil"].attrs)),
+            "nothing but missing pixels at 2021-07-04 12:40",
+        ),
+        "odd": (whole.rename(vil="temperature"), "0 of its variables temperature"),
+        "flat": (whole.assign_coords(y=whole["y"] / 2), "pixels are not square"),
+    }
+    for name, (dataset, _) in files.items():
+        dataset.drop_encoding().to_netcdf(tmp_path / f"{name}.nc")
+    before = sorted(path.name for path in tmp_path.iterdir())
+    for name, (_, words) in files.items():
+        with pytest.raises(InputError, match=words):
+            forecast("persistence", tmp_path / f"{name}.nc", tmp_path / "f.nc")
+    whole.to_netcdf(tmp_path / "whole.nc")
+    for request, words in (
+        ({"events": ("other",)}, "no event other; expected one of 1, such as whole"),
+        ({"init": np.datetime64("2021-07-04T12:51")}, "whole.nc has no frame of 2021-07-04T12:51"),
+    ):
+        with pytest.raises(InputError, match=words):
+            forecast("persistence", tmp_path / "whole.nc", tmp_path / "f.nc", **request)
+    with pytest.raises(InputError, match=r"no store and no radar at .*absent\.nc"):
+        forecast("persistence", tmp_path / "absent.nc", tmp_path / "f.nc")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*before, "whole.nc"])
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    """The same ten frames of 128 x 128 as a file and as a store of prepare-radar, which has ten more."""
+    folder = tmp_path_factory.mktemp("both")
+    dataset = radar(storms(128, 128, 20), name="rain", attrs={"units": "mm h-1"}, values=counts_to_rain_rate)
+    dataset.to_netcdf(folder / "whole.nc")
+    dataset.isel(time=slice(10)).to_netcdf(folder / "now.nc")
+    prepare([folder / "whole.nc"], folder / "store.zarr", tell=str)
+    return folder
+
+
+@pytest.mark.parametrize("model", ["persistence", "advection", "sprog", "steps"])
+def test_a_history_is_forecast_as_the_store_that_is_prepared_from_it(both, tmp_path, model):
+    if model == "steps":
+        pytest.importorskip("pysteps")
+    live = open_forecast(forecast(model, both / "now.nc", tmp_path / "live.nc"))
+    stored = open_forecast(forecast(model, both / "store.zarr", tmp_path / "stored.nc", limit=1))
+    if model != "steps":  # whose seed has the event's name in it
+        np.testing.assert_array_equal(live["vil"], stored["vil"])
+    assert live["vil"].shape == stored["vil"].shape and live["vil"].max() > 74
+    for name in ("init_time", "valid_time", "lead_time", "latitude", "longitude", "y", "x", "corner_x", "corner_y"):
+        np.testing.assert_array_equal(live[name], stored[name])
+    assert live["event"].values.tolist() == ["now"]
+
+
+def test_the_file_lies_where_the_radar_does(both, tmp_path):
+    made = open_forecast(forecast("persistence", both / "now.nc", tmp_path / "f.nc"))
+    with xr.open_dataset(both / "now.nc") as source:
+        north, east = (1000 * np.sort(source[axis]) for axis in "yx")
+    np.testing.assert_allclose(made["y"], north, atol=1e-3)
+    np.testing.assert_allclose(made["x"], east, atol=1e-3)
+    assert made["y"].attrs["standard_name"] == "projection_y_coordinate"
+    crs = CRS.from_cf(made[made["vil"].encoding["grid_mapping"]].attrs)
+    x, y = Proj(crs)(made["longitude"].values[0, 5, 9], made["latitude"].values[0, 5, 9])
+    assert (x, y) == pytest.approx((east[9], north[5]), abs=30)  # of float32 degrees
+    place = find_place(made, 0)
+    assert place.extent == pytest.approx((WEST, WEST + 256_000, SOUTH, SOUTH + 256_000), abs=60)
+
+
+def test_cases_of_several_places_keep_their_own_coordinates(small_store, tmp_path):
+    made = open_forecast(forecast("persistence", small_store, tmp_path / "f.nc"))
+    assert made["y"].values[0] == 1500 and "grid_mapping" not in made["vil"].encoding
+    alone = open_forecast(forecast("persistence", small_store, tmp_path / "g.nc", events=("E5",)))
+    assert alone["x"].values[0] == 501_500 and alone["y"].values[0] == -48_500
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """A PredLDM of 16 x 16 pixels on S-PROG, its weights random, so that nothing hides what tiles do."""
+    small = ["side=16", "first_guess=sprog", "frame_vae={factor: 2, latent_channels: 3, channels: [8], layers: 1}",
+             "mtvae={hidden: 16, layers: 1, heads: 2}", "denoiser={hidden: 16, blocks: 2, heads: 2, patch: 1}",
+             "objective=flow", "sampling={sampler: euler, steps: 2, member_batch: 20}"]  # fmt: skip
+    config = load_config("demo", [f"network.{text}" for text in small])
+    torch.manual_seed(0)
+    network = build_network(config.model, config.network)
+    with torch.no_grad():
+        for parameter in network.denoiser.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape))
+    path = tmp_path_factory.mktemp("tiny") / "tiny.safetensors"
+    save_tensors(path, network.state_dict(), {"config": config.model_dump(mode="json"), "stages": ["diffusion"]})
+    return path
+
+
+def test_a_network_forecasts_a_history_larger_than_it_was_trained_at(tiny, tmp_path):
+    counts = storms(36, 58, 10)
+    radar(counts).to_netcdf(tmp_path / "now.nc")
+    made = open_forecast(forecast(tiny, tmp_path / "now.nc", tmp_path / "f.nc", members=5))["vil"]
+    assert dict(made.sizes) == {"case": 1, "member": 5, "lead_time": 10, "y": 36, "x": 58}
+    np.testing.assert_array_equal(np.isnan(made.values), np.isnan(np.broadcast_to(counts[0], made.shape)))
+    assert (made[0, 0] != made[0, 1]).any()
+
+
+def test_a_history_smaller_than_the_network_was_trained_at_is_refused(tiny, tmp_path):
+    radar(storms(15, 58, 10)).to_netcdf(tmp_path / "now.nc")
+    with pytest.raises(InputError, match="got 10 of 15 x 58 pixels; expected 10 of at least 16 x 16"):
+        forecast(tiny, tmp_path / "now.nc", tmp_path / "f.nc")
+    assert [path.name for path in tmp_path.iterdir()] == ["now.nc"]
+
+
+def test_the_forecast_of_a_constant_history_has_no_seams(tiny, tmp_path):
+    """No step where tiles begin and end is larger than the largest inside a tile that is forecast alone."""
+    steps = {}
+    for name, columns in (("tile", 16), ("wide", 46)):
+        radar(np.full((10, 16, columns), 120.0)).to_netcdf(tmp_path / f"{name}.nc")
+        forecaster, described = load_forecaster(str(tiny), device="cpu", sampling={"temperature": 1e-3})
+        out = tmp_path / f"of-{name}.nc"
+        write_forecast(forecaster, tmp_path / f"{name}.nc", out, Request(members=1), described=described)
+        latent = open_forecast(out)["vil"].values[0, 0].reshape(10, 8, 2, -1, 2).mean((2, 4))
+        steps[name] = np.abs(np.diff(latent)).mean((0, 1))
+    seams = [4, 7, 9, 12, 14, 17]  # tiles of eight latent pixels begin at 0, 5, 10, 15
+    assert steps["wide"][seams].max() < 0.9 * steps["tile"].max()  # 1.4 times it where overlaps are plain means
+    np.testing.assert_allclose(steps["wide"][:4], steps["tile"][:4], atol=0.2)
+
+
+def test_overlapping_tiles_are_blended_with_weights_that_fall_to_their_edges(tiny, tmp_path, monkeypatch):
+    blended = {}
+
+    def watched(parts, tiles, height, width):
+        parts = list(parts)
+        blended["parts"], blended["tiles"], blended["field"] = parts, tiles, blend(parts, tiles, height, width)
+        return blended["field"]
+
+    monkeypatch.setattr("nowcast.models.predldm.network.blend", watched)
+    radar(np.full((10, 16, 46), 120.0)).to_netcdf(tmp_path / "wide.nc")
+    forecast(tiny, tmp_path / "wide.nc", tmp_path / "f.nc", members=1)
+    assert [tile.column for tile in blended["tiles"]] == [0, 5, 10, 15]
+    hat = torch.tensor([1.0, 2, 3, 4, 4, 3, 2, 1])
+    first, second = blended["parts"][:2]
+    shared = (first[..., 5:] * hat[5:] + second[..., :3] * hat[:3]) / (hat[5:] + hat[:3])
+    torch.testing.assert_close(blended["field"][..., 5:8], shared)
+    torch.testing.assert_close(blended["field"][..., :5], first[..., :5])
+    assert (first[..., 5:] - second[..., :3]).abs().mean() > 0.1  # laid side by side they would not be alike
+
+
+def test_the_commands_with_the_weights_that_come_along(both, tmp_path):
+    made, summary, picture = (tmp_path / name for name in ("f.nc", "summary.zarr", "map.png"))
+    for words in (
+        ("forecast", "predldm", both / "now.nc", made, "--ensemble", 3),
+        ("forecast", "predldm", both / "now.nc", summary, "--ensemble", 3, "--summary-only"),
+        ("info", summary),
+        ("plot", made, picture),
+    ):
+        done = CliRunner().invoke(cli.app, [str(word) for word in words], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+    mean = xr.open_zarr(summary, consolidated=False)["vil_mean"]
+    np.testing.assert_allclose(mean, open_forecast(made)["vil"].mean("member"), rtol=0, atol=0.01)
+    assert picture.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.mark.parametrize(("side", "members"), [(128, 20), (256, 20), (512, 5), (2000, 1)])
+def test_members_at_once_are_bounded_by_pixels(side, members):
+    class Network:
+        member_batch = 20
+
+    class Whole:
+        member_batch = None
+
+    store = xr.Dataset({"vil": (("event", "frame", "y", "x"), np.broadcast_to(np.uint8(0), (1, 10, side, side)))})
+    assert _at_once(Network(), store) == members
+    assert _at_once(Whole(), store) > 1e6

@@ -1,0 +1,43 @@
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nowcast.models.layers.tiles import blend, cover, pad_to
+
+
+def test_tiles_by_hand():
+    assert [(tile.row, tile.column) for tile in cover(16, 16, 16)] == [(0, 0)]
+    assert [(tile.row, tile.column) for tile in cover(16, 28, 16)] == [(0, 0), (0, 12)]  # a quarter of 16 in common
+    assert [tile.column for tile in cover(16, 29, 16)] == [0, 6, 13]
+
+
+@given(st.integers(8, 60), st.integers(8, 60))
+def test_tiles_cover_the_domain_and_keep_within_it(height, width):
+    seen = torch.zeros(height, width)
+    for tile in cover(height, width, 8):
+        part = tile.of(seen)
+        assert part.shape == (8, 8)
+        part += 1
+    assert (seen >= 1).all()
+
+
+@given(st.integers(8, 30), st.integers(8, 30))
+def test_parts_of_one_field_blend_to_that_field(height, width):
+    field = torch.randn(2, 3, height, width, generator=torch.Generator().manual_seed(0))
+    tiles = cover(height, width, 8)
+    torch.testing.assert_close(blend((tile.of(field) for tile in tiles), tiles, height, width), field)
+
+
+def test_between_two_tiles_the_blend_has_no_step():
+    tiles = cover(8, 14, 8)
+    parts = [torch.full((8, 8), float(number)) for number in range(len(tiles))]
+    row = blend(parts, tiles, 8, 14)[4]
+    assert row[0] == 0 and row[-1] == 1
+    assert (row.diff() >= 0).all() and row.diff().max() <= 0.51  # two locations in common
+
+
+def test_padding_is_to_the_north_and_east():
+    x = torch.ones(1, 2, 13, 16)
+    padded = pad_to(x, 8)
+    assert padded.shape == (1, 2, 16, 16) and padded[..., :13, :].all() and not padded[..., 13:, :].any()
+    assert pad_to(x.bool(), 8).dtype == torch.bool

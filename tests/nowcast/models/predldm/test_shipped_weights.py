@@ -1,0 +1,141 @@
+"""The model that comes with the package, by its name."""
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+from nowcast.cli.benchmark import run_benchmark
+from nowcast.forecasting.forecast import load_forecaster
+from nowcast.models.checkpoint import SHIPPED, load_tensors, read_header
+from nowcast.models.device import multiplies_bf16
+from nowcast.models.persistence import Persistence
+from nowcast.models.sprog import Sprog
+from nowcast.models.steps import Steps
+from nowcast.training.config import load_config
+from nowcast.training.run import train
+from pipelines.errors import InputError
+from pipelines.sevir.prepare import prepare
+from pipelines.simulation.storms import simulate_archive
+
+TEMPERATURE = [2.0, 1.1]  # chosen after training
+LEADS = (np.arange(1, 11) * 300).astype("timedelta64[s]")
+
+
+@pytest.fixture(scope="module")
+def predldm():
+    return load_forecaster("predldm", device="cpu")[0]
+
+
+@pytest.fixture(scope="module")
+def window(shared_data) -> np.ndarray:
+    """Twenty frames of radar that the model was not trained on: FMI, 9 May 2017."""
+    with xr.open_dataset(shared_data / "radar" / "fmi_20170509.nc", mask_and_scale=False) as file:
+        counts = file["vil"].values[10:30, 128 * 4 : 128 * 5, 128 * 2 : 128 * 3]
+    return np.where(counts == 255, np.nan, counts).astype("float32")
+
+
+def history_of(counts: np.ndarray) -> xr.DataArray:
+    times = np.datetime64("2017-05-09T12:00:00", "s") + np.arange(len(counts)) * np.timedelta64(300, "s")
+    coords = {
+        "event": ("case", ["E"]),
+        "init_time": ("case", times[-1:]),
+        "valid_time": (("case", "frame"), times[None]),
+    }
+    return xr.DataArray(counts[None], dims=("case", "frame", "y", "x"), coords=coords)
+
+
+def fair_crps(members: np.ndarray, obs: np.ndarray) -> float:
+    """Mean over all pixels of members (member, ...)."""
+    distance = np.abs(members[:, None] - members[None]).mean((0, 1)) / 2 if len(members) > 1 else 0.0
+    fair = distance * len(members) / max(len(members) - 1, 1)
+    return float(np.nanmean(np.abs(members - obs).mean(0) - fair))
+
+
+def test_the_file_is_small_and_says_what_it_is():
+    path = SHIPPED / "predldm.safetensors"
+    assert path.stat().st_size < 20e6
+    assert all(tensor.dtype == torch.float16 for tensor in load_tensors(path).values())
+    header = read_header(path)
+    assert header["stages"] == ["autoencoder", "ensemble"]
+    trained = load_config("predldm-refine").model_dump(mode="json")
+    trained["network"] = load_config("predldm").network | trained["network"]  # goes on from it
+    trained["network"]["sampling"]["temperature"] = TEMPERATURE
+    assert header["config"] == trained
+    assert (SHIPPED / "MODEL_CARD.md").is_file()
+
+
+def test_on_radar_it_has_not_seen_it_is_better_than_what_it_starts_from_and_steps(predldm, window):
+    history, obs = history_of(window[:10]), window[10:]
+    scores = {
+        name: fair_crps(model.forecast(history, LEADS, 10, 0)[0].values, obs)
+        for name, model in {
+            "predldm": predldm,
+            "persistence": Persistence(),
+            "sprog": Sprog(),
+            "steps": Steps(),
+        }.items()
+    }
+    assert scores["predldm"] < min(scores["persistence"], scores["sprog"])
+    assert scores["predldm"] < 1.05 * scores["steps"]
+
+
+def test_a_dry_history_stays_dry_and_missing_stays_missing(predldm):
+    counts = np.zeros((10, 128, 128), "float32")
+    counts[:, :, :20] = np.nan
+    forecast = predldm.forecast(history_of(counts), LEADS, 4, 0)[0]
+    assert np.isnan(forecast.values[..., :20]).all() and np.isfinite(forecast.values[..., 20:]).all()
+    assert not np.nan_to_num(forecast.values).any()
+
+
+def test_what_lies_just_below_the_least_echo_stays_dry(predldm):
+    """Blocks on their way: interpolation along the motion overshoots, and must make no echo of them."""
+    row, column = np.mgrid[:128, :128]
+    counts = np.stack([5.0 * (((row - frame) // 2 + (column - 2 * frame) // 2) % 5 == 0) for frame in range(10)])
+    forecast = predldm.forecast(history_of(counts.astype("float32")), LEADS, 4, 0)[0]
+    assert not forecast.values.any()
+
+
+def test_sixteen_bits_stay_within_a_tenth_of_the_spread(predldm, window):
+    history = history_of(window[:10])
+    forecasts = []
+    for bf16 in (True, False):
+        forecaster = load_forecaster("predldm", device="cpu")[0]
+        assert forecaster.bf16 == multiplies_bf16("cpu")
+        forecaster.bf16 = bf16
+        forecasts.append(forecaster.forecast(history, LEADS, 4, 0)[0].values)
+    fast, exact = forecasts
+    assert 0 < np.abs(fast - exact).mean() < 0.1 * exact.std(0).mean()
+
+
+@pytest.mark.parametrize(("bf16", "mean", "largest"), [(False, 1e-4, 0.02), (True, 0.1, None)])
+def test_members_are_the_same_in_any_company_but_for_rounding(window, bf16, mean, largest):
+    forecaster = load_forecaster("predldm", device="cpu")[0]
+    forecaster.bf16 = bf16
+    history = history_of(window[:10])
+    together = forecaster.forecast(history, LEADS, 20, 0)[0].values
+    apart = [forecaster.forecast(history, LEADS, numbers, 0)[0].values for numbers in ([17], [3, 4, 11, 19])]
+    difference = np.abs(np.concatenate(apart) - together[[17, 3, 4, 11, 19]])
+    assert difference.mean() < mean
+    assert largest is None or difference.max() < largest
+
+
+def test_the_benchmark_prints_both_models():
+    table = run_benchmark("ensemble-cpu", 2)
+    assert list(table.columns[0].cells) == ["predldm", "steps"]
+    assert all(float(cell) > 0 for column in table.columns[1:] for cell in column.cells)
+    with pytest.raises(InputError, match="ensemble-cpu"):
+        run_benchmark("ensemble-gpu", 2)
+
+
+def test_fine_tuning_goes_on_from_it(tmp_path):
+    store = tmp_path / "sevir.zarr"
+    prepare(simulate_archive(tmp_path / "archive", events=4, seed=0), store, protocol="sevir-128-10-10", workers=1)
+    few = {"steps": 1, "batch": 1, "warmup": 0, "validate_every": 1}
+    config = load_config("finetune", [f"stages.ensemble.{key}={value}" for key, value in few.items()])
+    tuned = train(config, [store], tmp_path / "run", init="predldm", device="cpu")
+    before, after = load_tensors(SHIPPED / "predldm.safetensors"), load_tensors(tuned)
+    moved = {name for name, tensor in after.items() if not torch.allclose(tensor, before[name].to(tensor.dtype))}
+    assert moved and all(name.startswith("denoiser.") for name in moved)
+    forecast = load_forecaster(str(tmp_path / "run"), device="cpu")[0]
+    assert forecast.window == (10, 10)

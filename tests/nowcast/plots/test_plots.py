@@ -1,0 +1,263 @@
+import socket
+import time
+from importlib.resources import files
+
+import numpy as np
+import pytest
+import xarray as xr
+from cartopy.mpl.geoaxes import GeoAxes
+from cartopy.mpl.gridliner import Gridliner
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+from nowcast.plots.maps import plot_forecast, plot_samples, plot_scores, save_forecast_map
+from nowcast.plots.outlines import KINDS, load_outlines, outlines_within
+from nowcast.plots.panels import VIL_COLOURS, VIL_LEVELS, Place, draw_panel, find_place, vil_look
+from pipelines.errors import InputError
+from pipelines.store.geo import SEVIR_PROJ, grid_mapping, lat_lon
+
+INIT = np.datetime64("2019-06-01T12:00:00", "ns")
+LEADS = (np.arange(1, 11) * 5).astype("timedelta64[m]").astype("timedelta64[ns]")
+CORNER_X, CORNER_Y, PIXEL, SIDE = 100_000.0, -200_000.0, 12_000.0, 32  # a tile of 384 km over Oklahoma and Arkansas
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    def refuse(*args, **kwargs):
+        raise AssertionError("a picture asked for the network")
+
+    monkeypatch.setattr(socket, "socket", refuse)
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+def make_forecast(members: int = 4) -> xr.Dataset:
+    centres = (np.arange(SIDE) + 0.5) * PIXEL
+    lat, lon = lat_lon(SEVIR_PROJ, CORNER_X, CORNER_Y, centres, centres)
+    counts = np.random.default_rng(0).uniform(0, 254, (1, members, 10, SIDE, SIDE)).astype("float32")
+    counts[..., :3, :3] = np.nan
+    return xr.Dataset(
+        {"vil": (("case", "member", "lead_time", "y", "x"), counts)},
+        {
+            "event": ("case", ["S1"]),
+            "init_time": ("case", [INIT]),
+            "valid_time": (("case", "lead_time"), [INIT + LEADS]),
+            "member": np.arange(members),
+            "lead_time": LEADS,
+            "latitude": (("case", "y", "x"), lat[None]),
+            "longitude": (("case", "y", "x"), lon[None]),
+            "proj": ("case", [SEVIR_PROJ]),
+        },
+        {"model": "steps"},
+    )
+
+
+def make_store(frames: int = 13) -> xr.Dataset:
+    """Frames every five minutes from the init time on, the k-th full of the count 10 k."""
+    counts = np.broadcast_to(10 * np.arange(frames, dtype="float32")[:, None, None], (1, frames, SIDE, SIDE))
+    times = INIT + np.arange(frames) * np.timedelta64(5, "m")
+    return xr.Dataset(
+        {"vil": (("event", "frame", "y", "x"), counts)},
+        {"event": ["S1"], "valid_time": (("event", "frame"), [times])},
+    )
+
+
+def maps(figure: Figure) -> list[GeoAxes]:
+    return [ax for ax in figure.axes if isinstance(ax, GeoAxes)]
+
+
+def shown(ax) -> np.ma.MaskedArray:
+    return ax.get_images()[0].get_array()
+
+
+@pytest.mark.parametrize(("count", "colour"), list(zip(VIL_LEVELS[:-1], VIL_COLOURS, strict=True)))
+def test_a_level_begins_its_colour(count, colour):
+    look = vil_look()
+    assert to_hex(look.cmap(look.norm(count))) == colour
+    if count:
+        assert to_hex(look.cmap(look.norm(count - 0.01))) == VIL_COLOURS[VIL_COLOURS.index(colour) - 1]
+
+
+def test_missing_counts_are_black_and_the_colour_bar_is_in_kilograms():
+    look = vil_look()
+    assert to_hex(look.cmap(look.norm(np.ma.masked_invalid([np.nan])))[0]) == "#000000"
+    assert look.ticks[16] == "0.15"  # (16 - 2) / 90.66
+    assert look.ticks[133] == "3.5"  # exp((133 - 83.9) / 38.9)
+    assert "kg m" in look.label
+
+
+def test_outlines_are_small_and_where_they_should_be():
+    outlines = load_outlines()
+    assert set(outlines) == set(KINDS)
+
+    def distance(kind: str, lon: float, lat: float) -> float:
+        east, north = (outlines[kind] - (lon, lat)).T
+        return np.nanmin(np.hypot(east * np.cos(np.radians(lat)), north))
+
+    assert distance("coast", -5.71, 50.07) < 0.1  # Land's End
+    assert distance("coast", 25.0, 71.17) < 0.6  # North Cape
+    assert distance("coast", -87.6, 41.9) < 0.1  # Chicago, on Lake Michigan
+    assert distance("border", -98.0, 49.0) < 0.6  # a straight line, with a vertex every degree
+    assert distance("state", -109.045, 36.999) < 0.05  # the corner of four states
+    assert distance("coast", -98.0, 38.0) > 5 and distance("state", 10.0, 50.0) > 50
+
+
+def test_the_outline_file_is_at_most_300_kilobytes():
+    assert len((files("nowcast.plots") / "outlines.npz").read_bytes()) <= 300_000
+
+
+def test_outlines_within_a_tile_reach_its_edges_and_no_farther():
+    extent = (0.0, 384_000.0, 0.0, 384_000.0)
+    state = outlines_within(SEVIR_PROJ, extent)["state"]
+    assert np.nanmin(state) > -0.31 * 384_000 and np.nanmax(state) < 1.31 * 384_000
+    assert np.isnan(state).any() and np.isfinite(state).any()
+    assert np.isnan(outlines_within(SEVIR_PROJ, extent)["coast"]).all()  # Kansas has none
+
+
+def test_the_place_of_a_case_is_its_tile():
+    place = find_place(make_forecast(), 0)
+    expected = (CORNER_X, CORNER_X + 384_000, CORNER_Y, CORNER_Y + 384_000)
+    np.testing.assert_allclose(place.extent, expected, atol=1)
+
+
+def test_an_ensemble_has_five_rows_of_four_lead_times(no_network):
+    figure = plot_forecast(make_forecast(), make_store())
+    figure.draw_without_rendering()
+    panels = maps(figure)
+    assert len(panels) == 20
+    assert [ax.get_title() for ax in panels[:4]] == [
+        "12:10 UTC (+10 min)",
+        "12:25 UTC (+25 min)",
+        "12:40 UTC (+40 min)",
+        "12:50 UTC (+50 min)",
+    ]
+    texts = [text.get_text() for text in figure.texts]
+    assert texts == [
+        "observed",
+        "ensemble mean",
+        "member 0",
+        "probability",
+        "spread",
+        "steps, 4 members: event S1, from 2019-06-01 12:00 UTC",
+    ]
+
+
+def test_each_panel_shows_what_its_row_says():
+    forecast = make_forecast()
+    panels = maps(plot_forecast(forecast, make_store(), lead_times=[LEADS[1]]))
+    counts = forecast["vil"].values[0, :, 1]
+    observed, mean, member, probability, spread = (shown(ax) for ax in panels)
+    assert (observed == 20).all()  # frame 2, ten minutes after the init time
+    np.testing.assert_allclose(mean.filled(np.nan), counts.mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(member.filled(np.nan), counts[0])
+    assert probability[10, 10] == np.mean(counts[:, 10, 10] >= 74)
+    np.testing.assert_allclose(spread[10, 10], np.std(counts[:, 10, 10], ddof=1), rtol=1e-5)
+    for field in (mean, member, probability, spread):
+        assert field.mask[:3, :3].all() and field.mask.sum() == 9
+    assert panels[0].get_images()[0].origin == "lower"  # row 0 is the south
+
+
+def test_frames_that_the_store_lacks_are_missing():
+    panels = maps(plot_forecast(make_forecast(), make_store(frames=6)))
+    assert [bool(np.ma.getmaskarray(shown(ax)).all()) for ax in panels[:4]] == [False, False, True, True]
+
+
+def test_a_deterministic_forecast_has_one_row_and_the_observed_one():
+    assert len(maps(plot_forecast(make_forecast(1), make_store()))) == 8
+    assert len(maps(plot_forecast(make_forecast(1)))) == 4
+
+
+def test_without_a_projection_the_axes_are_plain(no_network):
+    figure = plot_forecast(make_forecast().drop_vars(["proj", "latitude", "longitude"]))
+    figure.draw_without_rendering()
+    assert not maps(figure) and len([ax for ax in figure.axes if ax.get_images()]) == 16
+
+
+def test_a_grid_mapping_is_enough_for_a_map():
+    forecast = make_forecast().drop_vars("proj").assign_coords(crs=((), 0, grid_mapping(SEVIR_PROJ)))
+    place = find_place(forecast, 0)
+    np.testing.assert_allclose(place.extent, find_place(make_forecast(), 0).extent, atol=1)
+    assert len(maps(plot_forecast(forecast))) == 16
+
+
+def test_a_panel_is_drawn_on_the_axes_that_are_given(no_network):
+    place = Place(SEVIR_PROJ, (CORNER_X, CORNER_X + 384_000, CORNER_Y, CORNER_Y + 384_000))
+    ax = Figure().add_subplot(projection=place.crs())
+    assert draw_panel(ax, np.zeros((4, 4)), vil_look(), place, ["left", "bottom"]) is ax
+    ax.figure.draw_without_rendering()
+    assert ax.get_extent() == pytest.approx(place.extent)
+    (lines,) = (artist for artist in ax.artists if isinstance(artist, Gridliner))
+    degrees = {text.get_text() for text in lines.label_artists if text.get_visible()}
+    assert {"37°N", "38°N", "96°W"} <= degrees
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"case": 1}, "no case 1 in the forecast; expected 0 to 0"),
+        ({"lead_times": [np.timedelta64(7, "m")]}, "no such lead time"),
+        ({"store": make_store().assign_coords(event=["S2"])}, "the store has no event S1"),
+    ],
+)
+def test_what_is_not_there_is_refused(change, message):
+    with pytest.raises(InputError, match=message):
+        plot_forecast(make_forecast(), **change)
+
+
+def test_a_file_without_events_is_refused():
+    with pytest.raises(InputError, match="no coordinate event"):
+        plot_forecast(make_forecast().drop_vars("event"))
+
+
+def test_a_map_is_saved_at_once_and_whole(tmp_path, no_network):
+    file, picture = tmp_path / "forecast.nc", tmp_path / "pictures" / "map.png"
+    make_forecast().to_netcdf(file)
+    start = time.monotonic()
+    assert save_forecast_map(file, picture) == picture
+    assert time.monotonic() - start < 20
+    assert picture.read_bytes().startswith(b"\x89PNG") and list(picture.parent.iterdir()) == [picture]
+    with pytest.raises(InputError, match="exists; say --overwrite"):
+        save_forecast_map(file, picture)
+    with pytest.raises(InputError, match="cannot draw"):
+        save_forecast_map(file, tmp_path / "map.txt")
+
+
+def test_a_failed_map_leaves_the_old_one(tmp_path, monkeypatch):
+    file, picture = tmp_path / "forecast.nc", tmp_path / "map.png"
+    make_forecast(1).to_netcdf(file)
+    picture.write_bytes(b"old")
+
+    def fail(self, path, **kwargs):
+        path.write_bytes(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Figure, "savefig", fail)
+    with pytest.raises(OSError, match="disk full"):
+        save_forecast_map(file, picture, overwrite=True)
+    assert picture.read_bytes() == b"old" and sorted(tmp_path.iterdir()) == [file, picture]
+
+
+def test_samples_are_rows_of_frames():
+    frames = np.full((6, 8, 8), 100.0)
+    figure = plot_samples(frames[:4], frames, np.stack([frames, frames]))
+    figure.draw_without_rendering()
+    assert len([ax for ax in figure.axes if ax.get_images()]) == 4 + 6 + 6 + 6
+    assert [figure.axes[row * 6].get_ylabel() for row in range(4)] == ["history", "observed", "sample 0", "sample 1"]
+
+
+def test_scores_are_a_curve_a_model():
+    def scores(offset: float) -> xr.Dataset:
+        lead = ("lead_time", np.linspace(2, 3, 10) + offset)
+        csi = (("lead_time", "summary", "threshold"), np.full((10, 2, 2), 0.5))
+        return xr.Dataset(
+            {"crps_fair": lead, "spread_skill": lead, "csi": csi},
+            {"lead_time": LEADS, "summary": ["mean", "member"], "threshold": [16.0, 74.0]},
+        )
+
+    figure = plot_scores({"steps": scores(0), "predldm": scores(-1)})
+    crps, csi, calibration = figure.axes
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["steps", "predldm"]
+    np.testing.assert_allclose(crps.lines[1].get_xdata(), np.arange(5, 55, 5))
+    np.testing.assert_allclose(crps.lines[1].get_ydata()[[0, -1]], [1, 2])
+    assert (csi.lines[0].get_ydata() == 0.5).all()
+    assert len(calibration.lines) == 3  # with the line at 1

@@ -1,0 +1,147 @@
+"""The report's page in a real browser: it loads from disk without a network, its controls work from the keyboard."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from nowcast.report import write_report
+from nowcast.verification import scores_of, states
+from pipelines.store.schema import open_store
+
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+         "--disable-background-networking", "--disable-component-update"]  # fmt: skip
+PICTURE = "name => document.getElementById(`${name}-picture`).toDataURL()"
+
+
+@pytest.fixture(scope="module")
+def report(small_store, tmp_path_factory) -> Path:
+    """Two cases of an ensemble whose members drift apart with lead time, beside a deterministic forecast."""
+    store = open_store(small_store)
+    observed = store["vil"].values[4:6, 10:15]
+    drift = np.linspace(-60, 60, 3)[:, None, None, None] * np.linspace(0.2, 1, 5)[:, None, None]
+    coords = {
+        "event": ("case", ["E4", "E5"]),
+        "init_time": ("case", store["valid_time"].values[4:6, 9]),
+        "lead_time": np.arange(1, 6) * np.timedelta64(300, "s"),
+    }
+    dims = ("case", "member", "lead_time", "y", "x")
+    ensemble, single = (
+        xr.Dataset({"vil": (dims, np.clip(observed[:, None] + change, 0, 254))}, coords, {"model": model})
+        for model, change in (("ensemble", drift), ("single", np.full((1, 1, 1, 1), 30.0)))
+    )
+    sums = states(ensemble, store, reference=single)
+    folder = tmp_path_factory.mktemp("browser")
+    return write_report(folder, sums, scores_of(sums, samples=0), forecast=ensemble, store=store, reference=single)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory) -> Iterator:
+    """A system Chromium with a profile of its own."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        pytest.skip("no system browser: chromium, chromium-browser or google-chrome")
+    playwright = pytest.importorskip("playwright.sync_api", reason="no playwright (pip install 'nowcast[test]')")
+    with playwright.sync_playwright() as running:
+        profile = tmp_path_factory.mktemp("profile")
+        context = running.chromium.launch_persistent_context(profile, executable_path=found, args=FLAGS)
+        yield context
+        context.close()
+
+
+@pytest.fixture
+def page(browser, report) -> Iterator:
+    """The page, opened from disk; it must neither complain nor ask the network for anything."""
+    page, said, asked = browser.new_page(), [], []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(report.as_uri())
+    page.wait_for_function("() => document.getElementById('spread-picture').getAttribute('aria-label').includes('UTC')")
+    yield page
+    assert said == []
+    assert [url for url in asked if not url.startswith("data:")] == [report.as_uri()]
+    page.close()
+
+
+SETTLED = """() => [...document.querySelectorAll("canvas")].filter(canvas => !canvas.closest("[hidden]"))
+    .every(canvas => canvas.ariaLabel?.includes(document.getElementById("time").textContent))"""
+
+
+def changes(page, name: str, action) -> bool:
+    """Whether a picture is another one after the action; a change is waited for, since pictures are decoded first."""
+    page.wait_for_function(SETTLED)  # or what an earlier action still draws would be taken for this one's
+    before = page.evaluate(PICTURE, name)
+    action()
+    try:
+        page.wait_for_function(f"before => ({PICTURE})('{name}') !== before", arg=before, timeout=4000)
+    except Exception as error:
+        assert type(error).__name__ == "TimeoutError"
+        return False
+    return True
+
+
+def test_the_slider_moves_every_picture_by_keyboard(page):
+    page.focus("#lead")
+    assert "23:50 UTC, +5 min" in page.text_content("#time")
+    for name in ("observed", "mean", "member", "probability", "spread"):
+        assert changes(page, name, lambda: page.keyboard.press("ArrowRight")), name
+        page.keyboard.press("ArrowLeft")
+    page.keyboard.press("End")
+    assert "00:10 UTC, +25 min" in page.text_content("#time")
+    assert page.get_attribute("#lead", "aria-valuetext") == page.text_content("#time")
+    page.wait_for_function("() => document.getElementById('member-picture').ariaLabel.includes('+25 min')")
+
+
+def test_the_pickers_change_what_they_say(page):
+    page.focus("#member")
+    assert changes(page, "member", lambda: page.keyboard.press("ArrowDown"))
+    assert page.text_content("#member-frame figcaption") == "ensemble, member 2"
+    assert changes(page, "probability", lambda: page.select_option("#threshold", index=4))
+    assert "≥ 181 counts" in page.text_content("#probability-frame figcaption")
+    assert changes(page, "observed", lambda: page.select_option("#case", index=1))
+    assert not changes(page, "observed", lambda: page.select_option("#member", index=2))
+
+
+def test_a_deterministic_model_has_one_picture(page):
+    assert changes(page, "member", lambda: page.select_option("#model", label="single"))
+    assert [page.is_visible(f"#{name}-frame") for name in ("observed", "mean", "member", "probability", "spread")] == [
+        True, False, True, False, False]  # fmt: skip
+    assert not page.is_visible("#member") and not page.is_visible("#threshold")
+    page.select_option("#model", label="ensemble")
+    assert page.is_visible("#mean-frame") and page.is_visible("#member")
+
+
+def test_play_runs_through_the_lead_times(page):
+    page.click("#play")
+    page.wait_for_function("() => Number(document.getElementById('lead').value) >= 2")
+    page.click("#play")
+    assert page.text_content("#play") == "Play"
+    stopped = page.input_value("#lead")
+    page.wait_for_timeout(700)
+    assert page.input_value("#lead") == stopped
+
+
+def test_north_is_up(page):
+    """The missing corner of the store, two pixels a side, is in the south-west: black at the bottom left."""
+    column = page.evaluate("""() => {
+        const canvas = document.getElementById("observed-picture");
+        return [...canvas.getContext("2d").getImageData(0, 0, 1, canvas.height).data];
+    }""")
+    black = [pixel == [0, 0, 0, 255] for pixel in np.reshape(column, (-1, 4)).tolist()]
+    assert black == [False] * 14 + [True] * 2
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_readable_at_the_width_of_a_phone(page, scheme):
+    page.set_viewport_size({"width": 375, "height": 700})
+    page.emulate_media(color_scheme=scheme)
+    page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 375
+    assert page.evaluate("Math.min(...[...document.querySelectorAll('.chart > svg')].map(s => s.clientWidth))") > 280
+    colours = page.evaluate("[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]")
+    text, ground = (np.mean([int(part) for part in colour[4:-1].split(",")]) for colour in colours)
+    assert abs(text - ground) > 180 and (text > ground) == (scheme == "dark")

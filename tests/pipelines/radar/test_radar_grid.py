@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipelines.building import resample
+from pipelines.errors import InputError
+from pipelines.radar.grid import Grid, Tiling, on_square, square
+from pipelines.store import geo
+
+PROJ = "+proj=laea +lat_0=55 +lon_0=10 +ellps=WGS84 +units=m"
+
+
+def grid(rows: int, columns: int) -> Grid:
+    return Grid(PROJ, 500_000, -700_000, 1000, 1000, rows, columns)
+
+
+def test_whole_tiles_about_the_middle():
+    tiling = Tiling(grid(300, 700), 1)
+    assert tiling.shape == (2, 5)
+    assert tiling.corner(0, 0) == (500_000 + 30_000, -700_000 + 22_000)  # 700 - 640 and 300 - 256, halved
+    assert tiling.corner(1, 2) == (500_000 + 286_000, -700_000 + 150_000)
+    counts = np.arange(300 * 700).reshape(300, 700) % 251
+    tiles = tiling.average(counts.astype("uint8"))
+    assert tiles.shape == (256, 640)
+    np.testing.assert_array_equal(tiles, counts[22:278, 30:670])
+
+
+def test_means_by_hand():
+    counts = np.full((257, 256), 255, np.uint8)
+    counts[:2, :2] = [[10, 20], [255, 255]]  # half is seen
+    counts[:2, 2:4] = [[10, 255], [255, 255]]  # less than half
+    counts[:2, 4:6] = [[1, 2], [2, 1]]  # a mean of 1.5
+    tiling = Tiling(grid(257, 256), 2)
+    assert (tiling.shape, tiling.pixel_m, tiling.corner(0, 0)) == ((1, 1), 2000, (500_000, -700_000))
+    assert tiling.average(counts)[0, :4].tolist() == [15, 255, 2, 255]
+
+
+@settings(deadline=None, max_examples=10)
+@given(st.integers(0, 2**32 - 1))
+def test_three_by_three_is_the_reducer_of_sevir(seed):
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(0, 256, (384, 384), dtype="uint8")
+    counts[rng.random(counts.shape) < 0.5] = 255
+    np.testing.assert_array_equal(Tiling(grid(384, 384), 3).average(counts), resample.mean(counts[..., None])[0])
+
+
+def test_latitudes_and_longitudes_become_square_kilometres():
+    source = Grid("+proj=longlat", -98.0, 37.0, 0.01, 0.01, 200, 250)
+    target = square(source)
+    assert (target.width_m, target.height_m) == (1000, 1000)
+    assert "+lat_0=38 +lon_0=-96.75" in target.proj
+    assert target.rows == pytest.approx(222, abs=3)  # two degrees of latitude
+    counts = np.zeros((200, 250), np.uint8)
+    row, column = 50, 200  # of the pixel about 37.505 N, 95.995 W
+    counts[row, column] = 100
+    counts[0] = counts[-1] = counts[:, 0] = counts[:, -1] = 7
+    sampled = on_square(counts, source)
+    y, x = np.argwhere(sampled == 100).mean(0)
+    lat, lon = geo.lat_lon(target.proj, target.west, target.south, [(x + 0.5) * 1000], [(y + 0.5) * 1000])
+    assert (lat[0, 0], lon[0, 0]) == pytest.approx((37.505, -95.995), abs=0.006)
+    assert sampled[0, 0] == 255  # beyond a corner
+    inside = sampled != 255
+    assert inside.mean() == pytest.approx(200 * 250 * 1.1119 * 1.1119 * np.cos(np.radians(38)) / sampled.size, rel=0.01)
+
+
+def test_the_antimeridian_is_no_edge():
+    source = Grid("+proj=longlat", 179.0, -18.0, 0.01, 0.01, 200, 200)
+    counts = np.tile(np.arange(200, dtype="uint8"), (200, 1))
+    target, sampled = square(source), on_square(counts, source)
+    middle = sampled[target.rows // 2]
+    assert np.all(np.diff(middle[middle != 255].astype(int)) >= 0)
+    assert {0, 100, 199} <= set(middle.tolist())
+
+
+def test_pixels_must_be_square():
+    with pytest.raises(InputError, match=r"pixels are not square; got 1000 x 2000 m"):
+        square(Grid(PROJ, 0, 0, 1000, 2000, 200, 200))
+
+
+def test_grids_are_the_same_but_for_rounding():
+    assert grid(200, 200).same_as(Grid(PROJ, 500_000.4, -700_000.4, 1000, 1000, 200, 200))
+    assert not grid(200, 200).same_as(Grid(PROJ, 500_002, -700_000, 1000, 1000, 200, 200))
+    assert not grid(200, 200).same_as(grid(201, 200))
