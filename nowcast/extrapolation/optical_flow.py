@@ -72,6 +72,21 @@ def extrapolate(fields: np.ndarray, velocity: np.ndarray, steps: int) -> np.ndar
     )
 
 
+def reached(frames: np.ndarray, observed: np.ndarray, steps: int) -> np.ndarray:
+    """Where the air of 1..steps frames ahead comes from pixels that the history saw.
+
+    Args:
+        frames: Counts with shape (case, frame, y, x), zero where missing.
+        observed: False where missing, same shape.
+        steps: How many frames ahead.
+
+    Returns:
+        False where the air comes from outside of the domain or from pixels never seen, shape (case, step, y, x).
+    """
+    seen = np.where(observed.any(axis=1), 0.0, np.nan)
+    return np.isfinite(extrapolate(seen, motion(frames, observed), steps))
+
+
 def departures(velocity: np.ndarray, steps: int) -> np.ndarray:
     """Where the air of each pixel was 1..steps frames before, shape (step, y, x, 2), pixels, the last axis (x, y).
 

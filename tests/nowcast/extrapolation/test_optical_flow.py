@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from nowcast.extrapolation.optical_flow import extrapolate, motion
+from nowcast.extrapolation.first_guess import first_guess
+from nowcast.extrapolation.optical_flow import extrapolate, motion, reached
 
 
 @pytest.mark.parametrize("velocity", [(2.0, 0.0), (0.0, -1.5), (-1.5, 2.5)])
@@ -68,3 +69,15 @@ def test_rotation_carries_the_field_around():
     peak = np.unravel_index(np.nanargmax(turned), turned.shape)
     assert np.hypot(peak[0] - 47, peak[1] - 32) < 1.5  # a quarter of a turn, from (x, y) = (15, 0) to (0, 15)
     assert np.nanmax(turned) == pytest.approx(100, rel=0.05)
+
+
+def test_reached_is_what_air_of_pixels_once_seen_comes_to(moving_storm):
+    frames = moving_storm((20, 32), (4.0, 0.0), 6)[None]
+    observed = np.ones_like(frames, bool)
+    observed[:, :, 40:44, 30:34] = False  # never seen
+    observed[:, -1, 8:12, 30:34] = False  # seen until one frame before
+    frames = np.where(observed, frames, 0)
+    found = reached(frames, observed, 3)
+    np.testing.assert_array_equal(found, first_guess(frames, observed, 3).reached)
+    assert found.shape == (1, 3, 64, 64) and not found[0, 2, :, :10].any() and found[0, :, 8:12, 20:50].all()
+    assert not found[0, 0, 41:43, 35:37].any()
