@@ -20,6 +20,7 @@ from nowcast.cli.prepare import (
     tell,
 )
 from pipelines.errors import InputError
+from pipelines.store.paths import refuse_inputs
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -91,6 +92,8 @@ def train(
     from nowcast.training.config import load_config
     from nowcast.training.run import train as train_run
 
+    given = [Path(init), Path(init) / "model.safetensors"] if init else []
+    refuse_inputs(run / "model.safetensors", [*store, *given])
     resolved = load_config(config, settings)
     console.print(train_run(resolved, store, run, stage=stage, init=init, device=device, overwrite=overwrite))
 
@@ -153,6 +156,8 @@ def verify(
 
     for target in filter(None, (out, sums)):
         verification.check_target(target, overwrite)
+    for written in (out, sums, report / "index.html" if report else None):
+        refuse_inputs(written, [*forecast, store, *(reference or ()), lpips_weights, i3d_weights])
     if report:
         from nowcast.report import check_target, write_report
 
@@ -200,6 +205,7 @@ def merge_sums(
     """Score what several runs of `verify` have summed."""
     from nowcast import verification
 
+    refuse_inputs(out, sums)
     if out:
         verification.check_target(out, overwrite)
     scores = verification.scores_of(verification.merge_states(sums))
@@ -219,6 +225,7 @@ def plot(
     """Draw a map panel: observed, ensemble mean, one member, probability and spread."""
     from nowcast.plots.maps import save_forecast_map
 
+    refuse_inputs(out, [forecast, store])
     console.print(save_forecast_map(forecast, out, store=store, case=case, overwrite=overwrite))
 
 
@@ -233,6 +240,7 @@ def animate(
     """Draw a moving map: the observed past, then observed, mean, one member, probability and spread by lead time."""
     from nowcast.plots.animation import save_animation
 
+    refuse_inputs(out, [forecast, store])
     console.print(save_animation(forecast, out, store=store, case=case, overwrite=overwrite))
 
 

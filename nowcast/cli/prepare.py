@@ -10,6 +10,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from pipelines.store.paths import refuse_inputs
+
 console = Console()
 
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes; one a core by default.")]
@@ -44,6 +46,7 @@ def prepare_sevir(
     """Turn SEVIR's HDF5 into a chunked Zarr store; run again, it goes on. Exit code 3: not all could be read."""
     from pipelines.sevir.prepare import Choice, plan_archive, prepare
 
+    refuse_inputs(store, [archive, catalog])
     choice = Choice(
         catalog=catalog,
         protocol=protocol,
@@ -79,6 +82,7 @@ def prepare_radar(
     """Turn other radar into a store of 128x128 tiles in SEVIR's counts. Exit code 3: not all could be read."""
     from pipelines.radar.prepare import Choice, plan_radar, prepare
 
+    refuse_inputs(store, source)
     choice = Choice(protocol=protocol, coarsen=coarsen, frames=frames, limit=limit)
     if dry_run:
         plan, rules = plan_radar(source, **choice)
@@ -103,6 +107,7 @@ def prepare_kth(
     """Turn KTH's videos of actions into a store of grey clips. Exit code 3: not all could be read."""
     from pipelines.video.kth import plan_kth
 
+    refuse_inputs(store, [source])
     _prepare_clips(plan_kth(source, protocol), store, workers, scheduler, dry_run, overwrite)
 
 
@@ -119,6 +124,7 @@ def prepare_kitti(
     """Turn KITTI and Caltech Pedestrian into a store of clips in colour. Exit code 3: not all could be read."""
     from pipelines.video.kitti import plan_kitti
 
+    refuse_inputs(store, [source, caltech])
     _prepare_clips(plan_kitti(source, caltech, protocol), store, workers, scheduler, dry_run, overwrite)
 
 
@@ -140,6 +146,7 @@ def prepare_video(
     """Turn any folder of videos or frames into a store of clips. Exit code 3: not all could be read."""
     from pipelines.video.prepare import plan_folder
 
+    refuse_inputs(store, [source])
     plan = plan_folder(source, protocol=protocol, size=size, fps=fps, grey=grey, split_rule=split_rule)
     _prepare_clips(plan, store, workers, scheduler, dry_run, overwrite)
 

@@ -25,6 +25,7 @@ from nowcast.models.device import best_device
 from nowcast.models.forecaster import Forecaster
 from nowcast.models.network import TrainedForecaster
 from pipelines.errors import InputError
+from pipelines.store.paths import refuse_inputs
 from pipelines.store.protocol import load_protocol
 from pipelines.store.schema import open_store, pixels
 
@@ -134,8 +135,9 @@ def write_forecast(
         it (see nowcast.forecasting.summary).
 
     Raises:
-        InputError: for an `out` that exists or has another suffix, or cases that the source lacks.
+        InputError: for an `out` that exists, is the source or has another suffix, or cases that the source lacks.
     """
+    refuse_inputs(out, [source])
     check_target(out, overwrite)
     given = _open(source, forecaster.window, request)
     numbers = [0] if forecaster.deterministic else list(range(request.members))

@@ -178,6 +178,42 @@ def test_an_output_that_exists(monkeypatch, capsys, prepared, tmp_path):
         assert (tmp_path / name).read_text() == "mine"
 
 
+def test_no_command_replaces_one_of_its_inputs(monkeypatch, capsys, archive, prepared, tmp_path):
+    forecast, copy, run_folder = tmp_path / "f.nc", tmp_path / "archive", tmp_path / "run"
+    assert run("forecast", "persistence", prepared, forecast, "--limit", 1)[0] == 0
+    shutil.copytree(archive, copy)
+    run_folder.mkdir()
+    (run_folder / "model.safetensors").write_text("mine")
+
+    def contents():
+        files = [path for folder in (tmp_path, prepared) for path in folder.rglob("*") if path.is_file()]
+        return {path: path.read_bytes() for path in files}
+
+    before = contents()
+    for words in (
+        ("forecast", "persistence", forecast, forecast),
+        ("forecast", "persistence", prepared, prepared / "f.nc"),
+        ("verify", forecast, prepared, "--out", forecast),
+        ("verify", forecast, prepared, "--sums", forecast),
+        ("verify", forecast, prepared, "--report", prepared),
+        ("verify", tmp_path / "other.nc", prepared, "--reference", forecast, "--out", forecast),
+        ("merge-sums", forecast, "--out", forecast),
+        ("plot", forecast, forecast),
+        ("plot", forecast, prepared / "map.png", "--store", prepared),
+        ("animate", forecast, forecast),
+        ("train", "demo", "--store", prepared, "--run", prepared),
+        ("train", "demo", "--store", prepared, "--run", run_folder, "--init", run_folder),
+        ("prepare-sevir", copy, copy),
+        ("prepare-radar", forecast, tmp_path),
+        ("prepare-kth", copy / "data", copy),
+        ("prepare-kitti", tmp_path / "other", copy, "--caltech", copy),
+        ("prepare-video", copy, copy),
+    ):
+        line = refuse(monkeypatch, capsys, *words, "--overwrite")
+        assert "the output" in line and "the input" in line, (words, line)
+    assert contents() == before
+
+
 @pytest.mark.parametrize("wrong", [("--limit", "0"), ("--limit", "-1"), ("--seed", "-1"), ("--ensemble", "0")])
 def test_numbers_out_of_range(prepared, tmp_path, wrong):
     code, _, err = run("forecast", "persistence", prepared, tmp_path / "f.nc", *wrong)

@@ -1,0 +1,42 @@
+"""Paths that a user gave: outputs that would destroy an input, and names that are nearly right."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from pathlib import Path
+
+from pipelines.errors import InputError
+
+
+def refuse_inputs(out: str | Path | None, inputs: Iterable[str | Path | None]) -> None:
+    """Refuse an output that would replace an input of the same command, hold it, or lie inside an input store.
+
+    Args:
+        out: File or folder to write; None where nothing is written.
+        inputs: Files, folders and URLs that the command reads; None is skipped, and a URL is no path.
+
+    Raises:
+        InputError: naming both.
+    """
+    if out is None:
+        return
+    target = Path(out).resolve()
+    for given in inputs:
+        if given is None or "://" in str(given):
+            continue
+        source = Path(given).resolve()
+        inside_a_store = source in target.parents and any((source / name).exists() for name in ("zarr.json", ".zgroup"))
+        if target == source or target in source.parents or inside_a_store:
+            where = "is" if target == source else "holds" if target in source.parents else "lies inside"
+            raise InputError(f"the output {out} {where} the input {given}", remedy="write to another path")
+
+
+def near(path: Path, others: Iterable[str] = ()) -> str:
+    """Names like that of a path that does not exist, such as ", near it: forecast.nc"; empty where there is none.
+
+    Args:
+        path: The path. The names of its folder are searched.
+        others: More names to search.
+    """
+    beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+    names = get_close_matches(path.name, [*beside, *others], n=3)
+    return f", near it: {', '.join(names)}" if names else ""
