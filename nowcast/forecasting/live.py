@@ -14,7 +14,7 @@ import zarr
 from nowcast.data.conventions import DURATION, TIME
 from pipelines.building.workers import progress
 from pipelines.errors import InputError
-from pipelines.radar.files import read_header, read_values
+from pipelines.radar.files import commonest_step, read_header, read_values
 from pipelines.radar.grid import on_square, square
 from pipelines.store.schema import Event, template
 from pipelines.store.units import MAX_COUNT, MISSING, QUANTITIES, quantise
@@ -51,7 +51,7 @@ def read_history(path: Path, frames: int, init: np.datetime64 | None = None) -> 
     header = read_header(path)
     numbers = _newest(path, np.array(header.times, TIME), frames, init)
     times = np.array(header.times, TIME)[numbers]
-    cadence = _cadence(path, times)
+    step = _step(path, times)
     counts = []
     with progress("read", frames) as advance:
         for number in numbers:
@@ -63,14 +63,14 @@ def read_history(path: Path, frames: int, init: np.datetime64 | None = None) -> 
     event = Event(
         id=path.stem,
         time=header.times[numbers[-1]],
-        offsets=tuple(cadence / np.timedelta64(1, "s") * np.arange(1 - frames, 1)),
+        offsets=tuple(step / np.timedelta64(1, "s") * np.arange(1 - frames, 1)),
         split="test",
         proj=grid.proj,
         corner_x=grid.west,
         corner_y=grid.south,
     )
     attrs = {
-        "cadence_minutes": cadence / _MINUTE,
+        "cadence_minutes": step / _MINUTE,
         "data_range": MAX_COUNT,
         "counts_from": f"{header.quantity} of {path.name}: {QUANTITIES[header.quantity][1]}",
     }
@@ -100,16 +100,14 @@ def _newest(path: Path, times: np.ndarray, frames: int, init: np.datetime64 | No
     return order[-frames:]
 
 
-def _cadence(path: Path, times: np.ndarray) -> np.timedelta64:
-    """The step between frames; steps that differ by seconds, as services' often do, are taken in whole minutes.
+def _step(path: Path, times: np.ndarray) -> np.timedelta64:
+    """The step between frames (see `pipelines.radar.files.commonest_step`).
 
     Raises:
         InputError: when a frame is off by more than a quarter of a step.
     """
     steps = np.diff(times)
-    if (steps == steps[0]).all() and steps[0] > 0:
-        return steps[0]
-    step = (np.round(np.median(steps) / _MINUTE) * _MINUTE).astype(DURATION)
+    step = np.timedelta64(commonest_step(times.tolist()) or 0, "us").astype(DURATION)
     even = times[-1] - step * np.arange(len(times))[::-1]
     if step == 0 or (np.abs(times - even) > _OFF_STEP * step).any():
         got = ", ".join(f"{minutes:g}" for minutes in steps / _MINUTE)

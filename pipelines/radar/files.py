@@ -6,10 +6,12 @@ missing, in the unit of its quantity. Both raise any exception where they cannot
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
@@ -40,6 +42,8 @@ _SUFFIXES = {
 _TIME_IN_NAME = re.compile(  # of 20210704, 20210704155000, 2021-07-04_15-50, 2021070415 and the like
     r"(?<!\d)((?:19|20)\d\d)[-_]?(\d\d)[-_]?(\d\d)(?:[-_.T]?(\d\d)(?:[-_:]?(\d\d)(?:[-_:]?(\d\d))?)?)?(?!\d)"
 )
+
+_HALF_MINUTE = timedelta(seconds=30)
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,24 @@ def time_in_name(path: Path) -> datetime | None:
         return datetime(*(int(part or 0) for part in match.groups()))  # type: ignore[arg-type]
     except ValueError:
         return None
+
+
+def commonest_step(times: Iterable[datetime]) -> timedelta | None:
+    """The commonest step between times; None when all are equal.
+
+    Where all steps are multiples of it, it is exact to the second. Otherwise it is rounded to half minutes, because the
+    times of many services are off by seconds. Of equally common steps the shortest counts.
+    """
+    steps = [b - a for a, b in pairwise(sorted(set(times)))]
+    exact = _commonest(steps)
+    if exact is None or (len(steps) > 1 and not any(step % exact for step in steps)):
+        return exact
+    return _commonest([rounded for step in steps if (rounded := round(step / _HALF_MINUTE) * _HALF_MINUTE)]) or exact
+
+
+def _commonest(steps: Sequence[timedelta]) -> timedelta | None:
+    number = Counter(steps)
+    return max(number, key=lambda step: (number[step], -step), default=None)
 
 
 def read_header(path: Path) -> Header:

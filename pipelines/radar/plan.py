@@ -2,8 +2,8 @@
 
 - A series is the files of one product, by their names without the time. Its grid and quantity are those of its first
   file that can be read. All series of a store have one cadence and one size of pixels.
-- The cadence is the commonest step between frames, in whole minutes. A time counts as the nearest step if it is off by
-  at most a quarter of one, as services' files often are by seconds.
+- The cadence is the commonest step between frames (see `files.commonest_step`). A time counts as the nearest step if
+  it is off by at most a quarter of one, as services' files often are by seconds.
 - Frames that follow at the cadence are a sequence. Where some are lacking they are missing; where as many are lacking
   as an event has, or a time falls between the steps, another sequence begins.
 - A loop is so many frames of a sequence, its last one ending in missing frames; an event is one tile of a loop. No
@@ -16,13 +16,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import pairwise
 from math import ceil
 from pathlib import Path
 
 from pipelines.building.workers import progress
 from pipelines.errors import InputError
-from pipelines.radar.files import Header, find_files, product, read_header, time_in_name
+from pipelines.radar.files import Header, commonest_step, find_files, product, read_header, time_in_name
 from pipelines.radar.grid import Grid, Tiling, square
 from pipelines.store.protocol import Protocol
 from pipelines.store.schema import TILE, Event
@@ -231,17 +230,12 @@ def _cadence(series: Sequence[_Series]) -> timedelta:
     Raises:
         InputError: when there is none, or series differ.
     """
-    found = {}
-    for one in series:
-        times = sorted(one.frames)
-        minutes = Counter(round((b - a).total_seconds() / 60) for a, b in pairwise(times))
-        del minutes[0]
-        if minutes:
-            found[one.name] = max(minutes, key=lambda step: (minutes[step], -step))
+    found = {one.name: step for one in series if (step := commonest_step(one.frames))}
     if len(set(found.values())) != 1:
-        got = ", ".join(f"{name} every {step} minutes" for name, step in found.items()) or "one time of each product"
+        every = (f"{name} every {step.total_seconds() / 60:g} minutes" for name, step in found.items())
+        got = ", ".join(every) or "one time of each product"
         raise InputError("the files have no common cadence", got=got, remedy="make a store of each")
-    return timedelta(minutes=next(iter(found.values())))
+    return next(iter(found.values()))
 
 
 def _pixel(tilings: dict[str, Tiling]) -> float:

@@ -97,7 +97,7 @@ class Protocol(BaseModel):
         """This protocol for radar of another cadence or reducer: NAME@MINUTESmin,REDUCER."""
         if (cadence_minutes, reducer) == (self.cadence_minutes, self.reducer):
             return self
-        name = f"{self.name.partition('@')[0]}@{cadence_minutes:g}min,{reducer}"
+        name = f"{self.name.partition('@')[0]}@{cadence_minutes:.10g}min,{reducer}"
         return self.model_copy(update={"name": name, "cadence_minutes": cadence_minutes, "reducer": reducer})
 
     def split(self, time: datetime) -> str:

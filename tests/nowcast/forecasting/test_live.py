@@ -120,7 +120,7 @@ def test_latitudes_and_longitudes_become_square_pixels(tmp_path):
     assert np.diff(store["x"])[0] == np.diff(store["y"])[0] == 2000
 
 
-def test_times_off_by_seconds_are_whole_minutes_and_other_cadences_stay(tmp_path):
+def test_times_off_by_seconds_are_half_minutes_and_other_cadences_stay(tmp_path):
     dataset = radar(storms(20, 30, 10))
     seconds = np.array([3, -4, 0, 5, -2, 1, 0, -6, 2, 4]) * np.timedelta64(1, "s")
     dataset.assign_coords(time=dataset["time"] + seconds).to_netcdf(tmp_path / "a.nc")
@@ -128,6 +128,9 @@ def test_times_off_by_seconds_are_whole_minutes_and_other_cadences_stay(tmp_path
     assert store.attrs["cadence_minutes"] == 5
     assert store["valid_time"].values[0, 0] == np.datetime64("2021-07-04T12:00:04")  # counted from the newest
     radar(storms(20, 30, 10), step=np.timedelta64(150, "s")).to_netcdf(tmp_path / "b.nc")
+    late = radar(storms(20, 30, 10), step=np.timedelta64(150, "s"))
+    late.assign_coords(time=late["time"] + seconds).to_netcdf(tmp_path / "c.nc")
+    assert read_history(tmp_path / "c.nc", 10).attrs["cadence_minutes"] == 2.5
     made = open_forecast(forecast("persistence", tmp_path / "b.nc", tmp_path / "f.nc"))
     np.testing.assert_array_equal(made["lead_time"], np.arange(1, 11) * np.timedelta64(150, "s"))
 

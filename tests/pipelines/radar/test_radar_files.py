@@ -2,7 +2,7 @@
 
 import gzip
 import struct
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import cv2
@@ -13,7 +13,7 @@ import xarray as xr
 from pyproj import CRS
 
 from pipelines.errors import InputError
-from pipelines.radar.files import find_files, product, read_header, read_values, time_in_name
+from pipelines.radar.files import commonest_step, find_files, product, read_header, read_values, time_in_name
 from pipelines.store.geo import projection
 from pipelines.store.units import RAIN_RATE, REFLECTIVITY, VIL
 
@@ -356,3 +356,24 @@ def test_as_pysteps_reads_it(shared_data, kind):
     grid = read_header(path).grid
     assert (grid.west, grid.south) == pytest.approx((metres * place["x1"], metres * place["y1"]), abs=1)
     np.testing.assert_allclose(read_values(path, 0), theirs[::-1], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "step"),
+    [
+        ([0, 150, 300, 450], 150),
+        ([0, 100, 200, 400], 100),  # exact, one frame lacking
+        ([0, 30, 60], 30),
+        ([0, 10, 20], 10),
+        ([0, 3600], 3600),
+        ([0, 126, 234, 480, 600], 120),  # off by seconds: steps of 126, 108, 246 and 120
+        ([0, 152, 297, 451, 600], 150),  # off by seconds
+        ([0, 300, 600, 600, 900], 300),  # one time twice
+        ([0, 600, 1200, 1500], 600),  # a frame between the steps
+        ([0, 7, 15], 7),  # off by seconds, and all of them less than half a minute apart
+        ([5, 5], None),
+    ],
+)
+def test_the_commonest_step_is_exact_or_in_half_minutes(seconds, step):
+    times = [datetime(2024, 7, 1) + timedelta(seconds=second) for second in reversed(seconds)]
+    assert commonest_step(times) == (step and timedelta(seconds=step))

@@ -57,6 +57,15 @@ def test_a_lacking_frame_is_missing_and_times_may_be_off_by_seconds(tmp_path):
     assert plan.events[0].offsets == (0, 120, 240, 360, 480, 600)
 
 
+@pytest.mark.parametrize("seconds", [30, 100, 150])
+def test_cadences_of_parts_of_a_minute(tmp_path, seconds):
+    plan = make_plan([write(tmp_path / "obs.nc", [seconds / 60 * n for n in range(4)])], RULES)
+    assert plan.cadence_minutes == seconds / 60
+    assert plan.events[0].offsets == (0, seconds, 2 * seconds, 3 * seconds)
+    rules = RULES.of_radar(plan.cadence_minutes, "none")
+    assert 60 * load_protocol(rules.name).cadence_minutes == pytest.approx(seconds, abs=1e-7)
+
+
 def test_sequences_end_at_long_gaps_and_between_steps(tmp_path):
     plan = make_plan([write(tmp_path / "obs.nc", [0, 10, 20, 60, 70, 104, 114])], RULES, frames=3)
     assert taken(plan) == [[0, 1, 2], [3, 4, None], [5, 6, None]]
