@@ -33,13 +33,13 @@ class Cascade:
         self.rho_1 = (levels[2] * levels[1]).mean((1, 2))
         self.rho_2 = (levels[2] * levels[0]).mean((1, 2))
 
-    def expected(self, steps: int) -> np.ndarray:
-        """What is left of the field after 1..steps frames, shape (step, y, x)."""
-        weights = autoregressive_weights(self.rho_1, self.rho_2, steps) * self.scales
+    def expected(self, leads: int) -> np.ndarray:
+        """What is left of the field after 1..leads frames, shape (lead, y, x)."""
+        weights = autoregressive_weights(self.rho_1, self.rho_2, leads) * self.scales
         return np.tensordot(weights, np.stack([self.newest, self.before]), axes=([1, 2], [0, 1])) + self.mean
 
-    def gains(self, steps: int) -> np.ndarray:
-        """What noise of 0..steps-1 frames of age adds to the field: factors (age, ky, kx) of white noise's spectrum.
+    def gains(self, leads: int) -> np.ndarray:
+        """What noise of 0..leads-1 frames of age adds to the field: factors (age, ky, kx) of white noise's spectrum.
 
         Noise of the spectrum of the newest field, and in each level as strong as keeps that level's variance.
         """
@@ -47,7 +47,7 @@ class Cascade:
         rho_2 = phi_1 * self.rho_1 + phi_2
         fresh = np.sqrt(np.maximum(0, 1 - phi_1 * self.rho_1 - phi_2 * rho_2))  # phi_0
         aged = np.concatenate(
-            [np.ones((1, LEVELS)), autoregressive_weights(self.rho_1, self.rho_2, steps)[: steps - 1, 0]]
+            [np.ones((1, LEVELS)), autoregressive_weights(self.rho_1, self.rho_2, leads)[: leads - 1, 0]]
         )
         shapes = self.filters * self.spectrum
         shapes[:, 0, 0] = 0
@@ -91,22 +91,22 @@ def autoregression(rho_1: np.ndarray, rho_2: np.ndarray) -> tuple[np.ndarray, np
     return rho_1 * (1 - rho_2) / (1 - rho_1**2), (rho_2 - rho_1**2) / (1 - rho_1**2)
 
 
-def autoregressive_weights(rho_1: np.ndarray, rho_2: np.ndarray, steps: int) -> np.ndarray:
+def autoregressive_weights(rho_1: np.ndarray, rho_2: np.ndarray, leads: int) -> np.ndarray:
     """What an AR(2) process without noise makes of its last two values.
 
     Args:
         rho_1: Autocorrelation over one frame, shape (level,).
         rho_2: Over two frames.
-        steps: How many frames ahead.
+        leads: How many frames ahead.
 
     Returns:
-        Weights (step, 2, level) of x_0 and x_-1.
+        Weights (lead, 2, level) of x_0 and x_-1.
     """
     phi_1, phi_2 = autoregression(rho_1, rho_2)
     one, zero = np.ones_like(phi_1), np.zeros_like(phi_1)
     before, now = np.stack([zero, one]), np.stack([one, zero])
     weights = []
-    for _ in range(steps):
+    for _ in range(leads):
         before, now = now, phi_1 * now + phi_2 * before
         weights.append(now)
     return np.stack(weights)

@@ -19,7 +19,6 @@ _RIM = 4  # pixels from the echo of a frame before at which there can be none
 _NEIGHBOURHOOD = 8.0  # pixels, of the Gaussian under which the field's variance is taken, to place the noise
 _LEAST_STRENGTH = 0.05  # of the noise, of its mean
 _ALONG, _ACROSS = (10.88, 0.23, -7.68), (5.76, 0.31, -2.72)  # a t^b + c, km h-1 after t minutes (Bowler et al. 2006)
-_MINUTES, _KM = 5.0, 3.0  # a frame and a pixel, SEVIR's, taken for any radar's
 
 
 class PerturbedGuess(NamedTuple):
@@ -28,11 +27,12 @@ class PerturbedGuess(NamedTuple):
     Attributes:
         last: The newest field, gaps filled, counts with shape (y, x).
         seen: Where it is known.
-        expected: What is left of it, in its frame of reference, shape (step, y, x).
+        expected: What is left of it, in its frame of reference, shape (lead, y, x).
         gains: From `Cascade.gains`.
         strength: Of the noise at each pixel, of unit mean square, shape (y, x).
-        paths: Where the air comes from, from `nowcast.extrapolation.optical_flow.departures`, shape (step, y, x, 2).
+        paths: Where the air comes from, from `nowcast.extrapolation.optical_flow.departures`, shape (lead, y, x, 2).
         heading: Unit vector (x, y) of the mean motion.
+        errors: From `motion_errors`.
     """
 
     last: np.ndarray
@@ -42,26 +42,27 @@ class PerturbedGuess(NamedTuple):
     strength: np.ndarray
     paths: np.ndarray
     heading: np.ndarray
+    errors: np.ndarray
 
-    def draw(self, white: np.ndarray, errors: np.ndarray) -> np.ndarray:
-        """One member, counts with shape (step, y, x), float32; the newest field where the air comes from outside.
+    def draw(self, white: np.ndarray, off_course: np.ndarray) -> np.ndarray:
+        """One member, counts with shape (lead, y, x), float32; the newest field where the air comes from outside.
 
         Args:
             white: Standard normal noise of that shape.
-            errors: Of the motion, along it and across, in units of their standard deviation.
+            off_course: Errors of the motion, along it and across it, in units of their standard deviations.
         """
         spectra = rfft2(white)
         noise = np.stack([(self.gains[age::-1] * spectra[: age + 1]).sum(0) for age in range(len(white))])
         fields = self._as_was_seen(self.expected + self.strength * irfft2(noise, s=self.last.shape))
         sideways = np.array([-self.heading[1], self.heading[0]])
-        off = motion_errors(len(white)) * errors @ np.stack([self.heading, sideways])
+        off = self.errors * off_course @ np.stack([self.heading, sideways])
         paths = self.paths + off[:, None, None].astype("float32")
         made = advect(fields, self.seen, paths, cv2.INTER_CUBIC)  # linear interpolation would smooth the members
         made = np.clip(made, 0, self.last.max())  # and a cubic one reaches beyond the values there are
         return np.where(np.isfinite(made), made, self.last)
 
     def _as_was_seen(self, fields: np.ndarray) -> np.ndarray:
-        """Fields (step, y, x) with the values of the newest one, in their own order, and no echo far from echo."""
+        """Fields (lead, y, x) with the values of the newest one, in their own order, and no echo far from echo."""
         values = np.sort(self.last[self.seen])
         matched = np.zeros_like(fields, dtype="float32")
         before = self.last
@@ -106,8 +107,17 @@ def nearness(echo: np.ndarray, near: float, far: float) -> np.ndarray:
     return np.clip((far - distance) / (far - near), 0, 1)
 
 
-def motion_errors(steps: int) -> np.ndarray:
-    """Standard deviations of a place after 1..steps frames, along the motion and across, pixels, shape (step, 2)."""
-    minutes = _MINUTES * np.arange(1, steps + 1)[:, None]
+def motion_errors(leads: int, minutes: float, km: float) -> np.ndarray:
+    """Standard deviations of a place after 1..leads frames, in pixels (Bowler et al. 2006).
+
+    Args:
+        leads: How many frames ahead.
+        minutes: From one frame to the next.
+        km: Side of a pixel.
+
+    Returns:
+        Deviations along the motion and across it, shape (lead, 2).
+    """
+    times = minutes * np.arange(1, leads + 1)[:, None]
     a, b, c = np.array([_ALONG, _ACROSS]).T
-    return np.cumsum(np.maximum(a * minutes**b + c, 0), axis=0) * _MINUTES / 60 / _KM
+    return np.cumsum(np.maximum(a * times**b + c, 0), axis=0) * minutes / 60 / km

@@ -13,12 +13,12 @@ import numpy as np
 
 from nowcast.data.conventions import ECHO
 from nowcast.extrapolation.cascade import FRAMES, Cascade
-from nowcast.extrapolation.ensemble import PerturbedGuess, noise_strength
+from nowcast.extrapolation.ensemble import PerturbedGuess, motion_errors, noise_strength
 from nowcast.extrapolation.optical_flow import advect, departures, motion
 
 
 class FirstGuess(NamedTuple):
-    """First guesses in counts with shape (case, step, y, x), float32.
+    """First guesses in counts with shape (case, lead, y, x), float32.
 
     Attributes:
         advected: The newest field, moved on along the motion of the echo.
@@ -38,15 +38,17 @@ class FirstGuess(NamedTuple):
     perturbed: tuple[PerturbedGuess, ...]
 
 
-def first_guess(frames: np.ndarray, observed: np.ndarray, steps: int) -> FirstGuess:
+def first_guess(frames: np.ndarray, observed: np.ndarray, leads: int, *, minutes: float, km: float) -> FirstGuess:
     """First guesses of some cases; persistence where a history has no echo and so no motion.
 
     Args:
         frames: Counts with shape (case, frame, y, x), zero where missing.
         observed: False where missing, same shape.
-        steps: How many frames ahead.
+        leads: How many frames ahead.
+        minutes: From one frame to the next.
+        km: Side of a pixel.
     """
-    cases = [_one_case(*case, steps) for case in zip(frames, observed, strict=True)]
+    cases = [_one_case(*case, motion_errors(leads, minutes, km)) for case in zip(frames, observed, strict=True)]
     advected, advected_1, advected_2, sprog, reached = (
         np.stack(fields) for fields in zip(*(fields for fields, _ in cases), strict=True)
     )
@@ -54,21 +56,24 @@ def first_guess(frames: np.ndarray, observed: np.ndarray, steps: int) -> FirstGu
     return FirstGuess(advected, advected_1, advected_2, sprog, reached, perturbed)
 
 
-def _one_case(frames: np.ndarray, observed: np.ndarray, steps: int) -> tuple[tuple[np.ndarray, ...], PerturbedGuess]:
+def _one_case(
+    frames: np.ndarray, observed: np.ndarray, errors: np.ndarray
+) -> tuple[tuple[np.ndarray, ...], PerturbedGuess]:
+    leads = len(errors)
     velocity = motion(frames[None], observed[None])[0]
     recent = _fill_gaps(frames, observed)
     last, seen = recent[-1], np.asarray(observed.any(axis=0))
-    paths = departures(velocity, steps + FRAMES - 1)
+    paths = departures(velocity, leads + FRAMES - 1)
     advected = [
-        advect(np.broadcast_to(recent[max(-1 - back, -len(recent))], (steps, *last.shape)), seen, paths[back:][:steps])
+        advect(np.broadcast_to(recent[max(-1 - back, -len(recent))], (leads, *last.shape)), seen, paths[back:][:leads])
         for back in range(FRAMES)
     ]
-    expected, gains = _fade(recent, velocity, steps)
-    faded = advect(np.stack([_match(field, last) for field in expected]), seen, paths[:steps])
+    expected, gains = _fade(recent, velocity, leads)
+    faded = advect(np.stack([_match(field, last) for field in expected]), seen, paths[:leads])
     newest, before, earlier, sprog = (np.where(np.isfinite(field), field, last) for field in (*advected, faded))
     mean = velocity.mean((0, 1))
     heading = mean / max(np.hypot(*mean), 1e-6)
-    perturbed = PerturbedGuess(last, seen, expected, gains, noise_strength(last, seen), paths[:steps], heading)
+    perturbed = PerturbedGuess(last, seen, expected, gains, noise_strength(last, seen), paths[:leads], heading, errors)
     return (newest, before, earlier, sprog, np.isfinite(advected[0])), perturbed
 
 
@@ -80,19 +85,19 @@ def _fill_gaps(frames: np.ndarray, observed: np.ndarray) -> np.ndarray:
     return filled[-FRAMES:]
 
 
-def _fade(recent: np.ndarray, velocity: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """What is left of the newest field, shape (step, y, x), in its frame of reference, and the gains of its noise."""
+def _fade(recent: np.ndarray, velocity: np.ndarray, leads: int) -> tuple[np.ndarray, np.ndarray]:
+    """What is left of the newest field, shape (lead, y, x), in its frame of reference, and the gains of its noise."""
     last = recent[-1]
     if len(recent) < FRAMES or not (last >= ECHO).any():
-        return np.repeat(last[None], steps, axis=0), np.zeros((steps, len(last), last.shape[1] // 2 + 1), "float32")
+        return np.repeat(last[None], leads, axis=0), np.zeros((leads, len(last), last.shape[1] // 2 + 1), "float32")
     cascade = Cascade(np.stack([_carry(frame, velocity, FRAMES - 1 - i) for i, frame in enumerate(recent)]))
-    return cascade.expected(steps), cascade.gains(steps)
+    return cascade.expected(leads), cascade.gains(leads)
 
 
-def _carry(frame: np.ndarray, velocity: np.ndarray, steps: int) -> np.ndarray:
-    if not steps:
+def _carry(frame: np.ndarray, velocity: np.ndarray, leads: int) -> np.ndarray:
+    if not leads:
         return frame
-    return np.nan_to_num(advect(frame[None], np.ones_like(frame, bool), departures(velocity, steps)[-1:])[0])
+    return np.nan_to_num(advect(frame[None], np.ones_like(frame, bool), departures(velocity, leads)[-1:])[0])
 
 
 def _match(field: np.ndarray, last: np.ndarray) -> np.ndarray:

@@ -52,43 +52,43 @@ def _blur(image: np.ndarray, width: float) -> np.ndarray:
     return cv2.GaussianBlur(image, (0, 0), width, borderType=cv2.BORDER_CONSTANT)
 
 
-def extrapolate(fields: np.ndarray, velocity: np.ndarray, steps: int) -> np.ndarray:
+def extrapolate(fields: np.ndarray, velocity: np.ndarray, leads: int) -> np.ndarray:
     """Fields carried along a steady velocity.
 
     Args:
         fields: Counts with shape (case, y, x), NaN missing.
         velocity: From `motion`.
-        steps: How many frames ahead.
+        leads: How many frames ahead.
 
     Returns:
-        Counts with shape (case, step, y, x) for 1..steps frames ahead, float32, NaN where the air comes from outside
+        Counts with shape (case, lead, y, x) for 1..leads frames ahead, float32, NaN where the air comes from outside
         of the domain or from missing pixels.
     """
     return np.stack(
         [
-            advect(np.broadcast_to(field, (steps, *field.shape)), np.isfinite(field), departures(flow, steps))
+            advect(np.broadcast_to(field, (leads, *field.shape)), np.isfinite(field), departures(flow, leads))
             for field, flow in zip(fields, velocity, strict=True)
         ]
     )
 
 
-def reached(frames: np.ndarray, observed: np.ndarray, steps: int) -> np.ndarray:
-    """Where the air of 1..steps frames ahead comes from pixels that the history saw.
+def reached(frames: np.ndarray, observed: np.ndarray, leads: int) -> np.ndarray:
+    """Where the air of 1..leads frames ahead comes from pixels that the history saw.
 
     Args:
         frames: Counts with shape (case, frame, y, x), zero where missing.
         observed: False where missing, same shape.
-        steps: How many frames ahead.
+        leads: How many frames ahead.
 
     Returns:
-        False where the air comes from outside of the domain or from pixels never seen, shape (case, step, y, x).
+        False where the air comes from outside of the domain or from pixels never seen, shape (case, lead, y, x).
     """
     seen = np.where(observed.any(axis=1), 0.0, np.nan)
-    return np.isfinite(extrapolate(seen, motion(frames, observed), steps))
+    return np.isfinite(extrapolate(seen, motion(frames, observed), leads))
 
 
-def departures(velocity: np.ndarray, steps: int) -> np.ndarray:
-    """Where the air of each pixel was 1..steps frames before, shape (step, y, x, 2), pixels, the last axis (x, y).
+def departures(velocity: np.ndarray, leads: int) -> np.ndarray:
+    """Where the air of each pixel was 1..leads frames before, shape (lead, y, x, 2), pixels, the last axis (x, y).
 
     Backward semi-Lagrangian, midpoint rule (Germann and Zawadzki 2002,
     doi:10.1175/1520-0493(2002)130<2859:SDOTPO>2.0.CO;2), for a velocity of shape (y, x, 2).
@@ -96,8 +96,8 @@ def departures(velocity: np.ndarray, steps: int) -> np.ndarray:
     height, width = velocity.shape[:2]
     departure = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).astype("float32")
     step = velocity.astype("float32")
-    paths = np.empty((steps, height, width, 2), "float32")
-    for lead in range(steps):
+    paths = np.empty((leads, height, width, 2), "float32")
+    for lead in range(leads):
         step = _sample(velocity, departure - step / 2, cv2.BORDER_REPLICATE)
         departure = departure - step
         paths[lead] = departure
@@ -110,7 +110,7 @@ def advect(
     """One field a path, each carried along its path by one interpolation, however long it is.
 
     Args:
-        fields: Counts with shape (step, y, x).
+        fields: Counts with shape (lead, y, x).
         seen: Where they are known, shape (y, x).
         paths: From `departures`.
         interpolation: Of OpenCV.

@@ -32,12 +32,14 @@ class Cases:
         observed: False where missing, same shape.
         keys: One text a case, "EVENT@init time", from which seeds derive.
         cadence_minutes: Minutes between frames, the same in all cases.
+        pixel_km: Side of a pixel in km; 3, as SEVIR's, where the history has no coordinates in metres.
     """
 
     frames: np.ndarray
     observed: np.ndarray
     keys: tuple[str, ...]
     cadence_minutes: float
+    pixel_km: float = 3.0
 
     def last_seen(self) -> np.ndarray:
         """Newest observed count of every pixel, shape (case, ...); zero where a pixel was never observed."""
@@ -124,7 +126,13 @@ def _to_cases(history: xr.DataArray) -> Cases:
         for event, time in zip(history["event"].values, history["init_time"].values, strict=True)
     )
     minutes = float(steps.flat[0].astype(int)) / 6e7
-    return Cases(np.where(observed, values, 0).astype("float32"), observed, keys, minutes)
+    return Cases(np.where(observed, values, 0).astype("float32"), observed, keys, minutes, _pixel_km(history))
+
+
+def _pixel_km(history: xr.DataArray) -> float:
+    if "x" not in history.coords or history["x"].attrs.get("units") != "m" or history.sizes["x"] < 2:
+        return Cases.pixel_km
+    return float(abs(history["x"].values[1] - history["x"].values[0])) / 1000
 
 
 def _check_lead_times(lead_times: np.ndarray, cadence_minutes: float) -> None:

@@ -86,7 +86,7 @@ def guess_future(
         Those that `kind` names, shape (B, G, steps, H, W); where they reach, shape (B, steps, H, W); and what members'
         own are drawn from, if they have any.
     """
-    guess = first_guess(history.float().cpu().numpy(), observed.cpu().numpy(), steps)
+    guess = first_guess(history.float().cpu().numpy(), observed.cpu().numpy(), steps, minutes=5.0, km=3.0)
     fields = torch.stack([torch.from_numpy(getattr(guess, name)) for name in GUESSES[kind]], 1)
     reached = torch.from_numpy(guess.reached).to(history.device)
     return fields.to(history.device), reached, guess.perturbed if kind == "steps" else ()

@@ -19,4 +19,5 @@ class Sprog(Forecaster):
 
     def predict(self, cases: Cases, steps: int, members: Sequence[int], seed: int) -> np.ndarray:
         """See `Forecaster.predict`."""
-        return first_guess(cases.frames, cases.observed, steps).sprog[:, None]
+        guess = first_guess(cases.frames, cases.observed, steps, minutes=cases.cadence_minutes, km=cases.pixel_km)
+        return guess.sprog[:, None]

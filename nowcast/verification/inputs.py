@@ -214,7 +214,7 @@ class Observations:
             return counts
         past = _counts(array.isel(frame=np.flatnonzero(times <= case.init_time)[-_HISTORY:]), "the store")
         seen = np.isfinite(past)
-        reached = first_guess(np.where(seen, past, 0)[None], seen[None], len(counts)).reached[0]
+        reached = first_guess(np.where(seen, past, 0)[None], seen[None], len(counts), minutes=5.0, km=3.0).reached[0]
         return np.where(reached, counts, np.nan)
 
 

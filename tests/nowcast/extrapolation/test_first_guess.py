@@ -9,8 +9,8 @@ from nowcast.extrapolation.optical_flow import motion
 from nowcast.models.sprog import Sprog
 
 
-def guess(path: np.ndarray, steps: int = 6):
-    return first_guess(path[None].astype("float32"), np.ones(path[None].shape, bool), steps)
+def guess(path: np.ndarray, leads: int = 6):
+    return first_guess(path[None].astype("float32"), np.ones(path[None].shape, bool), leads, minutes=5, km=3)
 
 
 def test_a_storm_that_only_moves_keeps_its_place_and_echo(moving_storm):
@@ -63,7 +63,7 @@ def test_gaps_are_filled_by_what_was_seen_before():
     observed = np.ones(frames.shape, bool)
     observed[0, -1, 8:16] = False
     frames[~observed] = 0
-    made = first_guess(frames, observed, 2)
+    made = first_guess(frames, observed, 2, minutes=5, km=3)
     np.testing.assert_allclose(made.advected, 30, atol=1e-3)
 
 
@@ -74,7 +74,7 @@ def test_sprog_agrees_with_pysteps_on_real_radar(radar_case):
         history, observed = radar_case[None, :10], np.ones((1, 10, 128, 128), bool)
         velocity = np.moveaxis(motion(history, observed)[0], -1, 0).astype(float)
         theirs = forecast(history[0, -3:].astype(float), velocity, 10, precip_thr=5.5, probmatching_method="mean")
-    ours = first_guess(history, observed, 10)
+    ours = first_guess(history, observed, 10, minutes=5, km=3)
     both = ours.reached[0] & np.isfinite(theirs)
     for lead in range(10):
         a, b, seen = (field[lead][both[lead]] for field in (ours.sprog[0], theirs, radar_case[10:]))

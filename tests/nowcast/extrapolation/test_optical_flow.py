@@ -78,6 +78,6 @@ def test_reached_is_what_air_of_pixels_once_seen_comes_to(moving_storm):
     observed[:, -1, 8:12, 30:34] = False  # seen until one frame before
     frames = np.where(observed, frames, 0)
     found = reached(frames, observed, 3)
-    np.testing.assert_array_equal(found, first_guess(frames, observed, 3).reached)
+    np.testing.assert_array_equal(found, first_guess(frames, observed, 3, minutes=5, km=3).reached)
     assert found.shape == (1, 3, 64, 64) and not found[0, 2, :, :10].any() and found[0, :, 8:12, 20:50].all()
     assert not found[0, 0, 41:43, 35:37].any()

@@ -14,8 +14,9 @@ from nowcast.models.guess import Guess, no_guess
 from nowcast.models.layers.crps import fair_crps
 
 
-def guess(path: np.ndarray, steps: int = 4) -> PerturbedGuess:
-    made = first_guess(path[None].astype("float32"), np.ones(path[None].shape, bool), steps)
+def guess(path: np.ndarray, leads: int = 4, *, minutes: float = 5, km: float = 3) -> PerturbedGuess:
+    observed = np.ones(path[None].shape, bool)
+    made = first_guess(path[None].astype("float32"), observed, leads, minutes=minutes, km=km)
     return made.perturbed[0]
 
 
@@ -33,11 +34,18 @@ def flickering(frames: int = 6) -> np.ndarray:
 
 
 def test_motion_errors_by_hand():
-    errors = motion_errors(2)
+    errors = motion_errors(2, minutes=5, km=3)
     along = [10.88 * minutes**0.23 - 7.68 for minutes in (5, 10)]  # km h-1; a frame is 1/12 h, a pixel 3 km
     across = [5.76 * minutes**0.31 - 2.72 for minutes in (5, 10)]
     np.testing.assert_allclose(errors[0], [along[0] / 36, across[0] / 36])
     np.testing.assert_allclose(errors[1], [sum(along) / 36, sum(across) / 36])
+
+
+def test_motion_errors_are_those_of_the_minutes_and_km_given():
+    ten, five = motion_errors(2, minutes=10, km=1), motion_errors(2, minutes=5, km=3)
+    np.testing.assert_allclose(ten[0], [(10.88 * 10**0.23 - 7.68) / 6, (5.76 * 10**0.31 - 2.72) / 6])
+    np.testing.assert_allclose(motion_errors(2, minutes=5, km=1), 3 * five)
+    np.testing.assert_array_equal(guess(flickering(), 2, minutes=10, km=1).errors, ten)
 
 
 def test_without_noise_or_error_of_motion_it_is_what_is_left_with_the_values_of_the_newest_field():
@@ -99,7 +107,7 @@ def test_an_error_of_motion_moves_a_member_along_it(moving_storm):
         return np.array([(field * column).sum(), (field * row).sum()]) / field.sum()
 
     off = centre(fast[-1]) - centre(slow[-1])
-    np.testing.assert_allclose(off, 4 * motion_errors(4)[-1, 0] * case.heading, atol=0.4)
+    np.testing.assert_allclose(off, 4 * motion_errors(4, minutes=5, km=3)[-1, 0] * case.heading, atol=0.4)
 
 
 def test_without_echo_or_enough_frames_members_are_what_was_last_seen():
@@ -125,7 +133,7 @@ def test_members_score_within_a_tenth_of_those_of_pysteps_on_real_radar(radar_ca
         from pysteps.nowcasts.steps import forecast
 
         history, observed = radar_case[None, :10], np.ones((1, 10, 128, 128), bool)
-        made = first_guess(history, observed, 10)
+        made = first_guess(history, observed, 10, minutes=5, km=3)
         velocity = np.moveaxis(motion(history, observed)[0], -1, 0).astype(float)
         theirs = forecast(
             history[0, -3:].astype(float), velocity, 10, n_ens_members=12, precip_thr=5.5, kmperpixel=3.0, timestep=5.0,

@@ -8,6 +8,7 @@ import pytest
 import xarray as xr
 
 from nowcast.models import MODELS, is_trainable, model_class
+from nowcast.models.forecaster import Forecaster
 from pipelines.errors import InputError
 
 UNTRAINED = [name for name in MODELS if not is_trainable(model_class(name))]
@@ -70,6 +71,19 @@ def test_the_history_is_left_as_it_was(model, history, lead_times):
     before = history.copy(deep=True)
     model.forecast(history, lead_times(2), 2, 0)
     xr.testing.assert_identical(history, before)
+
+
+def test_models_are_told_minutes_and_km(history, lead_times):
+    class Told(Forecaster):
+        def predict(self, cases, leads, members, seed):
+            self.told = cases.cadence_minutes, cases.pixel_km
+            return np.zeros((3, len(members), leads, 48, 48), "float32")
+
+    told = Told()
+    centres = ("x", 2000.0 * np.arange(48), {"units": "m"})
+    for given, expected in ((history, 3), (history.assign_coords(x=centres), 2)):
+        told.forecast(given, lead_times(2), 1, 0)
+        assert told.told == (5, expected)
 
 
 def test_lead_times_of_another_cadence_are_refused(model, history, lead_times):

@@ -61,7 +61,8 @@ def test_only_what_advection_reaches_is_scored_if_asked(make_store, make_forecas
     obs = np.array(path)[None]
     forecast = np.zeros((1, 2, 2, 32, 32))
     forecast[..., :2] = 200  # wrong where the air comes in
-    reached = first_guess(obs[:, :6].astype("float32"), np.ones((1, 6, 32, 32), bool), 2).reached[0]
+    seen = np.ones((1, 6, 32, 32), bool)
+    reached = first_guess(obs[:, :6].astype("float32"), seen, 2, minutes=5, km=3).reached[0]
     assert not reached[1, :, 0].any() and reached[:, :, 8:].all()
     whole, inside = (
         verify(make_forecast(forecast, last=5), make_store(obs), only_reached=only) for only in (False, True)

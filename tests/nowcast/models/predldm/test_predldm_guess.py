@@ -64,7 +64,7 @@ def test_where_nothing_is_left_to_predict_the_forecast_is_the_first_guess(kind, 
     network.rest_std.zero_()
     history = storm()
     members = network.generate(network.condition(history, observed(history)), 3, [generators(0, 1)])
-    expected = getattr(first_guess(history.numpy(), observed(history).numpy(), 3), name)
+    expected = getattr(first_guess(history.numpy(), observed(history).numpy(), 3, minutes=5, km=3), name)
     expected = np.where(expected < 5.5, 0, expected)
     for member in members[0]:
         np.testing.assert_allclose(member.numpy(), expected[0], atol=2e-3)
