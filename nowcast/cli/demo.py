@@ -17,6 +17,7 @@ from nowcast.training.run import train
 from nowcast.verification import save, scores_of, states, summary_row
 from pipelines.sevir.prepare import prepare
 from pipelines.simulation.storms import simulate_archive
+from pipelines.store.whole import whole
 
 EVENTS, EVENTS_TO_TRAIN_ON = 8, 24
 REFERENCES = ("persistence", "advection", "sprog", "steps")
@@ -64,9 +65,10 @@ def run_demo(out: Path, console: Console, *, with_training: bool = False) -> Non
     scores = scores_of(sums)
     console.print(_table({file.stem: summary_row(part) for file, part in zip(files, _parts(scores), strict=True)}))
     console.print(save(scores, out / "scores.nc", overwrite=True))
-    plot_scores({file.stem: part for file, part in zip(files, _parts(scores), strict=True)}).savefig(
-        out / "scores.png", dpi=120
-    )
+    with whole(out / "scores.png") as growing:
+        plot_scores({file.stem: part for file, part in zip(files, _parts(scores), strict=True)}).savefig(
+            growing, dpi=120
+        )
     console.print(out / "scores.png")
     console.print(
         write_report(out / "page", sums, scores, forecast=forecast, store=store, reference=references, overwrite=True)

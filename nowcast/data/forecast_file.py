@@ -8,7 +8,6 @@ A file of summaries (see nowcast.forecasting.summary) has other variables on the
 """
 
 import json
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +25,7 @@ from nowcast.data.windows import Window
 from pipelines.errors import InputError
 from pipelines.store.geo import grid_mapping, lat_lon
 from pipelines.store.schema import data_range, pixels
+from pipelines.store.whole import whole
 
 COUNT_STEP = np.float32(1 / 128)
 _FILL = np.int16(-1)
@@ -60,56 +60,59 @@ def check_target(out: Path, overwrite: bool) -> None:
     """Refuse a name that is not a forecast's, or is taken.
 
     Raises:
-        InputError: for an `out` that exists, or has another suffix.
+        InputError: for an `out` of another suffix, or that exists and may not be replaced or is not a forecast.
     """
     if out.suffix not in {".nc", ".zarr"}:
         raise InputError(f"cannot write {out}", expected="a name ending in .nc or .zarr")
+    if out.exists() and not ((out / "zarr.json").is_file() if out.suffix == ".zarr" else out.is_file()):
+        raise InputError(f"{out} exists and is not a forecast", remedy="choose another path")
     if out.exists() and not overwrite:
         raise InputError(f"{out} exists", remedy="say --overwrite to replace it")
 
 
 @contextmanager
-def writing_members(out: Path, template: xr.Dataset) -> Iterator[Callable[[int, slice, np.ndarray], None]]:
+def writing_members(
+    out: Path, template: xr.Dataset, *, overwrite: bool = False
+) -> Iterator[Callable[[int, slice, np.ndarray], None]]:
     """Write a forecast that becomes `out` only if all goes well.
 
     Args:
-        out: File to write or replace.
+        out: File to write.
         template: See `forecast_template`.
+        overwrite: Replace `out` where it exists.
 
     Yields:
         A function that takes the number of a case, a slice of members and their counts (member, lead_time, ..., y, x).
     """
     name = str(pixels(template).name)
-    with writing(out, template) as put:
+    with writing(out, template, overwrite=overwrite) as put:
         yield lambda case, batch, counts: put(name, (case, batch), counts)
 
 
 @contextmanager
-def writing(out: Path, template: xr.Dataset) -> Iterator[Callable[[str, Any, np.ndarray], None]]:
+def writing(
+    out: Path, template: xr.Dataset, *, overwrite: bool = False
+) -> Iterator[Callable[[str, Any, np.ndarray], None]]:
     """Write a file that becomes `out` only if all goes well.
 
     Args:
-        out: File to write or replace.
+        out: File to write.
         template: See `forecast_template`. Variables are packed in the steps that their encoding gives as scale_factor;
             their dask chunks become the file's.
+        overwrite: Replace `out` where it exists.
 
     Yields:
         A function that takes the name of a variable, an index of a part of it, and the values of that part.
+
+    Raises:
+        InputError: see `pipelines.store.whole.whole`.
     """
-    partial = out.with_name(f".{out.stem}.partial{out.suffix}")
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    _remove(partial)
-    try:
-        with _packed_arrays(partial, template) as packed:
+    with whole(out, overwrite=overwrite) as growing, _packed_arrays(growing, template) as packed:
 
-            def put(name: str, part: Any, values: np.ndarray) -> None:
-                packed[name][part] = pack(values, template[name].encoding["scale_factor"])
+        def put(name: str, part: Any, values: np.ndarray) -> None:
+            packed[name][part] = pack(values, template[name].encoding["scale_factor"])
 
-            yield put
-        _remove(out)
-        partial.replace(out)
-    finally:
-        _remove(partial)
+        yield put
 
 
 @contextmanager
@@ -144,13 +147,6 @@ def pack(values: np.ndarray, step: np.float32) -> np.ndarray:
     """Values, none negative, NaN missing, as 16-bit integers in whole steps; missing becomes negative."""
     packed = np.rint(np.minimum(values / step, np.iinfo("int16").max))
     return np.where(np.isnan(packed), _FILL, packed).astype("int16")
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def forecast_template(

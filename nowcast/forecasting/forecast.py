@@ -146,9 +146,10 @@ def write_forecast(
     batches = [slice(first, first + size) for first in range(0, len(numbers), size)]
     template = forecast_template(given.store, given.windows, given.history, numbers, lead_times, size)
     template.attrs = attributes(given.store, request.seed, described)
-    writing = (
-        writing_summary(out, template, given.thresholds) if request.summary_only else writing_members(out, template)
-    )
+    if request.summary_only:
+        writing = writing_summary(out, template, given.thresholds, overwrite=overwrite)
+    else:
+        writing = writing_members(out, template, overwrite=overwrite)
     with Progress(*COLUMNS) as bar, writing as put:
         task = bar.add_task("forecast", total=len(given.windows) * len(batches))
         for case, window in enumerate(given.windows):

@@ -22,14 +22,15 @@ _PROBABILITY_STEP = np.float32(1e-4)
 
 @contextmanager
 def writing_summary(
-    out: Path, members: xr.Dataset, thresholds: Sequence[float]
+    out: Path, members: xr.Dataset, thresholds: Sequence[float], *, overwrite: bool = False
 ) -> Iterator[Callable[[int, slice, np.ndarray], None]]:
     """Write a file of summaries that becomes `out` only if all goes well.
 
     Args:
-        out: File to write or replace.
+        out: File to write.
         members: Template of the forecast file that would hold the members.
         thresholds: Of the probabilities, counts, `>=`; none for a video.
+        overwrite: Replace `out` where it exists.
 
     Yields:
         A function that takes the number of a case, a slice of members and their counts (member, lead_time, ..., y, x).
@@ -43,7 +44,7 @@ def writing_summary(
         raise InputError("a summary of an ensemble", got="one member", expected="two or more")
     template = summary_template(members, thresholds)
     packed = np.empty(shape, "int16")
-    with writing(out, template) as put:
+    with writing(out, template, overwrite=overwrite) as put:
 
         def collect(case: int, batch: slice, counts: np.ndarray) -> None:
             packed[batch] = pack(counts, COUNT_STEP)

@@ -26,6 +26,7 @@ from nowcast.plots.maps import Row, clock_text, forecast_title, observed_fields,
 from nowcast.plots.panels import EVENT_THRESHOLD, Place, draw_panel, find_place
 from pipelines.errors import InputError
 from pipelines.store.schema import open_store
+from pipelines.store.whole import whole
 
 _WIDTH, _LARGEST_PANEL = 11.0, 4.6  # of all panels and of one, inches, as all sizes here
 _GAP, _LEFT, _RIGHT, _TOP, _BOTTOM = 0.1, 0.5, 0.2, 0.95, 0.75
@@ -48,13 +49,8 @@ def save_animation(
     if out.exists() and not overwrite:
         raise InputError(f"{out} exists", remedy="say --overwrite to replace it")
     frames = list(animate_forecast(open_forecast(forecast), open_store(store) if store else None, case))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.stem}.part{out.suffix}")
-    try:
-        _WRITERS[out.suffix](temporary, [*frames, *[frames[-1]] * (_HELD - 1)])
-        temporary.replace(out)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole(out, overwrite=overwrite) as growing:
+        _WRITERS[out.suffix](growing, [*frames, *[frames[-1]] * (_HELD - 1)])
     return out
 
 

@@ -26,6 +26,7 @@ from nowcast.plots.panels import (
 )
 from pipelines.errors import InputError
 from pipelines.store.schema import data_range, open_store, pixels
+from pipelines.store.whole import whole
 
 _SUFFIXES = (".png", ".pdf", ".svg")
 _PANEL, _GAP = 1.8, 0.07  # inches, as all sizes here
@@ -50,13 +51,8 @@ def save_forecast_map(
     if out.exists() and not overwrite:
         raise InputError(f"{out} exists", remedy="say --overwrite to replace it")
     figure = plot_forecast(open_forecast(forecast), open_store(store) if store else None, case)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.stem}.part{out.suffix}")
-    try:
-        figure.savefig(temporary, dpi=200)
-        temporary.replace(out)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole(out, overwrite=overwrite) as growing:
+        figure.savefig(growing, dpi=200)
     return out
 
 

@@ -17,6 +17,7 @@ from nowcast.report.sections import Report, sections
 from nowcast.report.tables import MEANS, verdict
 from nowcast.verification.inputs import Case, Source, open_forecast, open_observations, open_references
 from pipelines.errors import InputError
+from pipelines.store.whole import whole
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
@@ -68,13 +69,9 @@ def write_report(
     chosen = choose_cases(states[0], forecasts[0].cases)
     viewed = viewer_data(chosen, models, forecasts, observations, thresholds_of(scores), progress)
     text = html(_page(Report(scores, models, forecasts, viewed, _side_km(observations.store))))
-    directory.mkdir(parents=True, exist_ok=True)
-    page, temporary = directory / "index.html", directory / ".index.html.part"
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(page)
-    finally:
-        temporary.unlink(missing_ok=True)
+    page = directory / "index.html"
+    with whole(page, overwrite=overwrite) as growing:
+        growing.write_text(text, encoding="utf-8")
     return page
 
 

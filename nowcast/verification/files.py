@@ -12,6 +12,7 @@ from nowcast import __version__
 from nowcast.verification.aggregate import add
 from nowcast.verification.scores import described, roles
 from pipelines.errors import InputError
+from pipelines.store.whole import whole
 
 MINUTES = {"units": "minutes", "dtype": "float64", "_FillValue": None}
 MICROSECONDS = {"units": "microseconds", "dtype": "int32"}  # of video
@@ -94,12 +95,6 @@ def check_target(path: Path, overwrite: bool) -> None:
 
 def _write(path: Path, overwrite: bool, write: Callable[[Path], object]) -> Path:
     check_target(path, overwrite)
-    temporary = path.with_name(f".{path.name}.part")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary.unlink(missing_ok=True)
-    try:
-        write(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole(path, overwrite=overwrite) as growing:
+        write(growing)
     return path

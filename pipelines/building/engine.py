@@ -10,13 +10,10 @@ A later run of the same plan reads only such events again, in place: each object
 and the list is written last, so that a reader never meets half an object and a run after a kill does all of it again.
 """
 
-import errno
 import json
 import logging
-import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -26,11 +23,11 @@ import numcodecs.blosc
 import numpy as np
 import zarr
 
-from pipelines.building.lock import exclusive
 from pipelines.building.workers import run
 from pipelines.errors import InputError
 from pipelines.store import schema as store
 from pipelines.store.rejects import PartlyReadError, Reject, read_rejects, write_rejects
+from pipelines.store.whole import clear_when_full, exclusive, replacing, to_disk
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +85,7 @@ def build(
             run is writing it; when no event can be read; when the disk is full.
     """
     building = path.with_name(f".{path.name}.partial")
-    with exclusive(path), _clear_when_full(path):
+    with exclusive(path), clear_when_full(path, "free some and run again: what is written already is kept"):
         mending = path.exists() and not _may_be_replaced(path, attrs, overwrite)
         root = path if mending else building / "store"
         if mending:
@@ -104,24 +101,13 @@ def build(
             create = partial(store.create, events=events, side=side, pixel_m=pixel_m, channels=channels, attrs=attrs)
             _begin(building, attrs, create)
             shards = _unmarked_shards(building, events)
-        for unfinished in root.rglob("*.partial"):
+        for unfinished in root.rglob("*.partial*"):
             unfinished.unlink()
         write = partial(_write_shard, root, building / "done", read)
         run(write, shards, workers=workers, scheduler=scheduler, label=f"writing {path.name}")
         rejects = _finish(building, root, path, events, attrs)
     asked = {shard.events[number].id for shard in shards for number in shard.todo}
     return len(asked - {reject.event for reject in rejects})
-
-
-@contextmanager
-def _clear_when_full(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        what = f"no space is left on the disk of {path}"
-        raise InputError(what, remedy="free some and run again: what is written already is kept") from error
 
 
 def _may_be_replaced(path: Path, attrs: dict, overwrite: bool) -> bool:
@@ -157,7 +143,7 @@ def _is_same(path: Path, attrs: dict, rejects: Sequence[Reject]) -> bool:
 def _begin(building: Path, attrs: dict, create: Callable[[Path], None]) -> None:
     """Make the folder that the store grows in, unless an earlier run of the same plan left one."""
     growing = building / "store"
-    marks = (building / "done").glob("*.json")
+    marks = _marks(building)
     if growing.exists() and _is_same(growing, attrs, [reject for mark in marks for reject in _read_mark(mark)[1]]):
         return
     shutil.rmtree(building, ignore_errors=True)
@@ -198,6 +184,10 @@ def _mark(done: Path, start: int) -> Path:
     return done / f"{start}.json"
 
 
+def _marks(building: Path) -> list[Path]:
+    return sorted((building / "done").glob("[0-9]*.json"), key=lambda mark: int(mark.stem))
+
+
 def _read_mark(mark: Path) -> tuple[np.ndarray, list[Reject]]:
     """Missing fractions with shape (event, frame), and rejects, of a shard that is done."""
     content = json.loads(mark.read_text())
@@ -211,17 +201,14 @@ def _write_shard(root: Path, done: Path, read: Reader, shard: _Shard) -> None:
     counts, rejects = _read_together(read, shard) or _read_one_by_one(read, shard, np.asarray(pixels[place]))
     pixels[place] = counts
     for path in (root / pixels.basename / "c" / str(shard.start // store.SHARD_EVENTS)).rglob("*"):
-        _to_disk(path)
+        to_disk(path)
     top = store.data_range(zarr.open_group(root, mode="r").attrs)
     missing = np.array([[np.count_nonzero(frame > top) / frame.size for frame in event] for event in counts])
     unread = {reject.event for reject in rejects if not reject.partly}
     missing[[event.id in unread for event in shard.events]] = 1
-    mark = _mark(done, shard.start)
-    unfinished = mark.with_suffix(".tmp")
     content = {"missing_fraction": missing.tolist(), "rejects": [asdict(reject) for reject in rejects]}
-    unfinished.write_text(json.dumps(content))
-    _to_disk(unfinished)
-    unfinished.rename(mark)
+    with replacing(_mark(done, shard.start)) as growing:
+        growing.write_text(json.dumps(content))
 
 
 def _read_together(read: Reader, shard: _Shard) -> tuple[np.ndarray, list[Reject]] | None:
@@ -249,13 +236,6 @@ def _read_one_by_one(read: Reader, shard: _Shard, counts: np.ndarray) -> tuple[n
     return counts, rejects
 
 
-def _to_disk(path: Path) -> None:
-    """Have the operating system write a file out, so that a mark never outlives a power cut that its data did not."""
-    descriptor = os.open(path, os.O_RDONLY)
-    os.fsync(descriptor)
-    os.close(descriptor)
-
-
 def _finish(building: Path, root: Path, path: Path, events: Sequence[store.Event], attrs: dict) -> list[Reject]:
     """Complete the store at `root` from the marks, and move it to its place, instead of what may be there.
 
@@ -265,7 +245,7 @@ def _finish(building: Path, root: Path, path: Path, events: Sequence[store.Event
     fractions = zarr.open_array(root / "missing_fraction", mode="r+")
     values = np.asarray(fractions[:])
     rejects: list[Reject] = []
-    for mark in sorted((building / "done").glob("*.json"), key=lambda mark: int(mark.stem)):
+    for mark in _marks(building):
         missing, rejected = _read_mark(mark)
         start = int(mark.stem)
         values[start : start + len(missing)] = missing

@@ -5,8 +5,6 @@ The fields themselves are made in `pipelines.simulation.fields`.
 """
 
 import csv
-import os
-import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
@@ -18,6 +16,7 @@ import numpy as np
 from pipelines.errors import InputError
 from pipelines.simulation.fields import FRAMES, MISSING, SIZE, simulate_counts
 from pipelines.store.geo import SEVIR_PROJ, projection
+from pipelines.store.whole import whole
 
 _CADENCE = 5  # minutes
 _SEASONS = {  # first and last day of a split's events: the storm season within the dates of sevir-128-10-10
@@ -84,17 +83,11 @@ def simulate_archive(
         raise InputError("negative seed", got=seed, expected="0 or more")
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise InputError(f"{out} exists and is not an empty folder", remedy="give another folder or remove it")
-    unfinished = out.resolve().with_name(f".{out.resolve().name}-{os.getpid()}")
-    unfinished.mkdir(parents=True)
-    try:
+    with whole(out) as growing:
         rows = _plan(seed, events)
         for number in progress(range(events)):
-            _write_event(unfinished / "data", rows[number], rows, _generator(seed, number, "fields"))
-        _write_catalog(unfinished / "CATALOG.csv", rows)
-        unfinished.replace(out)
-    except BaseException:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise
+            _write_event(growing / "data", rows[number], rows, _generator(seed, number, "fields"))
+        _write_catalog(growing / "CATALOG.csv", rows)
     return out
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.errors import InputError
+from pipelines.store.whole import replacing
 
 FILE = "rejects.jsonl"
 
@@ -54,6 +55,5 @@ def write_rejects(store: Path, rejects: Sequence[Reject]) -> None:
     if not rejects:
         path.unlink(missing_ok=True)
         return
-    unfinished = path.with_suffix(".partial")
-    unfinished.write_text("".join(f"{json.dumps(asdict(reject))}\n" for reject in rejects))
-    unfinished.rename(path)
+    with replacing(path) as growing:
+        growing.write_text("".join(f"{json.dumps(asdict(reject))}\n" for reject in rejects))

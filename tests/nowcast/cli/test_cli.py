@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from nowcast.cli import app as cli
 from nowcast.models import MODELS
 from pipelines.simulation.storms import simulate_archive
+from pipelines.store.whole import exclusive
 
 
 @pytest.fixture(scope="module")
@@ -212,6 +213,33 @@ def test_no_command_replaces_one_of_its_inputs(monkeypatch, capsys, archive, pre
         line = refuse(monkeypatch, capsys, *words, "--overwrite")
         assert "the output" in line and "the input" in line, (words, line)
     assert contents() == before
+
+
+def test_an_output_that_another_command_is_writing(monkeypatch, capsys, archive, prepared, tmp_path):
+    real = tmp_path / "real.nc"
+    assert run("forecast", "persistence", prepared, real, "--limit", 1, "--ensemble", 2)[0] == 0
+    commands = {
+        "f.nc": ("forecast", "persistence", prepared, "f.nc", "--limit", 1, "--overwrite"),
+        "f.zarr": ("forecast", "steps", prepared, "f.zarr", "--limit", 1, "--ensemble", 2, "--summary-only"),
+        "s.zarr": ("prepare-sevir", archive, "s.zarr", "--limit", 1),
+        "scores.nc": ("verify", real, prepared, "--out", "scores.nc", "--overwrite"),
+        "map.png": ("plot", real, "map.png", "--overwrite"),
+        "simulated": ("simulate-sevir", "simulated", "--events", 1),
+    }
+    monkeypatch.chdir(tmp_path)
+    for name, words in commands.items():
+        with exclusive(Path(name)):
+            assert f"{name} is being written by another command" in refuse(monkeypatch, capsys, *words)
+    assert [path.name for path in tmp_path.iterdir()] == ["real.nc"]
+
+
+@pytest.mark.parametrize("name", ["mine.nc", "mine.zarr"])
+def test_a_folder_that_is_no_forecast_is_never_replaced(monkeypatch, capsys, prepared, tmp_path, name):
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "thesis.tex").write_text("mine")
+    words = ("forecast", "persistence", prepared, tmp_path / name, "--limit", 1, "--overwrite")
+    assert "exists and is not a forecast" in refuse(monkeypatch, capsys, *words)
+    assert (tmp_path / name / "thesis.tex").read_text() == "mine"
 
 
 @pytest.mark.parametrize("wrong", [("--limit", "0"), ("--limit", "-1"), ("--seed", "-1"), ("--ensemble", "0")])
