@@ -1,7 +1,7 @@
-"""STEPS, the ensemble that a learned one has to beat, by pysteps (Bowler et al. 2006, doi:10.1256/qj.04.100;
-Pulkkinen et al. 2019, doi:10.5194/gmd-12-4185-2019).
+"""STEPS by pysteps, the ensemble that a learned one has to beat (Bowler et al. 2006, doi:10.1256/qj.04.100; Pulkkinen
+et al. 2019, doi:10.5194/gmd-12-4185-2019).
 
-It works on rain rate, which is taken from counts and turned back into them by the relations in pipelines.store.units.
+pysteps works on rain rate: counts become rain rate and its forecast becomes counts by pipelines.store.units.
 """
 
 import contextlib
@@ -11,31 +11,43 @@ import warnings
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from nowcast.data.seeds import integer_seed
+from nowcast.data.seeds import integer_seed, numpy_generator
+from nowcast.extrapolation.cascade import FRAMES
 from nowcast.models.forecaster import Cases, Forecaster
 from pipelines.errors import InputError
 from pipelines.store.units import counts_to_rain_rate, rain_rate_to_counts
 
 _LOG = logging.getLogger(__name__)
 
-_KM_PER_PIXEL = 3.0  # SEVIR at 128x128; in pysteps it scales the perturbation of motion and the growth of the wet area
 _THRESHOLD = 0.1  # mm h-1; the least count with echo, 6, is 0.115
 _DECIBELS_AT_THRESHOLD, _DRY_DECIBELS = -10.0, -15.0
-_FRAMES = 3  # which the second-order autoregressive model takes
+
+Fill = Literal["past", "persistence"]
 
 
 class Steps(Forecaster):
-    """pysteps STEPS in its default settings: six cascade levels, AR(2), Lucas-Kanade motion with perturbations.
+    """STEPS ensemble by pysteps; pixels that a member does not reach repeat a frame of the history, drawn at random.
 
-    Pixels that the motion reaches from outside of the observed domain are filled by persistence. A case is persistence
-    altogether where it has no echo in one of its last three frames, or so little of it or of its change that pysteps
-    cannot fit its model. The grid spacing is taken to be 3 km. pysteps draws the seed of a member from that of the one
-    before: a member does not depend on how many follow, and members 0 to the highest asked for are always made.
+    The settings are pysteps' defaults (six cascade levels, AR(2), Lucas-Kanade motion with perturbations), with the
+    minutes between frames and the kilometres of a pixel as in the store or file. Where the air comes from outside of
+    the observed domain, each member repeats one frame of the history at all lead times. Its own generator draws that
+    frame, so members differ there too.
+
+    A case is persistence everywhere when one of its last three frames has no echo, or when its echo, or the change of
+    its echo, is too small for pysteps to fit a model. pysteps draws the seed of each member from that of the previous
+    one: a member does not depend on how many follow, and members 0 to the highest requested are always computed.
+
+    Args:
+        fill: Fills the pixels that a member does not reach. "past": a frame of the history drawn at random.
+            "persistence": the newest observed counts, equal in all members.
     """
+
+    def __init__(self, fill: Fill = "past"):
+        self.fill = fill
 
     def predict(self, cases: Cases, steps: int, members: Sequence[int], seed: int) -> np.ndarray:
         """See `Forecaster.predict`.
@@ -44,38 +56,45 @@ class Steps(Forecaster):
             InputError: when pysteps is not installed, or the history is shorter than three frames.
         """
         given = cases.frames.shape[1]
-        if given < _FRAMES:
-            raise InputError("the history is too short for steps", got=given, expected=f"{_FRAMES} frames or more")
+        if given < FRAMES:
+            raise InputError("the history is too short for steps", got=given, expected=f"{FRAMES} frames or more")
         motion, forecast = _pysteps()
         forecast = partial(
             forecast,
             timesteps=steps,
             n_ens_members=max(members) + 1,
             precip_thr=_DECIBELS_AT_THRESHOLD,
-            kmperpixel=_KM_PER_PIXEL,
+            kmperpixel=cases.pixel_km,
             timestep=cases.cadence_minutes,
         )
         counts = np.repeat(cases.last_seen()[:, None, None], len(members), axis=1).repeat(steps, axis=2)
         for case, key in enumerate(cases.keys):
             frames = _without_gaps(cases.frames[case], cases.observed[case])
-            if not (frames[-_FRAMES:] > 0).any(axis=(1, 2)).all():
+            if not (frames[-FRAMES:] > 0).any(axis=(1, 2)).all():
                 continue
             decibels = _to_decibels(frames)
             case_seed = integer_seed(seed, "steps", key) % 2**32
             try:
                 with _quiet():
-                    made = forecast(decibels[-_FRAMES:], motion(decibels), seed=case_seed)
+                    made = forecast(decibels[-FRAMES:], motion(decibels), seed=case_seed)
             except (ValueError, RuntimeError) as error:
                 _LOG.warning("%s: persistence, since pysteps cannot fit its model (%s)", key, error)
                 continue
-            ensemble = _to_counts(made[list(members)])
-            counts[case] = np.where(np.isnan(ensemble), counts[case], ensemble)
+            if self.fill == "past":
+                drawn = [numpy_generator(seed, "steps fill", key, member).integers(given) for member in members]
+                counts[case] = _or(frames[drawn][:, None], counts[case])
+            counts[case] = _or(_to_counts(made[list(members)]), counts[case])
         return counts
+
+
+def _or(fields: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """`fields`, and `others` where `fields` are NaN."""
+    return np.where(np.isnan(fields), others, fields)
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """pysteps prints its settings and progress, and divides by zero where a field is dry."""
+    """Silence pysteps, which prints its settings and progress and divides by zero where a field is dry."""
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -88,13 +107,13 @@ def _pysteps() -> tuple[Any, Any]:
             from pysteps.motion.lucaskanade import dense_lucaskanade
             from pysteps.nowcasts.steps import forecast
     except ImportError as error:
-        remedy = "pip install nowcast[steps] (it takes a C compiler)"
+        remedy = "pip install nowcast[steps] (it needs a C compiler)"
         raise InputError("the model steps needs pysteps, which is not installed", remedy=remedy) from error
     return dense_lucaskanade, forecast
 
 
 def _without_gaps(frames: np.ndarray, observed: np.ndarray) -> np.ndarray:
-    """Frames with every gap filled by what was last seen there; NaN where nothing was yet."""
+    """Frames whose missing pixels take the newest earlier value; NaN where no earlier frame has one."""
     filled = np.where(observed, frames, np.nan)
     for before, after in pairwise(filled):
         np.copyto(after, before, where=np.isnan(after))

@@ -49,6 +49,69 @@ def test_members_do_not_depend_on_which_others_are_asked_for(history, lead_times
     xr.testing.assert_equal(some, whole.sel(member=[3, 1]))
 
 
+@pytest.fixture
+def calls(monkeypatch):
+    """The settings of each call to pysteps, whose members are then 30 counts, missing in the first ten columns."""
+    made = []
+
+    def forecast(decibels, velocity, **settings):
+        made.append(settings)
+        counts = np.full((settings["n_ens_members"], settings["timesteps"], *decibels.shape[1:]), 30.0, "float32")
+        counts[..., :10] = np.nan
+        return module._to_decibels(counts)
+
+    monkeypatch.setattr(module, "_pysteps", lambda: (lambda decibels: None, forecast))
+    return made
+
+
+def test_pysteps_is_told_the_minutes_and_km_of_the_store(history, calls):
+    times = history["init_time"].values[:, None] - np.arange(5, -1, -1) * np.timedelta64(150, "s")
+    finer = history.assign_coords(valid_time=(("case", "frame"), times))
+    finer = finer.assign_coords(x=("x", 500.0 * np.arange(64) + 250, {"units": "m"}))
+    for given, minutes, km in ((history, 5, 3), (finer, 2.5, 0.5)):
+        leads = (np.arange(1, 3) * 60 * minutes).astype("timedelta64[s]")
+        Steps().forecast(given, leads, 1, 0)
+        assert (calls[-1]["timestep"], calls[-1]["kmperpixel"]) == (minutes, km)
+
+
+def test_what_a_member_does_not_reach_repeats_a_frame_of_its_own(history, lead_times, calls):
+    forecast = Steps().forecast(history, lead_times(3), 12, 0).values
+    np.testing.assert_allclose(forecast[..., 10:], 30, atol=1e-2)
+    edges, frames = forecast[..., :10], history.values[..., :10]
+    drawn = np.array([[[(edge == frame).all() for frame in past] for edge in case[:, 0]]
+                      for case, past in zip(edges, frames, strict=True)])  # fmt: skip
+    assert (drawn.sum(-1) == 1).all()  # each member repeats one whole frame of its case,
+    np.testing.assert_array_equal(edges, np.repeat(edges[:, :, :1], 3, axis=2))  # at all lead times,
+    number = drawn.argmax(-1)
+    assert len(set(number[0])) > 3 and (number[0] != number[1]).any()  # and draws it itself
+    alone = Steps().forecast(history, lead_times(3), [7], 0).values
+    np.testing.assert_array_equal(alone, forecast[:, 7:8])
+    assert not np.array_equal(Steps().forecast(history, lead_times(3), 12, 1).values, forecast)
+
+
+def test_persistence_fill_has_no_spread(history, lead_times, calls):
+    forecast = Steps("persistence").forecast(history, lead_times(3), 4, 0).values
+    last = np.broadcast_to(history.values[:, None, None, -1, :, :10], (2, 4, 3, 64, 10))
+    np.testing.assert_array_equal(forecast[..., :10], last)
+
+
+def test_a_past_frame_has_no_gaps(history, lead_times, calls):
+    holed = history.copy()
+    holed[:, :3, :, :5] = np.nan  # not yet seen: the newest counts
+    holed[:, -1, :, 5:10] = np.nan
+    forecast = Steps().forecast(holed, lead_times(1), 12, 0)
+    assert np.isfinite(forecast).all()
+    first = np.abs(forecast[0, :, 0, :, :5] - holed[0, -1, :, :5]).max(("y", "x")) == 0
+    assert first.any() and not first.all()
+
+
+def test_members_of_pysteps_spread_at_the_edge_where_the_air_comes_in(history, lead_times):
+    east = Steps().forecast(history[:1], lead_times(6), 4, 0).std("member")[0, -1, :, :2]
+    assert (east > 0).mean() > 0.5
+    still = Steps("persistence").forecast(history[:1], lead_times(6), 4, 0).std("member")[0, -1, :, :2]
+    assert (still == 0).any()
+
+
 def test_nothing_is_printed(history, lead_times, capfd):
     Steps().forecast(history, lead_times(2), 2, 0)
     assert capfd.readouterr() == ("", "")
