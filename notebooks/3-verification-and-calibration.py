@@ -96,7 +96,7 @@ pd.DataFrame.from_dict(rows, orient="index", columns=list(names.values())).round
 # is called so (`..._lead_averaged`); for CSI the two differ in the second digit, and papers differ in which they print.
 
 # %%
-from nowcast.plots.maps import plot_scores
+from nowcast.plots.curves import plot_scores
 
 plot_scores(one_each)
 

@@ -216,32 +216,44 @@ def merge_sums(
 
 @app.command()
 def plot(
-    forecast: Annotated[Path, typer.Argument(help="Forecast, NetCDF or Zarr.")],
+    forecast: Annotated[Path, typer.Argument(help="Forecast: NetCDF file or Zarr store.")],
     out: Annotated[Path, typer.Argument(help="Picture to write: .png, .pdf or .svg.")],
-    store: Annotated[Path | None, typer.Option(help="Store with the observed frames.")] = None,
-    case: Annotated[int, typer.Option(help="Number of the case in the file.")] = 0,
+    store: Annotated[Path | None, typer.Option(help="Store with the observed frames; adds a row for them.")] = None,
+    case: Annotated[int | None, typer.Option(min=0, help="Number of the case; default: most echo.")] = None,
+    member: Annotated[int | None, typer.Option(min=0, help="Number of the member; default: the first.")] = None,
+    lead_time: Annotated[
+        list[float] | None, typer.Option(help="Lead time in minutes; repeat for more; default: four, evenly spread.")
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Draw a map panel: observed, ensemble mean, one member, probability and spread."""
+    """Draw one case on maps: observation, ensemble mean, one member, probability and spread."""
+    from nowcast.data.conventions import minutes
     from nowcast.plots.maps import save_forecast_map
 
     refuse_inputs(out, [forecast, store])
-    console.print(save_forecast_map(forecast, out, store=store, case=case, overwrite=overwrite))
+    leads = [minutes(lead) for lead in lead_time] if lead_time else None
+    drawn = save_forecast_map(
+        forecast, out, store=store, case=case, member=member, lead_times=leads, overwrite=overwrite
+    )
+    console.print(drawn)
 
 
 @app.command()
 def animate(
-    forecast: Annotated[Path, typer.Argument(help="Forecast, NetCDF or Zarr.")],
+    forecast: Annotated[Path, typer.Argument(help="Forecast: NetCDF file or Zarr store.")],
     out: Annotated[Path, typer.Argument(help="Animation to write: .gif or .mp4.")],
-    store: Annotated[Path | None, typer.Option(help="Store with the observed frames, past and to come.")] = None,
-    case: Annotated[int, typer.Option(help="Number of the case in the file.")] = 0,
+    store: Annotated[
+        Path | None, typer.Option(help="Store with the observed frames; adds the past and a panel for them.")
+    ] = None,
+    case: Annotated[int | None, typer.Option(min=0, help="Number of the case; default: most echo.")] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Draw a moving map: the observed past, then observed, mean, one member, probability and spread by lead time."""
+    """Animate one case: the observed past, then observation, ensemble mean, one member, probability and spread."""
     from nowcast.plots.animation import save_animation
 
     refuse_inputs(out, [forecast, store])
-    console.print(save_animation(forecast, out, store=store, case=case, overwrite=overwrite))
+    made = save_animation(forecast, out, store=store, case=case, overwrite=overwrite, progress=_progress("animate"))
+    console.print(made)
 
 
 @app.command()

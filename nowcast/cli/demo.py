@@ -10,7 +10,8 @@ from rich.progress import track
 from rich.table import Table
 
 from nowcast.forecasting.forecast import Request, load_forecaster, write_forecast
-from nowcast.plots.maps import plot_scores, save_forecast_map
+from nowcast.plots.curves import plot_scores
+from nowcast.plots.maps import save_forecast_map
 from nowcast.report import write_report
 from nowcast.training.config import load_config
 from nowcast.training.run import train

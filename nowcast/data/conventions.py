@@ -23,7 +23,12 @@ COORDINATE_ATTRS = {
 
 def lead_times(cadence_minutes: float, number: int) -> np.ndarray:
     """The first `number` lead times of frames so many minutes apart."""
-    return (np.arange(1, number + 1) * round(6e7 * cadence_minutes)).astype(DURATION)
+    return (np.arange(1, number + 1) * minutes(cadence_minutes)).astype(DURATION)
+
+
+def minutes(number: float) -> np.timedelta64:
+    """A duration of some minutes, to the microsecond."""
+    return np.timedelta64(round(6e7 * number), "us")
 
 
 def time_text(time: np.datetime64) -> str:

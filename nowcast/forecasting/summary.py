@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 from nowcast.data.forecast_file import COUNT_STEP, pack, writing
+from nowcast.data.statistics import ensemble_mean, ensemble_probability, ensemble_spread
 from pipelines.errors import InputError
 from pipelines.store.schema import pixels
 
@@ -101,12 +102,11 @@ def summarise(packed: np.ndarray, thresholds: Sequence[float]) -> list[np.ndarra
 
 
 def _of_one_lead(packed: np.ndarray, thresholds: Sequence[float]) -> tuple[np.ndarray, ...]:
-    missing = (packed < 0).any(0)
-    counts = packed * COUNT_STEP
-    parts = (
-        counts.mean(0, dtype="float64"),
-        counts.std(0, ddof=1, dtype="float64"),
-        np.quantile(counts, QUANTILES, axis=0),
-        np.stack([(counts >= threshold).mean(0) for threshold in thresholds]) if thresholds else counts[:0],
+    counts = np.where(packed < 0, np.float32(np.nan), packed * COUNT_STEP)
+    probabilities = [ensemble_probability(counts, threshold) for threshold in thresholds]
+    return (
+        ensemble_mean(counts),
+        ensemble_spread(counts),
+        np.quantile(counts, QUANTILES, axis=0).astype("float32"),
+        np.stack(probabilities) if probabilities else counts[:0],
     )
-    return tuple(np.where(missing, np.nan, part).astype("float32") for part in parts)

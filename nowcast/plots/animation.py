@@ -1,20 +1,20 @@
 """One case in motion: the observed past, then every lead time of the forecast, on the maps of `plots`.
 
-A panel each for what was observed, the ensemble mean, a member, the probability of 74 counts and the spread. The past
-is shown in all of them, for an observed field is an ensemble without spread: storms move on where the forecast takes
-over. Maps are drawn once, pixels and the time in every frame.
+One panel each for the observation, the ensemble mean, a member, the probability of 74 counts and the spread. The past
+is shown in all of them, as an ensemble without spread: storms move on where the forecast takes over. Maps are drawn
+once, pixels and the time in every frame.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.text import Text
@@ -22,119 +22,133 @@ from PIL import Image
 
 from nowcast.data.conventions import lead_label
 from nowcast.data.forecast_file import open_forecast
-from nowcast.plots.maps import Row, clock_text, forecast_title, observed_fields, one_case, panel_rows
-from nowcast.plots.panels import EVENT_THRESHOLD, Place, draw_panel, find_place
-from pipelines.errors import InputError
+from nowcast.plots.panels import EVENT_THRESHOLD, Place, draw_colour_bar, draw_legend, draw_panel, find_place
+from nowcast.plots.rows import (
+    Row,
+    check_picture,
+    clock_text,
+    forecast_title,
+    observed_row,
+    one_case,
+    panel_rows,
+)
 from pipelines.store.schema import open_store
 from pipelines.store.whole import whole
 
 _WIDTH, _LARGEST_PANEL = 11.0, 4.6  # of all panels and of one, inches, as all sizes here
-_GAP, _LEFT, _RIGHT, _TOP, _BOTTOM = 0.1, 0.5, 0.2, 0.95, 0.75
-_BAR_OFFSET, _BAR, _BAR_MARGIN = 0.28, 0.1, 0.12
+_GAP, _LEFT, _RIGHT, _TOP, _BOTTOM = 0.1, 0.5, 0.2, 0.95, 1.0
+_BAR_OFFSET, _BAR, _BAR_MARGIN = 0.52, 0.1, 0.12
 _DPI = 100
-_FRAMES_PER_SECOND, _HELD = 5, 8  # the last frame stays as long as so many
+_FRAMES_PER_SECOND, _HELD = 5, 8  # the last frame is held this many times as long as the others
 _PAST_COLOUR, _FORECAST_COLOUR = "dimgrey", "firebrick"
+
+Progress = Callable[[Sequence[Any]], Iterable[Any]]
 
 
 def save_animation(
-    forecast: Path, out: Path, *, store: Path | None = None, case: int = 0, overwrite: bool = False
+    forecast: Path,
+    out: Path,
+    *,
+    store: Path | None = None,
+    case: int | None = None,
+    overwrite: bool = False,
+    progress: Progress = iter,
 ) -> Path:
     """Write the frames of `animate_forecast` for a forecast file; the animation appears whole or not at all.
 
     Raises:
         InputError: for an `out` that exists or is neither GIF nor MP4, or inputs that `animate_forecast` refuses.
     """
-    if out.suffix not in _WRITERS:
-        raise InputError(f"cannot animate {out}", expected=f"a name ending in {' or '.join(_WRITERS)}")
-    if out.exists() and not overwrite:
-        raise InputError(f"{out} exists", remedy="say --overwrite to replace it")
-    frames = list(animate_forecast(open_forecast(forecast), open_store(store) if store else None, case))
+    check_picture(out, list(_WRITERS), overwrite)
+    opened = open_store(store) if store else None
+    frames = list(animate_forecast(open_forecast(forecast), opened, case, progress))
     with whole(out, overwrite=overwrite) as growing:
         _WRITERS[out.suffix](growing, [*frames, *[frames[-1]] * (_HELD - 1)])
     return out
 
 
-def animate_forecast(forecast: xr.Dataset, store: xr.Dataset | None = None, case: int = 0) -> Iterator[np.ndarray]:
+def animate_forecast(
+    forecast: xr.Dataset, store: xr.Dataset | None = None, case: int | None = None, progress: Progress = iter
+) -> Iterator[np.ndarray]:
     """The frames of one case in order of time.
 
     Args:
         forecast: A forecast file: `vil` in counts, dims (case, member, lead_time, y, x).
         store: The store with the observed frames. As much past is shown as there is forecast, where the store has it;
-            without a store there is none, and no observed panel.
-        case: Number of the case in the file.
+            without a store there is neither past nor an observed panel.
+        case: Number of the case in the file; by default the case with the most echo.
+        progress: Wraps the frames that are drawn, to show how many are done.
 
     Yields:
         Colours, uint8 with shape (height, width, 3), both even.
 
     Raises:
-        InputError: as `plots.plot_forecast` does.
+        InputError: as `maps.plot_forecast` does.
     """
     shown = one_case(forecast, case)
     leads = shown["lead_time"].values
-    rows = panel_rows(shown, None if store is None else observed_fields(store, shown))
+    rows = panel_rows(shown, None if store is None else observed_row(store, shown))
     if store is not None:
         offsets, seen = _past(store, shown)
         rows = [_preceded(row, seen) for row in rows]
         leads = np.concatenate([offsets, leads])
-    figure, panels = _figure(rows, find_place(forecast, case))
+    figure, panels = _figure(rows, find_place(shown))
     height = figure.get_figheight()
     figure.text(_LEFT / figure.get_figwidth(), 1 - 0.12 / height, forecast_title(shown), va="top", fontsize=10)
     clock = figure.text(_LEFT / figure.get_figwidth(), 1 - 0.38 / height, "", va="top", fontsize=12, weight="bold")
+    if "channel" not in shown.dims:
+        draw_legend(figure)
     images = [ax.get_images()[0] for ax in panels]
-    draw = _redraw(figure, images, clock)
-    for frame, lead in enumerate(leads):
-        for image, (_, fields, _) in zip(images, rows, strict=True):
-            image.set_data(np.ma.masked_invalid(fields[frame]))
+    note = panels[0].text(0.5, 0.5, "", transform=panels[0].transAxes, ha="center", va="center", fontsize=9)
+    draw = _redraw(figure, images, [clock, note])
+    for frame, lead in enumerate(progress(list(leads))):
+        for image, row in zip(images, rows, strict=True):
+            image.set_data(np.ma.masked_invalid(row.fields[frame]))
+        note.set_text(rows[0].notes[frame] if rows[0].notes else "")
         _set_clock(clock, shown, lead)
         yield draw()
 
 
 def _past(store: xr.Dataset, shown: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Times before the init time, negative up to zero, and what was observed then, shape (time, y, x) or pictures."""
+    """Times before the init time, negative up to zero, and the fields observed then, shape (time, y, x[, 3])."""
     leads = shown["lead_time"].values
     offsets = (leads[0] - leads)[::-1]
-    seen = observed_fields(store, shown.assign_coords(valid_time=("lead_time", shown["init_time"].values + offsets)))
+    times = shown["init_time"].values + offsets
+    seen = observed_row(store, shown.assign_coords(valid_time=("lead_time", times))).fields
     there = np.isfinite(seen).any(axis=tuple(range(1, seen.ndim)))
     return offsets[there], seen[there]
 
 
 def _preceded(row: Row, seen: np.ndarray) -> Row:
-    """A row that begins with what was observed, as an ensemble without spread."""
-    name, fields, look = row
+    """A row that begins with the observed past, as an ensemble without spread."""
     certain = {"probability": (seen >= EVENT_THRESHOLD).astype("float32"), "spread": np.zeros(seen.shape[:3])}
-    past = certain.get(name, seen)
+    past = certain.get(row.name, seen)
     if past.shape == seen.shape:
         past = np.where(np.isnan(seen), np.nan, past)
-    return name, np.concatenate([past, fields]), look
+    notes = [*[""] * len(past), *row.notes] if row.notes else ()
+    return row._replace(fields=np.concatenate([past, row.fields]), notes=notes)
 
 
 def _figure(rows: Sequence[Row], place: Place | None) -> tuple[Figure, list[Axes]]:
     """Panels side by side with their names, their first fields, and colour bars beneath."""
     panel = min(_LARGEST_PANEL, _WIDTH / len(rows))
-    tallness = rows[0][1].shape[1] / rows[0][1].shape[2]
+    tallness = rows[0].fields.shape[1] / rows[0].fields.shape[2]
     width = _even(_LEFT + len(rows) * (panel + _GAP) - _GAP + _RIGHT)
     height = _even(_TOP + panel * tallness + _BOTTOM)
     figure = Figure(figsize=(width, height), dpi=_DPI)
     panels = []
-    for column, (name, fields, look) in enumerate(rows):
+    for column, row in enumerate(rows):
         left = (_LEFT + column * (panel + _GAP)) / width
         box = (left, _BOTTOM / height, panel / width, panel * tallness / height)
         ax = figure.add_axes(box, **({"projection": place.crs()} if place else {}))
-        ax.set_title(name, fontsize=9)
-        panels.append(draw_panel(ax, fields[0], look, place, ["left", "bottom"] if column == 0 else ["bottom"]))
-    for _, group in groupby(zip(rows, panels, strict=True), key=lambda pair: pair[0][2].label):
-        members = list(group)
-        look = members[0][0][2]
-        if not look.label:
-            continue
-        left, right = members[0][1].get_position().x0, members[-1][1].get_position().x1
+        ax.set_title(row.name, fontsize=9)
+        panels.append(draw_panel(ax, row.fields[0], row.look, place, ["left", "bottom"] if column == 0 else ["bottom"]))
+    for label, group in groupby(zip(rows, panels, strict=True), key=lambda pair: pair[0].look.label):
+        members = [(row.look, ax.get_position()) for row, ax in group]
+        (look, first), (_, last) = members[0], members[-1]
         low, margin = (_BOTTOM - _BAR_OFFSET - _BAR) / height, _BAR_MARGIN / width
-        bar_axes = figure.add_axes((left + margin, low, right - left - 2 * margin, _BAR / height))
-        bar = figure.colorbar(ScalarMappable(look.norm, look.cmap), cax=bar_axes, orientation="horizontal")
-        bar.set_label(look.label, fontsize=8, labelpad=1)
-        if look.ticks:
-            bar.set_ticks(list(look.ticks), labels=list(look.ticks.values()))
-        bar_axes.tick_params(labelsize=7, pad=1)
+        if label:
+            draw_colour_bar(figure, (first.x0 + margin, low, last.x1 - first.x0 - 2 * margin, _BAR / height), look)
     return figure, panels
 
 
@@ -143,14 +157,15 @@ def _even(inches: float) -> float:
     return float(np.ceil(inches * _DPI / 2) * 2 / _DPI)
 
 
-def _redraw(figure: Figure, images: Sequence[AxesImage], clock: Text) -> Callable[[], np.ndarray]:
-    """A function that draws the images and the clock anew and returns the colours of the whole.
+def _redraw(figure: Figure, images: Sequence[AxesImage], texts: Sequence[Text]) -> Callable[[], np.ndarray]:
+    """A function that draws the images and the texts anew and returns the colours of the whole figure.
 
-    To draw lines on maps takes long. What they add and how much they let through are the same in all frames, and are
-    seen when they lie on black and on white.
+    Drawing lines on maps is slow. The colour that they add and the share of the image that they let through are the
+    same in all frames; both follow from drawing them once on black and once on white.
     """
     canvas = FigureCanvasAgg(figure)
-    clock.set_animated(True)
+    for text in texts:
+        text.set_animated(True)
     on_black, on_white = (_on_plain(canvas, images, colour) for colour in (0.0, 1.0))
     through = (on_white - on_black) / 255
 
@@ -159,7 +174,8 @@ def _redraw(figure: Figure, images: Sequence[AxesImage], clock: Text) -> Callabl
             figure.draw_artist(image)
         colours = np.asarray(canvas.buffer_rgba())[..., :3]
         colours[...] = np.rint(on_black + through * colours)
-        figure.draw_artist(clock)
+        for text in texts:
+            figure.draw_artist(text)
         return colours.copy()
 
     return draw

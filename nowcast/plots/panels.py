@@ -1,6 +1,6 @@
-"""One panel of a picture: the looks of counts, probabilities and spread, and the map that lies under them.
+"""One panel of a picture: colours of counts, probabilities and spread, their colour bars, and the map beneath.
 
-Maps are drawn in the event's own projection, so that pixels stay square, with outlines that the package brings:
+Maps are drawn in the event's own projection, so that pixels stay square, with outlines that come with the package:
 nothing is downloaded.
 """
 
@@ -14,16 +14,19 @@ import numpy as np
 import xarray as xr
 from cartopy.mpl.ticker import LatitudeLocator, LongitudeLocator
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap, Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from pyproj import CRS
 
 from nowcast.plots.outlines import outlines_within
 from pipelines.store.geo import projection
-from pipelines.store.units import counts_to_vil
+from pipelines.store.units import MAX_COUNT, counts_to_vil
 
 EVENT_THRESHOLD = 74.0  # counts
 VIL_LEVELS = (0, 16, 31, 59, 74, 100, 133, 160, 181, 219, 255)  # counts
-VIL_COLOURS = (  # of SEVIR's own display code (Veillette et al. 2020), where missing pixels are black too
+VIL_COLOURS = (  # of SEVIR's own display code (Veillette et al. 2020); there, missing pixels are black
     "#4d4d4d",
     "#28be28",
     "#199619",
@@ -35,7 +38,7 @@ VIL_COLOURS = (  # of SEVIR's own display code (Veillette et al. 2020), where mi
     "#a00000",
     "#e700ff",
 )
-_MISSING_COLOUR = "black"
+MISSING_COLOUR = "#999999"  # as far from the dark grey of no echo as from the white of no chance
 _OUTLINE_WIDTHS = {"coast": 0.7, "border": 0.6, "state": 0.5}
 _LINES = 4  # of latitude and of longitude, at most
 
@@ -45,10 +48,11 @@ class Look:
     """How a field is shown.
 
     Attributes:
-        cmap: Colours.
+        cmap: Colours, with that of missing pixels.
         norm: From values to colours.
-        label: What the colour bar says, with its unit.
+        label: Label of the colour bar, with the unit; empty for pictures, which have none.
         ticks: Text of the colour bar's ticks by value; None leaves them to matplotlib.
+        second: Label and text of the ticks on the other side of the colour bar: one text per boundary of the norm.
         ink: Colour of outlines that can be seen on it.
         origin: Where row 0 is: "lower" on maps, "upper" in pictures.
     """
@@ -57,34 +61,41 @@ class Look:
     norm: Normalize
     label: str
     ticks: Mapping[float, str] | None = None
+    second: tuple[str, Sequence[str]] | None = None
     ink: str = "black"
     origin: Literal["lower", "upper"] = "lower"
 
 
+def threshold_text(threshold: float) -> str:
+    """A threshold in counts and in kg m-2."""
+    return f"≥ {threshold:g} counts = {counts_to_vil(np.array([threshold]))[0]:.2g} kg m⁻²"
+
+
 def vil_look() -> Look:
-    """SEVIR's colours for counts, with a colour bar in kg m-2."""
-    cmap = ListedColormap(VIL_COLOURS, "vil").with_extremes(bad=_MISSING_COLOUR)
+    """SEVIR's colours for counts, with a colour bar in kg m-2 and in counts."""
+    cmap = ListedColormap(VIL_COLOURS, "vil").with_extremes(bad=MISSING_COLOUR)
     vil = counts_to_vil(np.array(VIL_LEVELS, "float32"))
     ticks = {float(level): f"{amount:.2g}" for level, amount in zip(VIL_LEVELS, vil, strict=True)}
-    return Look(cmap, BoundaryNorm(VIL_LEVELS, cmap.N), "VIL (kg m$^{-2}$)", ticks, ink="white")
+    counts = [f"{level:g}" for level in (*VIL_LEVELS[:-1], MAX_COUNT)]
+    norm = BoundaryNorm(VIL_LEVELS, cmap.N)
+    return Look(cmap, norm, "VIL (kg m⁻²)", ticks, second=("counts", counts), ink="white")
 
 
 def probability_look() -> Look:
     """Probabilities of `EVENT_THRESHOLD` in steps of a tenth."""
-    cmap = matplotlib.colormaps["Blues"].resampled(10).with_extremes(bad=_MISSING_COLOUR)
-    threshold = counts_to_vil(np.array([EVENT_THRESHOLD], "float32"))[0]
-    return Look(cmap, BoundaryNorm(np.linspace(0, 1, 11), 10), f"P(VIL ≥ {threshold:.2g} kg m$^{{-2}}$)")
+    cmap = matplotlib.colormaps["Blues"].resampled(10).with_extremes(bad=MISSING_COLOUR)
+    return Look(cmap, BoundaryNorm(np.linspace(0, 1, 11), 10), f"P({threshold_text(EVENT_THRESHOLD)})")
 
 
 def spread_look(spread: np.ndarray) -> Look:
     """From zero to what only a thousandth of the pixels exceeds."""
-    cmap = matplotlib.colormaps["OrRd"].with_extremes(bad=_MISSING_COLOUR)
+    cmap = matplotlib.colormaps["OrRd"].with_extremes(bad=MISSING_COLOUR)
     highest = np.nanquantile(spread, 0.999) if np.isfinite(spread).any() else 1.0
     return Look(cmap, Normalize(0, max(float(highest), 1.0)), "spread (counts)")
 
 
 def picture_look() -> Look:
-    """Pictures of a video: colours as they are, grey from black to white, and no colour bar."""
+    """Video frames: colours as they are, grey from black to white, without a colour bar."""
     return Look(matplotlib.colormaps["gray"], Normalize(0, 1), "", origin="upper")
 
 
@@ -103,27 +114,37 @@ class Place:
         return crs
 
 
-def find_place(forecast: xr.Dataset, case: int) -> Place | None:
-    """Where a case lies, from its latitudes and longitudes and its `proj` or CF grid mapping; None if it has none."""
-    proj = _find_proj(forecast, case)
-    if proj is None or not {"latitude", "longitude"} <= set(forecast.coords):
-        return None
-    lat, lon = (forecast[name].values.astype("float64") for name in ("latitude", "longitude"))
-    lat, lon = (values[case] if values.ndim == 3 else values for values in (lat, lon))
+def find_place(fields: xr.Dataset | xr.DataArray) -> Place | None:
+    """Where the fields of one case or one event lie; None if they do not say it.
+
+    Args:
+        fields: One case of a forecast or one event of a store. Its place is taken from `latitude` and `longitude`, dims
+            (y, x), with `proj` or a CF grid mapping `crs`; or else from `proj`, `corner_x` and `corner_y` with x and y
+            in metres from the corner.
+    """
+    known = set(fields.coords) | (set(fields.data_vars) if isinstance(fields, xr.Dataset) else set())
+    proj = str(fields["proj"].values) if "proj" in known else ""
+    if not proj and "crs" in known:
+        proj = CRS.from_cf(fields["crs"].attrs).to_wkt()
+    if not proj or not {"latitude", "longitude"} <= known:
+        return _place_of_corner(fields, proj) if proj and {"corner_x", "corner_y", "x", "y"} <= known else None
+    lat, lon = (fields[name].transpose("y", "x").values.astype("float64") for name in ("latitude", "longitude"))
     x, y = projection(proj)(lon, lat)
     half_x, half_y = (x[0, 1] - x[0, 0]) / 2, (y[1, 0] - y[0, 0]) / 2
     return Place(proj, (x[0, 0] - half_x, x[0, -1] + half_x, y[0, 0] - half_y, y[-1, 0] + half_y))
 
 
-def _find_proj(forecast: xr.Dataset, case: int) -> str | None:
-    if "proj" in forecast.variables:
-        return str(np.atleast_1d(forecast["proj"].values)[case])
-    if "crs" in forecast.variables:
-        return CRS.from_cf(forecast["crs"].attrs).to_wkt()
-    return None
+def _place_of_corner(fields: xr.Dataset | xr.DataArray, proj: str) -> Place | None:
+    west, south = float(fields["corner_x"]), float(fields["corner_y"])
+    x, y = fields["x"].values, fields["y"].values
+    if np.isnan([west, south]).any():
+        return None
+    return Place(proj, (west, west + x[0] + x[-1], south, south + y[0] + y[-1]))
 
 
-def draw_panel(ax: Axes, field: np.ndarray, look: Look, place: Place | None = None, labels: Sequence[str] = ()) -> Axes:
+def draw_panel(
+    ax: Axes, field: np.ndarray, look: Look, place: Place | None = None, labels: Sequence[str] = (), note: str = ""
+) -> Axes:
     """Draw one field.
 
     Args:
@@ -132,10 +153,13 @@ def draw_panel(ax: Axes, field: np.ndarray, look: Look, place: Place | None = No
         look: How to show them.
         place: Where they lie; without it there are no outlines and no lines of latitude and longitude.
         labels: Sides ("left", "bottom") at which the lines of latitude and longitude are labelled.
+        note: Text in the middle.
 
     Returns:
         `ax`.
     """
+    if note:
+        ax.text(0.5, 0.5, note, transform=ax.transAxes, ha="center", va="center", fontsize=8)
     extent = place.extent if place else None
     ax.imshow(field, cmap=look.cmap, norm=look.norm, origin=look.origin, extent=extent, interpolation="nearest")
     if place is None:
@@ -158,3 +182,44 @@ def draw_panel(ax: Axes, field: np.ndarray, look: Look, place: Place | None = No
         ylabel_style={"size": 6},
     )
     return ax
+
+
+def draw_colour_bar(figure: Figure, box: tuple[float, float, float, float], look: Look) -> None:
+    """Draw the colour bar of a look, standing or lying as its box does.
+
+    Args:
+        figure: The figure.
+        box: Left, bottom, width and height as parts of the figure.
+        look: The look.
+    """
+    width, height = figure.get_size_inches() * box[2:]
+    lying = width > height
+    ax = figure.add_axes(box)
+    bar = figure.colorbar(
+        ScalarMappable(look.norm, look.cmap), cax=ax, orientation="horizontal" if lying else "vertical"
+    )
+    bar.set_label(look.label, fontsize=8, labelpad=1 if lying else 3)
+    if look.ticks:
+        bar.set_ticks(list(look.ticks), labels=list(look.ticks.values()))
+    ax.tick_params(labelsize=7, pad=1 if lying else 2)
+    if look.second:
+        label, texts = look.second
+        places = range(len(texts))
+        other = ax.twiny() if lying else ax.twinx()
+        if lying:
+            other.set(xlim=(0, places[-1]), xticks=places, xticklabels=texts)
+        else:
+            other.set(ylim=(0, places[-1]), yticks=places, yticklabels=texts)
+            other.yaxis.tick_left()
+            other.yaxis.set_label_position("left")
+            ax.yaxis.tick_right()  # which `twinx` moved to the left
+        (other.set_xlabel if lying else other.set_ylabel)(label, fontsize=8, labelpad=1)
+        other.tick_params(labelsize=7, pad=1)
+
+
+def draw_legend(figure: Figure) -> None:
+    """Say in the lower right corner of a figure which colour missing pixels have."""
+    patch = Patch(facecolor=MISSING_COLOUR, edgecolor="black", linewidth=0.4, label="missing")
+    figure.legend(
+        handles=[patch], loc="lower right", frameon=False, fontsize=7, handlelength=1, handleheight=1, borderaxespad=0.2
+    )

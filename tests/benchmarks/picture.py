@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from nowcast.data.forecast_file import open_forecast
-from nowcast.plots.maps import observed_fields, one_case, plot_rows
-from nowcast.plots.panels import EVENT_THRESHOLD, find_place, probability_look, vil_look
+from nowcast.data.statistics import ensemble_probability
+from nowcast.plots.maps import plot_rows
+from nowcast.plots.panels import EVENT_THRESHOLD, probability_look, vil_look
+from nowcast.plots.rows import Row, observed_row, one_case
 from pipelines.store.schema import open_store
 
 _LEADS = np.array([10, 20, 30, 50], "timedelta64[m]")
@@ -21,16 +23,16 @@ def main(store: str, predldm: str, steps: str, sprog: str, out: str, case: str =
     ours, theirs, guess = (
         one_case(open_forecast(Path(file)), int(case)).sel(lead_time=_LEADS).load() for file in (predldm, steps, sprog)
     )
-    probability = (ours["vil"] >= EVENT_THRESHOLD).mean("member").where(ours["vil"].notnull().all("member"))
+    probability = ensemble_probability(ours["vil"].values, EVENT_THRESHOLD)
     look = vil_look()
     rows = [
-        ("observed", observed_fields(open_store(Path(store)), ours), look),
-        ("S-PROG", guess["vil"].values[0], look),
-        ("STEPS, a member", theirs["vil"].values[0], look),
-        ("PredLDM, a member", ours["vil"].values[0], look),
-        ("PredLDM, probability", probability.values, probability_look()),
+        observed_row(open_store(Path(store)), ours),
+        Row("S-PROG", guess["vil"].values[0], look),
+        Row("STEPS, a member", theirs["vil"].values[0], look),
+        Row("PredLDM, a member", ours["vil"].values[0], look),
+        Row("PredLDM, probability", probability, probability_look()),
     ]
-    plot_rows(rows, ours, find_place(open_forecast(Path(predldm)), int(case))).savefig(out, dpi=110)
+    plot_rows(rows, ours).savefig(out, dpi=110)
 
 
 if __name__ == "__main__":

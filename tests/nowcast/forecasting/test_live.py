@@ -211,7 +211,7 @@ def test_the_file_lies_where_the_radar_does(both, tmp_path):
     crs = CRS.from_cf(made[made["vil"].encoding["grid_mapping"]].attrs)
     x, y = Proj(crs)(made["longitude"].values[0, 5, 9], made["latitude"].values[0, 5, 9])
     assert (x, y) == pytest.approx((east[9], north[5]), abs=30)  # of float32 degrees
-    place = find_place(made, 0)
+    place = find_place(made.isel(case=0))
     assert place.extent == pytest.approx((WEST, WEST + 256_000, SOUTH, SOUTH + 256_000), abs=60)
 
 

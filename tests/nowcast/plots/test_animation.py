@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from nowcast.cli import app as cli
 from nowcast.plots.animation import _redraw, animate_forecast, save_animation
-from nowcast.plots.panels import VIL_COLOURS
+from nowcast.plots.panels import MISSING_COLOUR, VIL_COLOURS
 from pipelines.errors import InputError
 from pipelines.store.geo import SEVIR_PROJ, lat_lon
 from pipelines.store.schema import open_store
@@ -81,6 +81,29 @@ def test_past_only_as_far_as_the_store_has_it():
     assert len(list(animate_forecast(make_forecast()))) == 3
 
 
+def test_the_observed_panel_says_when_there_is_no_observation_yet():
+    """A store that ends at the init time: the panel has the colour of missing pixels, and words on it."""
+    store = make_store().isel(frame=slice(0, 6))
+    frames = list(animate_forecast(make_forecast(1, place=False), store))
+    past, after = (frame[:, : frame.shape[1] // 2] for frame in (frames[2], frames[3]))
+    missing = np.rint(np.array(to_rgb(MISSING_COLOUR)) * 255)
+    assert (past == missing).all(axis=-1).mean() < 0.01 < 0.5 < (after == missing).all(axis=-1).mean()
+    column = after[after.shape[0] // 3 : 2 * after.shape[0] // 3]
+    assert (column.sum(axis=-1) < 100).mean() > 0.002  # black letters
+
+
+def test_progress_counts_the_frames():
+    counted = []
+
+    def count(items):
+        for item in items:
+            counted.append(item)
+            yield item
+
+    assert len(list(animate_forecast(make_forecast(1, place=False), make_store(), progress=count))) == 6
+    assert len(counted) == 6
+
+
 def test_one_member_has_two_panels_with_or_without_a_map():
     for place in (True, False):
         last = list(animate_forecast(make_forecast(1, place), make_store()))[-1]
@@ -94,7 +117,7 @@ def test_frames_equal_a_whole_drawing():
     ax.plot([0, 7], [0, 5], color="#ff8800", linewidth=3, alpha=0.5)
     ax.grid(color="white", linewidth=0.7)
     clock = figure.text(0.1, 0.9, "")
-    draw = _redraw(figure, [image], clock)
+    draw = _redraw(figure, [image], [clock])
     quick = []
     for number, field in enumerate(fields):
         image.set_data(field)
@@ -152,6 +175,6 @@ def test_the_command(tmp_path, small_store):
     forecast.to_netcdf(tmp_path / "forecast.nc")
     words = ["animate", tmp_path / "forecast.nc", tmp_path / "a.gif", "--store", small_store]
     done = CliRunner().invoke(cli.app, [*map(str, words)])
-    assert done.exit_code == 0 and done.stdout.split() == [str(tmp_path / "a.gif")]
+    assert done.exit_code == 0 and done.stdout.split()[-1] == str(tmp_path / "a.gif")
     with Image.open(tmp_path / "a.gif") as gif:
         assert gif.n_frames == 6

@@ -7,12 +7,23 @@ import pytest
 import xarray as xr
 from cartopy.mpl.geoaxes import GeoAxes
 from cartopy.mpl.gridliner import Gridliner
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
-from nowcast.plots.maps import plot_forecast, plot_samples, plot_scores, save_forecast_map
+from nowcast.plots.curves import plot_scores
+from nowcast.plots.maps import plot_forecast, plot_samples, save_forecast_map
 from nowcast.plots.outlines import KINDS, load_outlines, outlines_within
-from nowcast.plots.panels import VIL_COLOURS, VIL_LEVELS, Place, draw_panel, find_place, vil_look
+from nowcast.plots.panels import (
+    MISSING_COLOUR,
+    VIL_COLOURS,
+    VIL_LEVELS,
+    Place,
+    draw_panel,
+    find_place,
+    probability_look,
+    spread_look,
+    vil_look,
+)
 from pipelines.errors import InputError
 from pipelines.store.geo import SEVIR_PROJ, grid_mapping, lat_lon
 
@@ -78,12 +89,45 @@ def test_a_level_begins_its_colour(count, colour):
         assert to_hex(look.cmap(look.norm(count - 0.01))) == VIL_COLOURS[VIL_COLOURS.index(colour) - 1]
 
 
-def test_missing_counts_are_black_and_the_colour_bar_is_in_kilograms():
+def luminance(colour) -> float:
+    """Relative luminance of a colour, as WCAG 2 defines it."""
+    parts = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(colour)]
+    return float(np.dot(parts, [0.2126, 0.7152, 0.0722]))
+
+
+@pytest.mark.parametrize("look", [vil_look(), probability_look(), spread_look(np.zeros(1))])
+def test_missing_pixels_are_told_from_those_of_zero(look):
+    """The contrast is at least 2.5, where black beside the dark grey of no echo has 2.4."""
+    missing = look.cmap(look.norm(np.ma.masked_invalid([np.nan])))[0]
+    assert to_hex(missing) == MISSING_COLOUR
+    low, high = sorted(luminance(colour) + 0.05 for colour in (missing, look.cmap(look.norm(0))))
+    assert high / low >= 2.5
+
+
+def test_the_colour_bar_of_counts_is_in_kilograms_and_in_counts():
     look = vil_look()
-    assert to_hex(look.cmap(look.norm(np.ma.masked_invalid([np.nan])))[0]) == "#000000"
     assert look.ticks[16] == "0.15"  # (16 - 2) / 90.66
     assert look.ticks[133] == "3.5"  # exp((133 - 83.9) / 38.9)
     assert "kg m" in look.label
+    assert look.second == ("counts", ["0", "16", "31", "59", "74", "100", "133", "160", "181", "219", "254"])
+    assert probability_look().label == "P(≥ 74 counts = 0.78 kg m⁻²)"
+
+
+def test_both_sides_of_the_colour_bar_say_the_same_level_at_the_same_height():
+    figure = plot_forecast(make_forecast())
+    figure.draw_without_rendering()
+    kilograms, counts = (
+        next(ax for ax in figure.axes if ax.get_ylabel() == label) for label in ("VIL (kg m⁻²)", "counts")
+    )
+
+    def heights(ax) -> dict[str, float]:
+        ticks = zip(ax.get_yticks(), ax.get_yticklabels(), strict=True)
+        return {text.get_text(): ax.transData.transform((0, place))[1] for place, text in ticks}
+
+    assert heights(kilograms)["3.5"] == pytest.approx(heights(counts)["133"])
+    assert heights(kilograms)["0.15"] == pytest.approx(heights(counts)["16"])
+    assert (kilograms.yaxis.get_ticks_position(), counts.yaxis.get_ticks_position()) == ("right", "left")
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["missing"]
 
 
 def test_outlines_are_small_and_where_they_should_be():
@@ -115,9 +159,37 @@ def test_outlines_within_a_tile_reach_its_edges_and_no_farther():
 
 
 def test_the_place_of_a_case_is_its_tile():
-    place = find_place(make_forecast(), 0)
+    place = find_place(make_forecast().isel(case=0))
     expected = (CORNER_X, CORNER_X + 384_000, CORNER_Y, CORNER_Y + 384_000)
     np.testing.assert_allclose(place.extent, expected, atol=1)
+
+
+def test_the_place_of_an_event_of_a_store_is_the_same():
+    centres = (np.arange(SIDE) + 0.5) * PIXEL
+    event = xr.Dataset(coords={"x": centres, "y": centres, "corner_x": CORNER_X, "corner_y": CORNER_Y})
+    expected = (CORNER_X, CORNER_X + 384_000, CORNER_Y, CORNER_Y + 384_000)
+    assert find_place(event.assign_coords(proj=SEVIR_PROJ)).extent == pytest.approx(expected)
+    assert find_place(event) is None and find_place(event.assign_coords(proj="")) is None
+    assert find_place(event.assign_coords(proj=SEVIR_PROJ, corner_x=np.nan)) is None
+
+
+def test_the_case_and_the_member_are_those_that_are_asked_for():
+    """By default the case with most echo and the first member; three cases, with echo in 0, 2 and 1 quarters."""
+    counts = np.zeros((3, 2, 10, SIDE, SIDE), "float32")
+    counts[1, :, :, : SIDE // 2], counts[2, :, :, : SIDE // 4] = 100, 100
+    counts[:, 1] += 30
+    forecast = xr.concat([make_forecast(2)] * 3, "case").assign(vil=(("case", "member", "lead_time", "y", "x"), counts))
+    forecast = forecast.assign_coords(event=("case", ["S0", "S1", "S2"]), member=[4, 7])
+
+    def member_row(**asked) -> tuple[str, str, float]:
+        figure = plot_forecast(forecast, lead_times=LEADS[:1], **asked)
+        *names, title = [text.get_text() for text in figure.texts]
+        return title.split("event ")[1][:2], names[1], float(shown(maps(figure)[1]).mean())
+
+    assert member_row() == ("S1", "member 4", 50)
+    assert member_row(case=2, member=7) == ("S2", "member 7", 55)
+    with pytest.raises(InputError, match=r"no member 5 in the forecast; expected one of \[4, 7\]"):
+        member_row(member=5)
 
 
 def test_an_ensemble_has_five_rows_of_four_lead_times(no_network):
@@ -160,11 +232,26 @@ def test_each_panel_shows_what_its_row_says():
 def test_frames_that_the_store_lacks_are_missing():
     panels = maps(plot_forecast(make_forecast(), make_store(frames=6)))
     assert [bool(np.ma.getmaskarray(shown(ax)).all()) for ax in panels[:4]] == [False, False, True, True]
+    assert [[text.get_text() for text in ax.texts] for ax in panels[:4]] == [[], [], *[["not observed yet"]] * 2]
+
+
+def test_a_frame_that_is_lost_within_the_data_is_not_said_to_come_yet():
+    store = make_store().isel(frame=[0, 1, 3, 4, 5, 6, 7, 8, 9, 10])  # +10 minutes is lost
+    panels = maps(plot_forecast(make_forecast(), store))
+    assert np.ma.getmaskarray(shown(panels[0])).all() and not panels[0].texts
 
 
 def test_a_deterministic_forecast_has_one_row_and_the_observed_one():
     assert len(maps(plot_forecast(make_forecast(1), make_store()))) == 8
     assert len(maps(plot_forecast(make_forecast(1)))) == 4
+
+
+def test_the_title_stays_within_a_narrow_picture():
+    forecast = make_forecast().assign_coords(event=("case", ["dpc_campania-20250324T083000-00-02"]))
+    figure = plot_forecast(forecast, lead_times=LEADS[:1])
+    figure.draw_without_rendering()
+    box = figure.texts[-1].get_window_extent()
+    assert "\n" in figure.texts[-1].get_text() and box.x0 >= 0 and box.x1 <= figure.bbox.x1
 
 
 def test_without_a_projection_the_axes_are_plain(no_network):
@@ -175,8 +262,8 @@ def test_without_a_projection_the_axes_are_plain(no_network):
 
 def test_a_grid_mapping_is_enough_for_a_map():
     forecast = make_forecast().drop_vars("proj").assign_coords(crs=((), 0, grid_mapping(SEVIR_PROJ)))
-    place = find_place(forecast, 0)
-    np.testing.assert_allclose(place.extent, find_place(make_forecast(), 0).extent, atol=1)
+    place = find_place(forecast.isel(case=0))
+    np.testing.assert_allclose(place.extent, find_place(make_forecast().isel(case=0)).extent, atol=1)
     assert len(maps(plot_forecast(forecast))) == 16
 
 
@@ -261,3 +348,4 @@ def test_scores_are_a_curve_a_model():
     np.testing.assert_allclose(crps.lines[1].get_ydata()[[0, -1]], [1, 2])
     assert (csi.lines[0].get_ydata() == 0.5).all()
     assert len(calibration.lines) == 3  # with the line at 1
+    assert csi.get_title() == "CSI, ≥ 74 counts\nensembles: of the ensemble mean"

@@ -1,0 +1,135 @@
+"""Rows of a picture: the fields of one case that maps and animations show, with their names, colours and times."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from nowcast.data.statistics import echo_shares, ensemble_mean, ensemble_probability, ensemble_spread
+from nowcast.plots.panels import EVENT_THRESHOLD, Look, picture_look, probability_look, spread_look, vil_look
+from pipelines.errors import InputError
+from pipelines.store.schema import data_range, pixels
+
+
+class Row(NamedTuple):
+    """One row of a picture.
+
+    Attributes:
+        name: Its name.
+        fields: Shape (lead_time, y, x), or (lead_time, y, x, 3) for coloured pictures; NaN missing.
+        look: How they are shown.
+        notes: Text to write on each field; empty where there is none to write on any.
+    """
+
+    name: str
+    fields: np.ndarray
+    look: Look
+    notes: Sequence[str] = ()
+
+
+def one_case(forecast: xr.Dataset, case: int | None = None) -> xr.Dataset:
+    """One case of a forecast, not yet read: number `case`, by default the one with the most echo.
+
+    Raises:
+        InputError: when the file has no such case, or lacks a coordinate that pictures need.
+    """
+    lacking = {"event", "init_time", "valid_time", "member"} - set(forecast.coords)
+    if lacking:
+        raise InputError("the forecast cannot be drawn", got=f"no coordinate {', '.join(sorted(lacking))}")
+    if case is None:
+        case = 0 if "channel" in forecast.dims else int(echo_shares(pixels(forecast)).argmax())
+    if not 0 <= case < forecast.sizes["case"]:
+        raise InputError(f"no case {case} in the forecast", expected=f"0 to {forecast.sizes['case'] - 1}")
+    return forecast.isel(case=case)
+
+
+def panel_rows(shown: xr.Dataset, observed: Row | None, member: int | None = None) -> list[Row]:
+    """The rows of one case, from top to bottom.
+
+    Args:
+        shown: One case (see `one_case`).
+        observed: The row of what was observed, if any.
+        member: Number of the member to show; by default the first in the file.
+
+    Raises:
+        InputError: when there is no such member.
+    """
+    numbers = shown["member"].values.tolist()
+    if member is None:
+        member = numbers[0]
+    elif member not in numbers:
+        raise InputError(f"no member {member} in the forecast", expected=f"one of {numbers}")
+    array = pixels(shown)
+    values = array.transpose("member", "lead_time", ..., "y", "x").values
+    is_video = "channel" in array.dims
+    look = picture_look() if is_video else vil_look()
+
+    def seen(fields: np.ndarray) -> np.ndarray:
+        return pictures(fields, data_range(shown.attrs)) if is_video else fields
+
+    rows = [] if observed is None else [observed]
+    if len(values) == 1:
+        return [*rows, Row("forecast", seen(values[0]), look)]
+    spread = ensemble_spread(values)
+    rows.append(Row("ensemble mean", seen(ensemble_mean(values)), look))
+    rows.append(Row(f"member {member}", seen(values[numbers.index(member)]), look))
+    if is_video:
+        spread = spread.mean(axis=1)
+        return [*rows, Row("spread", spread, replace(spread_look(spread), origin="upper"))]
+    probability = ensemble_probability(values, EVENT_THRESHOLD)
+    return [*rows, Row("probability", probability, probability_look()), Row("spread", spread, spread_look(spread))]
+
+
+def observed_row(store: xr.Dataset, shown: xr.Dataset) -> Row:
+    """What was observed at the valid times of a case; missing, and noted, where the store has no frame yet.
+
+    Raises:
+        InputError: when the store does not have the event.
+    """
+    event = str(shown["event"].values)
+    if event not in store["event"].values:
+        raise InputError(f"the store has no event {event}, which the forecast is of")
+    frames = pixels(store).sel(event=event).swap_dims(frame="valid_time")
+    times = shown["valid_time"].values
+    values = frames.reindex(valid_time=times).values
+    notes = ["not observed yet" if time > frames["valid_time"].values.max() else "" for time in times]
+    if "channel" in frames.dims:
+        return Row("observed", pictures(values, data_range(store.attrs)), picture_look(), notes)
+    return Row("observed", values, vil_look(), notes)
+
+
+def pictures(values: np.ndarray, largest: int) -> np.ndarray:
+    """Values with shape (..., channel, y, x) as matplotlib draws them, on [0, 1]: (..., y, x), or (..., y, x, 3)."""
+    scaled = np.moveaxis(values, -3, -1) / largest
+    return scaled[..., 0] if scaled.shape[-1] == 1 else scaled
+
+
+def clock_text(shown: xr.Dataset, time: np.datetime64, lead: str) -> str:
+    """A time and its lead time; of a video, whose times only count, the lead time alone."""
+    return lead if "channel" in shown.dims else f"{pd.Timestamp(time):%H:%M} UTC ({lead})"
+
+
+def forecast_title(shown: xr.Dataset) -> str:
+    """The model, its members, the event and the init time of one case."""
+    model, members = shown.attrs.get("model", "forecast"), shown.sizes["member"]
+    ensemble = f", {members} members" if members > 1 else ""
+    if "channel" in shown.dims:
+        return f"{model}{ensemble}: clip {shown['event'].values}"
+    init = pd.Timestamp(shown["init_time"].item())
+    return f"{model}{ensemble}: event {shown['event'].values}, from {init:%Y-%m-%d %H:%M} UTC"
+
+
+def check_picture(out: Path, suffixes: Sequence[str], overwrite: bool) -> None:
+    """Refuse a name that is no picture's, or is taken.
+
+    Raises:
+        InputError: for an `out` that exists, or has another suffix.
+    """
+    if out.suffix not in suffixes:
+        raise InputError(f"cannot draw {out}", expected=f"a name ending in {' or '.join(suffixes)}")
+    if out.exists() and not overwrite:
+        raise InputError(f"{out} exists", remedy="say --overwrite to replace it")

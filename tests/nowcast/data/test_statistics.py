@@ -1,0 +1,48 @@
+"""Statistics of members: by hand, then what holds of any ensemble."""
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from nowcast.data.statistics import echo_shares, ensemble_mean, ensemble_probability, ensemble_spread
+
+MEMBERS = np.array([[0.0, 7], [10, 7], [20, 7], [74, np.nan]], "float32")
+
+
+def test_by_hand():
+    np.testing.assert_array_equal(ensemble_mean(MEMBERS), np.array([26, np.nan], "float32"))
+    expected = np.sqrt((26**2 + 16**2 + 6**2 + 48**2) / 3)
+    np.testing.assert_allclose(ensemble_spread(MEMBERS), [expected, np.nan], rtol=1e-6)
+    np.testing.assert_array_equal(ensemble_probability(MEMBERS, 20), np.array([0.5, np.nan], "float32"))
+    np.testing.assert_array_equal(ensemble_probability(MEMBERS, 75), np.array([0, np.nan], "float32"))
+
+
+@given(arrays("float32", (7, 4), elements=st.floats(0, 254, width=32)))
+def test_agree_with_numpy_in_double_precision(members):
+    wide = members.astype("float64")
+    np.testing.assert_allclose(ensemble_mean(members), wide.mean(0), rtol=1e-6)
+    np.testing.assert_allclose(ensemble_spread(members), wide.std(0, ddof=1), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(ensemble_probability(members, 74), (wide >= 74).mean(0), rtol=1e-6)
+
+
+@given(st.floats(0, 254, width=32), st.integers(2, 100))
+def test_equal_members_have_no_spread(value, number):
+    assert ensemble_spread(np.full((number, 1), value, "float32")) == 0
+
+
+def test_members_are_left_as_they_were():
+    before = MEMBERS.copy()
+    ensemble_spread(MEMBERS)
+    np.testing.assert_array_equal(MEMBERS, before)
+
+
+def test_echo_is_of_the_first_member_and_missing_pixels_have_none():
+    counts = np.zeros((3, 2, 2, 1, 2), "float32")  # four pixels and lead times a case
+    counts[0, 1] = 100  # the second member only
+    counts[1, 0, 1] = 5.5
+    counts[2, 0] = [[[np.nan, 200]], [[np.nan, 5.4]]]
+    shares = echo_shares(xr.DataArray(counts, dims=("case", "member", "lead_time", "y", "x")))
+    assert shares == pytest.approx([0, 0.5, 0.25])
