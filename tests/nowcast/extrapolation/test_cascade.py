@@ -26,6 +26,14 @@ def test_filters_add_up_to_one_and_the_mean_is_in_the_first():
     assert filters[:, 0, 0].tolist() == [1, 0, 0, 0, 0, 0]
 
 
+def test_autocorrelations_by_hand():
+    angle = 2 * np.pi * np.arange(32) / 8
+    newest, other = (np.broadcast_to(10 * wave(angle), (32, 32)) for wave in (np.cos, np.sin))  # uncorrelated
+    made = Cascade(np.stack([0.28 * newest + 0.96 * other, 0.8 * newest + 0.6 * other, newest]).astype("float32"))
+    level = made.scales.argmax()
+    np.testing.assert_allclose([made.rho_1[level], made.rho_2[level]], [0.8, 0.28], atol=1e-4)
+
+
 def cascade(rho_1: float, rho_2: float, shape: tuple[int, int] = (32, 48)) -> tuple[Cascade, np.ndarray]:
     """One of a random field, all of whose levels have these autocorrelations, and that field."""
     fields = np.random.default_rng(0).normal(40, 10, (3, *shape)).astype("float32")

@@ -67,6 +67,16 @@ def test_gaps_are_filled_by_what_was_seen_before():
     np.testing.assert_allclose(made.advected, 30, atol=1e-3)
 
 
+def test_what_any_frame_saw_is_reached():
+    still = np.broadcast_to(np.float32(20 + np.arange(32) * np.arange(32)[:, None] / 10), (1, 6, 32, 32))
+    observed = np.ones(still.shape, bool)
+    observed[0, -1, 8:16] = False  # seen until one frame before
+    observed[0, :, 20:24, 4:8] = False  # never seen
+    made = first_guess(np.where(observed, still, 0), observed, 2, minutes=5, km=3)
+    np.testing.assert_array_equal(made.reached, np.broadcast_to(observed.any(1)[:, None], (1, 2, 32, 32)))
+    np.testing.assert_allclose(made.advected[:, :, 8:16], np.broadcast_to(still[:, :1, 8:16], (1, 2, 8, 32)), atol=1)
+
+
 def test_sprog_agrees_with_pysteps_on_real_radar(radar_case):
     with contextlib.redirect_stdout(io.StringIO()):
         from pysteps.nowcasts.sprog import forecast

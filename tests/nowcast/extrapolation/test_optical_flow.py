@@ -66,8 +66,9 @@ def test_rotation_carries_the_field_around():
     velocity = np.stack([-y, x], axis=-1)[None].astype("float32") * (np.pi / 2 / 20)
     blob = np.exp(-((x - 15) ** 2 + y**2) / 20)
     turned = extrapolate(blob[None] * 100, velocity, 20)[0, -1]
-    peak = np.unravel_index(np.nanargmax(turned), turned.shape)
-    assert np.hypot(peak[0] - 47, peak[1] - 32) < 1.5  # a quarter of a turn, from (x, y) = (15, 0) to (0, 15)
+    weight = np.nan_to_num(turned) / np.nansum(turned)
+    centre = (x * weight).sum(), (y * weight).sum()
+    assert np.hypot(centre[0], centre[1] - 15) < 0.3  # a quarter of a turn; Euler's rule ends at a radius of 15.9
     assert np.nanmax(turned) == pytest.approx(100, rel=0.05)
 
 

@@ -10,7 +10,7 @@ from scipy.ndimage import distance_transform_edt
 from nowcast.extrapolation.ensemble import PerturbedGuess, motion_errors, noise_strength
 from nowcast.extrapolation.first_guess import first_guess
 from nowcast.extrapolation.optical_flow import motion
-from nowcast.models.guess import Guess, no_guess
+from nowcast.models.guess import Guess, _randomness, no_guess
 from nowcast.models.layers.crps import fair_crps
 
 
@@ -78,6 +78,33 @@ def test_noise_is_strong_where_the_field_varies_and_of_unit_mean_square():
     np.testing.assert_allclose(noise_strength(9 * stripes, seen), strength, rtol=1e-3)
 
 
+def test_noise_follows_the_root_of_the_deviation():
+    stripes = (-1.0) ** np.arange(256) * np.where(np.arange(256) < 128, 1, 4)
+    strength = noise_strength(np.tile(stripes, (32, 1)).astype("float32"), np.ones((32, 256), bool))
+    # The roots of the deviations are 1 and 2, to which 0.05 of their mean is added: 1.075 and 2.075.
+    assert strength[16, 236] / strength[16, 20] == pytest.approx(2.075 / 1.075, rel=0.01)
+
+
+def test_noise_of_an_age_is_that_of_so_many_frames_before():
+    last = 40 + np.random.default_rng(0).normal(0, 5, (16, 16)).astype("float32")  # echo everywhere, so none is cut off
+    still = np.stack(np.meshgrid(range(16), range(16)), -1).astype("float32")
+    gains = np.zeros((3, 16, 9), "float32")
+    gains[0] = 1
+    case = PerturbedGuess(
+        last, last > 0, np.zeros((3, 16, 16)), gains, np.ones((16, 16)), np.stack([still] * 3), np.float64([1, 0]),
+        np.zeros((3, 2)),
+    )  # fmt: skip
+    white = np.random.default_rng(1).standard_normal((2, 3, 16, 16))
+    for age in range(3):  # noise of this age alone: frame k depends on white[k - age] alone
+        one = case._replace(gains=np.roll(gains, age, axis=0))
+        before = one.draw(white[0], np.zeros(2))
+        for number in range(3):
+            changed = white[0].copy()
+            changed[number] = white[1, number]
+            differ = (one.draw(changed, np.zeros(2)) != before).any((1, 2))
+            assert differ.tolist() == [k - age == number for k in range(3)]
+
+
 def test_noise_takes_no_part_of_what_is_missing_for_a_border_of_echo():
     seen = np.ones((64, 64), bool)
     seen[:, 40:] = False
@@ -94,6 +121,7 @@ def test_echo_grows_by_less_than_four_pixels_a_frame():
     fields = loud._as_was_seen(loud.expected + rng.normal(0, 100, (4, 64, 64)))
     for before, field in zip((case.last, *fields), fields, strict=False):
         assert distance_transform_edt(before < 6)[field >= 6].max() < 4
+    assert distance_transform_edt(case.last < 6)[fields[2] >= 6].max() > 4  # and on from where it was, each frame
 
 
 def test_an_error_of_motion_moves_a_member_along_it(moving_storm):
@@ -108,6 +136,13 @@ def test_an_error_of_motion_moves_a_member_along_it(moving_storm):
 
     off = centre(fast[-1]) - centre(slow[-1])
     np.testing.assert_allclose(off, 4 * motion_errors(4, minutes=5, km=3)[-1, 0] * case.heading, atol=0.4)
+
+
+def test_errors_of_motion_have_unit_variance():
+    generator = torch.Generator().manual_seed(0)
+    off_course = np.stack([_randomness((1,), generator)[1] for _ in range(10_000)])
+    np.testing.assert_allclose(off_course.var(0), 1, rtol=0.05)
+    np.testing.assert_allclose(off_course.mean(0), 0, atol=0.05)
 
 
 def test_without_echo_or_enough_frames_members_are_what_was_last_seen():
