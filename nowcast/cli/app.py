@@ -5,19 +5,20 @@ Heavy libraries are imported inside the commands, so that `nowcast --help` answe
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from nowcast.cli.console import bar, console, tell
+from nowcast.cli.forecast import Device, Seed, models
+from nowcast.cli.forecast import forecast as forecast_command
 from nowcast.cli.prepare import (
     Overwrite,
-    console,
     prepare_kitti,
     prepare_kth,
     prepare_radar,
     prepare_sevir,
     prepare_video,
-    tell,
 )
 from pipelines.errors import InputError
 from pipelines.store.paths import refuse_inputs
@@ -27,19 +28,24 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 _UNUSABLE = PermissionError | FileExistsError | NotADirectoryError | IsADirectoryError  # paths that the user gave
 
 Store = Annotated[Path, typer.Argument(help="Zarr store made by a prepare- command.")]
-Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of every random draw.")]
-Device = Annotated[str | None, typer.Option(help="cpu or cuda; the best there is by default.")]
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from nowcast import __version__
+
+        tell(f"nowcast {__version__}")
+        raise typer.Exit
 
 
 @app.callback()
-def _main(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False) -> None:
-    """Weather nowcasting on SEVIR: archive, store, training, ensemble, scores, maps."""
-
-
-def _progress(label: str) -> Any:
-    from rich.progress import track
-
-    return lambda items: track(items, label, console=console)
+def _main(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Radar nowcasting: archive, store, training, ensemble, scores and maps."""
 
 
 @app.command()
@@ -62,7 +68,7 @@ def simulate_sevir(
     """Write a simulated SEVIR archive in the real layout."""
     from pipelines.simulation.storms import simulate_archive
 
-    console.print(simulate_archive(out, events=events, seed=seed, progress=_progress("simulate")))
+    tell(simulate_archive(out, events=events, seed=seed, progress=bar("simulate, events")))
 
 
 for prepare in (prepare_sevir, prepare_radar, prepare_kth, prepare_kitti, prepare_video):
@@ -95,43 +101,10 @@ def train(
     given = [Path(init), Path(init) / "model.safetensors"] if init else []
     refuse_inputs(run / "model.safetensors", [*store, *given])
     resolved = load_config(config, settings)
-    console.print(train_run(resolved, store, run, stage=stage, init=init, device=device, overwrite=overwrite))
+    tell(train_run(resolved, store, run, stage=stage, init=init, device=device, overwrite=overwrite))
 
 
-@app.command()
-def forecast(
-    model: Annotated[str, typer.Argument(help="A run folder, a checkpoint, or a name of `nowcast models`.")],
-    source: Annotated[Path, typer.Argument(help="Zarr store; or CF NetCDF or Zarr of radar, forecast from its end.")],
-    out: Annotated[Path, typer.Argument(help="Forecast to write: .nc or .zarr.")],
-    ensemble: Annotated[int, typer.Option(min=1, help="Members.")] = 100,
-    event: Annotated[list[str] | None, typer.Option(help="Only this event; repeat for more.")] = None,
-    init: Annotated[str | None, typer.Option(help="Init time, UTC: the last frame that the model sees.")] = None,
-    split: Annotated[str, typer.Option(help="Split whose windows are forecast.")] = "test",
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many cases.")] = None,
-    sampler: Annotated[str | None, typer.Option(help="Sampler of a diffusion model.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Sampling steps of a diffusion model.")] = None,
-    summary_only: Annotated[
-        bool, typer.Option("--summary-only", help="Write mean, spread, quantiles and probabilities, not the members.")
-    ] = False,
-    seed: Seed = 0,
-    device: Device = None,
-    overwrite: Overwrite = False,
-) -> None:
-    """Forecast an ensemble for the cases of a store, or for what comes after the newest frames of a file of radar."""
-    from nowcast.forecasting.forecast import Request, load_forecaster, parse_time, write_forecast
-
-    chosen = {key: value for key, value in {"sampler": sampler, "steps": steps}.items() if value is not None}
-    forecaster, described = load_forecaster(model, device=device, sampling=chosen)
-    request = Request(
-        members=ensemble,
-        split=split,
-        events=tuple(event or ()),
-        init=parse_time(init) if init else None,
-        limit=limit,
-        seed=seed,
-        summary_only=summary_only,
-    )
-    console.print(write_forecast(forecaster, source, out, request, described=described, overwrite=overwrite))
+app.command(context_settings={"allow_extra_args": True})(forecast_command)
 
 
 @app.command()
@@ -149,8 +122,6 @@ def verify(
     overwrite: Overwrite = False,
 ) -> None:
     """Score a forecast against a store, by lead time and pooled."""
-    from rich.progress import track
-
     from nowcast import verification
     from pipelines.store.protocol import load_protocol
 
@@ -172,7 +143,7 @@ def verify(
         store,
         reference=reference or (),
         protocol=load_protocol(protocol) if protocol else None,
-        progress=lambda cases: track(cases, "verify", console=console, transient=True, disable=not console.is_terminal),
+        progress=bar("verify, cases"),
         perception=perception,
         only_reached=reached,
     )
@@ -191,7 +162,7 @@ def verify(
             store=store,
             reference=reference or (),
             overwrite=overwrite,
-            progress=_progress("report"),
+            progress=bar("report, cases"),
         )
         console.print(page)
 
@@ -235,7 +206,7 @@ def plot(
     drawn = save_forecast_map(
         forecast, out, store=store, case=case, member=member, lead_times=leads, overwrite=overwrite
     )
-    console.print(drawn)
+    tell(drawn)
 
 
 @app.command()
@@ -252,8 +223,8 @@ def animate(
     from nowcast.plots.animation import save_animation
 
     refuse_inputs(out, [forecast, store])
-    made = save_animation(forecast, out, store=store, case=case, overwrite=overwrite, progress=_progress("animate"))
-    console.print(made)
+    made = save_animation(forecast, out, store=store, case=case, overwrite=overwrite, progress=bar("animate, frames"))
+    tell(made)
 
 
 @app.command()
@@ -267,26 +238,32 @@ def benchmark(
     console.print(run_benchmark(name, ensemble))
 
 
-@app.command()
-def models() -> None:
-    """List the models."""
-    from nowcast.models import MODELS, is_trainable, model_class
-
-    for name in MODELS:
-        cls = model_class(name)
-        kind = "trained with `nowcast train`" if is_trainable(cls) else "ready"
-        console.print(f"{name:12} {kind:30} {(cls.__doc__ or '').splitlines()[0]}", highlight=False, soft_wrap=True)
+app.command()(models)
 
 
 def main() -> None:
     """Entry point: wrong input is one line on standard error and exit code 2, anything else one line and 1."""
     try:
-        app()
+        code = app(sys.argv[1:] or ["--help"], prog_name="nowcast", standalone_mode=False)
+    except typer.Abort:
+        print("nowcast: stopped", file=sys.stderr)
+        sys.exit(130)
     except Exception as error:
         if "--debug" in sys.argv:
             raise
-        wrong_input = isinstance(error, InputError | _UNUSABLE)
-        text = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
-        text += "" if wrong_input else " (run with --debug for the traceback)"
+        text, code = _one_line(error)
         print(f"nowcast: {text}", file=sys.stderr)
-        sys.exit(2 if wrong_input else 1)
+    sys.exit(code or 0)
+
+
+def _one_line(error: Exception) -> tuple[str, int]:
+    """The line that an error is told in, and the exit code."""
+    if isinstance(error, InputError):
+        return str(error), 2
+    if hasattr(error, "format_message"):  # of typer: wrong options and arguments
+        context = getattr(error, "ctx", None)
+        help_of = f"; see `{context.command_path} --help`" if context else ""
+        return " ".join(error.format_message().split()).removesuffix(".") + help_of, 2
+    if isinstance(error, _UNUSABLE):
+        return f"{type(error).__name__}: {error}", 2
+    return f"{type(error).__name__}: {error} (run with --debug for the traceback)", 1

@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
+from nowcast.cli.console import tell
 from pipelines.store.paths import refuse_inputs
-
-console = Console()
 
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes; one a core by default.")]
 Scheduler = Annotated[str | None, typer.Option(help="Dask scheduler to use instead: tcp://HOST:PORT.")]
@@ -20,11 +18,6 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
 Target = Annotated[Path, typer.Argument(help="Zarr store to write.")]
 ClipProtocol = Annotated[str, typer.Option("--protocol", help="Protocol: size, rate and length of the clips.")]
-
-
-def tell(text: str) -> None:
-    """Print text as it is."""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def prepare_sevir(

@@ -1,112 +1,91 @@
 """Ensembles to disk: cases one after another, members in batches that fit memory, written as they come.
 
-Cases are windows of an archive store, or the newest frames of a file of radar (see nowcast.forecasting.live).
+Cases are windows of an archive store, or the newest frames of a file of radar (see nowcast.forecasting.cases).
 """
 
 import math
 import sys
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from nowcast.data.conventions import THRESHOLDS, TIME
+from nowcast.data.conventions import lead_label
 from nowcast.data.conventions import lead_times as lead_times_of
 from nowcast.data.forecast_file import attributes, check_target, forecast_template, writing_members
-from nowcast.data.windows import Window, find_windows, history_of
-from nowcast.forecasting import live
+from nowcast.data.windows import history_of
+from nowcast.forecasting.cases import Cases, Request, Tell, find_cases, parse_time
 from nowcast.forecasting.summary import writing_summary
+from nowcast.forecasting.trained_on import range_warning
 from nowcast.models import MODELS, is_trainable, model_class
-from nowcast.models.checkpoint import checkpoint_path, file_hash, load_network
+from nowcast.models.checkpoint import SHIPPED, checkpoint_path, file_hash, load_network, read_header
 from nowcast.models.device import best_device
 from nowcast.models.forecaster import Forecaster
 from nowcast.models.network import TrainedForecaster
 from pipelines.errors import InputError
 from pipelines.store.paths import refuse_inputs
-from pipelines.store.protocol import load_protocol
-from pipelines.store.schema import open_store, pixels
+from pipelines.store.schema import pixels
 
-COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+__all__ = ["Request", "load_forecaster", "parse_time", "write_forecast"]
+
+MEMBERS = 100  # where no ensemble size is asked for
 PIXELS_AT_ONCE = 80 * 128**2  # of all members that a network makes in one call
+_OPTIONS = {"sampler": "--sampler", "steps": "--sampling-steps"}
 
-
-@dataclass(frozen=True)
-class Request:
-    """Which cases to forecast and how.
-
-    Attributes:
-        members: Ensemble size.
-        split: Split whose evaluation windows are forecast; not used when events are named.
-        events: Only these event ids, of any split.
-        init: Only this init time (UTC): the last frame that the model sees.
-        limit: At most so many cases.
-        seed: Seed of the run.
-        summary_only: Whether to write mean, spread, quantiles and probabilities instead of members.
-    """
-
-    members: int = 100
-    split: str = "test"
-    events: tuple[str, ...] = ()
-    init: np.datetime64 | None = None
-    limit: int | None = None
-    seed: int = 0
-    summary_only: bool = False
-
-
-@dataclass(frozen=True)
-class _Source:
-    """What is forecast: windows of a store, frames given and to come, and thresholds that matter."""
-
-    store: xr.Dataset
-    windows: list[Window]
-    history: int
-    lead: int
-    thresholds: tuple[float, ...]
-
-
-def parse_time(text: str) -> np.datetime64:
-    """A UTC time such as 2019-06-01T12:30.
-
-    Raises:
-        InputError: when it is none.
-    """
-    try:
-        return np.datetime64(text.removesuffix("Z").strip(), "us")
-    except ValueError as error:
-        raise InputError("wrong time", got=repr(text), expected="UTC, such as 2019-06-01T12:30") from error
+Progress = Callable[[Sequence[Any]], Iterable[Any]]
 
 
 def load_forecaster(
-    model: str, *, device: str | None = None, sampling: dict[str, Any] | None = None
+    model: str | Path, *, device: str | None = None, sampling: dict[str, Any] | None = None
 ) -> tuple[Forecaster, dict[str, Any]]:
     """The forecaster that a name, run folder or checkpoint stands for, and what to write about it.
 
+    Args:
+        model: A name of the table of models, which wins over a folder of that name; else the path of a run folder or
+            checkpoint. A `Path`, or text such as "./persistence", is never a name.
+        device: cpu or cuda; by default the best there is.
+        sampling: Sampling settings that replace those of a trained network.
+
     Raises:
-        InputError: when there is no such model or device, or the name is that of an untrained network.
+        InputError: when there is no such model or device, the network is not trained yet, or is not sampled.
     """
     device = best_device(device)
-    if model in MODELS and not Path(model).exists() and not is_trainable(model_class(model)):
-        if sampling:
-            raise InputError(f"the model {model} is not sampled", got=f"--{' and --'.join(sampling)}")
-        return model_class(model)(), {"model": model}
-    try:
+    if isinstance(model, str) and model in MODELS:
+        if not is_trainable(model_class(model)):
+            _check_sampling(model, sampling or {})
+            return model_class(model)(), {"model": model}
+        path = SHIPPED / f"{model}.safetensors"
+        if not path.is_file():
+            raise InputError(f"model {model} must be trained first", remedy="give its run folder")
+    elif Path(model).exists():
         path = checkpoint_path(model)
-    except InputError as error:
-        if model in MODELS:
-            raise InputError(f"model {model} must be trained first", remedy="give its run folder") from error
+    else:
         raise InputError(
-            f"no model {model!r}", expected=f"a run folder, a checkpoint or one of {', '.join(MODELS)}"
-        ) from error
+            f"no model {str(model)!r}", expected=f"a run folder, a checkpoint or one of {', '.join(MODELS)}"
+        )
+    _check_sampling(read_header(path)["config"]["model"], sampling or {})
     network, config = load_network(path, sampling or {})
-    described = {
+    return TrainedForecaster(network, device), {
         "model": config["model"],
         "checkpoint_sha256": file_hash(path),
         "config": config,
     }
-    return TrainedForecaster(network, device), described
+
+
+def _check_sampling(model: str, sampling: dict[str, Any]) -> None:
+    """Refuse sampling settings that a model has not."""
+    settings = getattr(model_class(model), "Settings", None)
+    section = settings and settings.model_fields.get("sampling")
+    known = getattr(section.annotation, "model_fields", {}) if section else {}
+    unknown = [_OPTIONS.get(key, key) for key in sampling if key not in known]
+    if unknown:
+        raise InputError(
+            f"the model {model} is not sampled" if not known else f"the sampling of {model} has no such setting",
+            got=" and ".join(unknown),
+            expected=f"one of {', '.join(_OPTIONS.get(key, key) for key in known)}" if known else None,
+        )
 
 
 def write_forecast(
@@ -117,6 +96,8 @@ def write_forecast(
     *,
     described: dict[str, Any],
     overwrite: bool = False,
+    tell: Tell = lambda text: None,
+    progress: Progress = iter,
 ) -> Path:
     """Forecast the cases of a store, or the newest frames of a file, into a NetCDF (.nc) or Zarr (.zarr) file.
 
@@ -127,8 +108,10 @@ def write_forecast(
         source: Archive store, or file of radar (see nowcast.forecasting.live).
         out: File to write.
         request: Cases, members and seed.
-        described: What the file says of the model.
+        described: Attributes of the file about the model (see `load_forecaster`).
         overwrite: Replace `out` where it exists.
+        tell: Called with one line each about what is left out or doubtful, and at the end with a summary.
+        progress: Wraps the batches of members to show how far it is.
 
     Returns:
         `out`. Dims (case, member, lead_time, y, x); `vil` in counts, or `video` with channel before y; or summaries of
@@ -139,26 +122,52 @@ def write_forecast(
     """
     refuse_inputs(out, [source])
     check_target(out, overwrite)
-    given = _open(source, forecaster.window, request)
-    numbers = [0] if forecaster.deterministic else list(range(request.members))
-    lead_times = lead_times_of(given.store.attrs["cadence_minutes"], given.lead)
-    size = min(_at_once(forecaster, given.store), len(numbers))
-    batches = [slice(first, first + size) for first in range(0, len(numbers), size)]
-    template = forecast_template(given.store, given.windows, given.history, numbers, lead_times, size)
-    template.attrs = attributes(given.store, request.seed, described)
+    cases = find_cases(source, forecaster.window, request, tell)
+    for warning in _warnings(forecaster, cases.store, request, described):
+        tell(warning)
+    numbers = [0] if forecaster.deterministic else list(range(request.members or MEMBERS))
+    lead_times = lead_times_of(cases.store.attrs["cadence_minutes"], cases.lead)
+    size = min(_at_once(forecaster, cases.store), len(numbers))
+    template = forecast_template(cases.store, cases.windows, cases.history, numbers, lead_times, size)
+    template.attrs = attributes(cases.store, request.seed, described)
     if request.summary_only:
-        writing = writing_summary(out, template, given.thresholds, overwrite=overwrite)
+        writing = writing_summary(out, template, cases.thresholds, overwrite=overwrite)
     else:
         writing = writing_members(out, template, overwrite=overwrite)
-    with Progress(*COLUMNS) as bar, writing as put:
-        task = bar.add_task("forecast", total=len(given.windows) * len(batches))
-        for case, window in enumerate(given.windows):
-            past = history_of(given.store, [window], given.history)
-            for batch in batches:
-                counts = forecaster.forecast(past, lead_times, numbers[batch], request.seed)
-                put(case, batch, counts.values[0])
-                bar.advance(task)
+    starts = range(0, len(numbers), size)
+    batches = [(case, slice(start, start + size)) for case in range(len(cases.windows)) for start in starts]
+    with writing as put:
+        for case, batch in progress(batches):
+            if batch.start == 0:
+                past = history_of(cases.store, [cases.windows[case]], cases.history)
+            put(case, batch, forecaster.forecast(past, lead_times, numbers[batch], request.seed).values[0])
+    tell(_summary(cases, lead_times, len(numbers)))
     return out
+
+
+def _warnings(forecaster: Forecaster, store: xr.Dataset, request: Request, described: dict[str, Any]) -> list[str]:
+    """What a user should know before the forecast: one member instead of many, frames unlike those of training."""
+    warnings = []
+    if forecaster.deterministic and (request.members or 1) > 1:
+        warnings.append(f"{described['model']} is deterministic: one member instead of {request.members}")
+    if "channel" not in store.dims:
+        unlike = range_warning(described, store.attrs["cadence_minutes"], store["x"].values)
+        warnings += [unlike] if unlike else []
+    return warnings
+
+
+def _summary(cases: Cases, lead_times: np.ndarray, members: int) -> str:
+    """Cases, init times, lead times and members in one line."""
+    first, last = (str(time(cases.init_times).astype("datetime64[m]")).replace("T", " ") for time in (np.min, np.max))
+    times = "" if "channel" in cases.store.dims else f", init time {first}{f' to {last}' * (first != last)} UTC"
+    return (
+        f"{_count(len(cases.windows), 'case')}{times}, {_count(cases.lead, 'lead time')} to "
+        f"{lead_label(lead_times[-1])}, {_count(members, 'member')}"
+    )
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number} {name}{'s' * (number != 1)}"
 
 
 def _at_once(forecaster: Forecaster, store: xr.Dataset) -> int:
@@ -167,35 +176,3 @@ def _at_once(forecaster: Forecaster, store: xr.Dataset) -> int:
         return sys.maxsize
     fitting = PIXELS_AT_ONCE // math.prod(pixels(store).shape[2:])
     return max(1, min(forecaster.member_batch, fitting))
-
-
-def _open(source: Path, window: tuple[int, int] | None, request: Request) -> _Source:
-    if live.is_store(source):
-        store = open_store(source)
-        protocol = load_protocol(store.attrs["protocol"])
-        history, lead = window or (protocol.history, protocol.lead)
-        windows = _cases(store, request, history, lead, protocol.stride)
-        return _Source(store, windows, history, lead, protocol.thresholds)
-    history, lead = window or (live.LENGTH, live.LENGTH)
-    store = live.read_history(source, history, request.init)
-    windows = find_windows(store, history=history, lead=0, stride=1, events=request.events or None)
-    return _Source(store, windows, history, lead, THRESHOLDS)
-
-
-def _cases(store: xr.Dataset, request: Request, history: int, lead: int, stride: int) -> list[Window]:
-    split = None if request.events else request.split
-    if request.init is None:
-        windows = find_windows(
-            store, history=history, lead=lead, stride=stride, split=split, events=request.events or None
-        )
-    else:
-        init = request.init.astype(TIME)
-        windows = find_windows(store, history=history, lead=0, stride=1, split=None, events=request.events or None)
-        times = store["valid_time"].values.astype(TIME)
-        windows = [w for w in windows if times[w.event, w.start + history - 1] == init]
-        if not windows:
-            raise InputError(
-                f"the store has no {history} frames that end at {init}",
-                remedy="see `nowcast info STORE` for its events and times",
-            )
-    return windows[: request.limit]

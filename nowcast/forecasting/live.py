@@ -46,8 +46,6 @@ def read_history(path: Path, frames: int, init: np.datetime64 | None = None) -> 
     Raises:
         InputError: when the file cannot be read, has too few frames, uneven steps between them, or an empty one.
     """
-    if not path.exists():
-        raise InputError(f"no store and no radar at {path}")
     header = read_header(path)
     numbers = _newest(path, np.array(header.times, TIME), frames, init)
     times = np.array(header.times, TIME)[numbers]
@@ -96,7 +94,11 @@ def _newest(path: Path, times: np.ndarray, frames: int, init: np.datetime64 | No
         if not len(order) or times[order[-1]] != init:
             raise InputError(f"{path.name} has no frame of {init}", expected=f"{times.min()} to {times.max()}")
     if len(order) < frames:
-        raise InputError(f"{path.name} is too short a history", got=f"{len(order)} frames", expected=f"{frames}")
+        held = "1 frame" if len(order) == 1 else f"{len(order)} frames"
+        raise InputError(
+            f"{path.name} holds {held}{'' if init is None else f' up to {init}'}, and {frames} are needed",
+            remedy="where each file holds one frame, make a store of all: `nowcast prepare-radar FILES... STORE`",
+        )
     return order[-frames:]
 
 

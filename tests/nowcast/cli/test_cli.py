@@ -73,7 +73,7 @@ def test_train_and_forecast_with_predldm(prepared, tmp_path):
     commands = [
         ("train", "demo", "--store", prepared, "--run", out, *short, "--set", "stages.diffusion.batch=1"),
         ("info", out),
-        ("forecast", out, prepared, forecast, "--ensemble", 3, "--steps", 2, "--limit", 1),
+        ("forecast", out, prepared, forecast, "--ensemble", 3, "--sampling-steps", 2, "--limit", 1),
         ("verify", forecast, prepared),
     ]
     for command in commands:
@@ -152,7 +152,11 @@ def test_wrong_words_of_every_command(monkeypatch, capsys, prepared, tmp_path):
         (("plot", tmp_path / "f.nc", tmp_path / "map.png"), "f.nc"),
         (("info", tmp_path / "nothing"), "nothing"),
         (("info", __file__), "nothing that nowcast made"),
-        (("forecast", "steps", prepared, tmp_path / "f.nc", "--steps", 3), "not sampled; got --steps"),
+        (
+            ("forecast", "steps", prepared, tmp_path / "f.nc", "--sampling-steps", 3),
+            "not sampled; got --sampling-steps",
+        ),
+        (("forecast", "persistence", prepared, tmp_path / "f.nc", "--sampling-steps", 3), "not sampled; got --samp"),
         (("forecast", "predldm", prepared, tmp_path / "f.nc", "--device", "tpu"), "got tpu; expected cpu"),
         (("forecast", "persistence", prepared, tmp_path / "f.nc", "--device", "tpu"), "got tpu; expected cpu"),
         (("merge-sums", tmp_path / "no.nc", "--out", tmp_path / "scores.txt"), "scores.txt"),

@@ -149,7 +149,7 @@ def test_wrong_histories_are_one_line_and_write_nothing(tmp_path):
     whole = radar(storms(20, 30, 13))
     empty = whole["vil"].where(whole["time"] != whole["time"][8])
     files = {
-        "short": (whole.isel(time=slice(9)), "short.nc is too short a history; got 9 frames; expected 10"),
+        "short": (whole.isel(time=slice(9)), "short.nc holds 9 frames, and 10 are needed; where each file"),
         "gap": (whole.drop_isel(time=6), "not evenly spaced; got 5, 5, 5, 10, 5"),
         "dry": (
             whole.assign(vil=empty.assign_attrs(whole["vil"].attrs)),

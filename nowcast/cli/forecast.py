@@ -1,0 +1,94 @@
+"""The commands forecast and models. Heavy libraries are imported inside them, as in `nowcast.cli.app`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nowcast.cli.console import bar, note, tell
+from nowcast.cli.prepare import Overwrite
+from pipelines.errors import InputError
+
+Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of all random draws.")]
+Device = Annotated[str | None, typer.Option(help="cpu or cuda. By default a GPU if there is one.")]
+
+
+def forecast(
+    context: typer.Context,
+    model: Annotated[str, typer.Argument(help="Name from `nowcast models`, run folder or checkpoint file.")],
+    source: Annotated[Path, typer.Argument(help="Store, or CF NetCDF or Zarr file of radar.")],
+    out: Annotated[Path, typer.Argument(help="Forecast file to write: .nc or .zarr.")],
+    ensemble: Annotated[int | None, typer.Option(min=1, help="Number of members; 100 by default.")] = None,
+    event: Annotated[list[str] | None, typer.Option(help="Forecast this event only. Repeat for more.")] = None,
+    init: Annotated[
+        str | None, typer.Option(help="Init time, UTC, such as 2019-06-01T12:30: the last frame that the model sees.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="Split of the store to forecast.")] = "test",
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only the first N cases, in the store's order (not a random sample).")
+    ] = None,
+    sampler: Annotated[str | None, typer.Option(help="Sampler, for diffusion models.")] = None,
+    sampling_steps: Annotated[
+        int | None, typer.Option(min=1, help="Calls of the denoiser per member, for diffusion models.")
+    ] = None,
+    summary_only: Annotated[
+        bool,
+        typer.Option("--summary-only", help="Write mean, spread, quantiles and probabilities instead of the members."),
+    ] = False,
+    seed: Seed = 0,
+    device: Device = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Forecast an ensemble from a store or from a file of radar.
+
+    From a store, each window of the split is a case that `nowcast verify` can score; with --init, the frames up to
+    that time are used. From a file, the newest frames are used. A name of `nowcast models` wins over a folder of that
+    name: write ./NAME for the folder.
+    """
+    from nowcast.forecasting.forecast import Request, load_forecaster, parse_time, write_forecast
+
+    if context.args:
+        raise InputError(
+            "too many arguments for MODEL SOURCE OUT",
+            got=", ".join([*context.args[:3], *["..."] * (len(context.args) > 3)]) + " beside them",
+            remedy="to forecast from several files make a store first: `nowcast prepare-radar FILES... STORE`",
+        )
+    chosen = {key: value for key, value in {"sampler": sampler, "steps": sampling_steps}.items() if value is not None}
+    forecaster, described = load_forecaster(model, device=device, sampling=chosen)
+    request = Request(
+        members=ensemble,
+        split=split,
+        events=tuple(event or ()),
+        init=parse_time(init) if init else None,
+        limit=limit,
+        seed=seed,
+        summary_only=summary_only,
+    )
+    tell(
+        write_forecast(
+            forecaster,
+            source,
+            out,
+            request,
+            described=described,
+            overwrite=overwrite,
+            tell=note,
+            progress=bar("forecast, batches of members"),
+        )
+    )
+
+
+def models() -> None:
+    """List the models that `nowcast forecast` and `nowcast train` know by name."""
+    from nowcast.forecasting.trained_on import shipped_card
+    from nowcast.models import MODELS, is_trainable, model_class
+
+    for name in MODELS:
+        cls, card = model_class(name), shipped_card(name)
+        state = "ready"
+        if card:
+            state += " (weights included; train your own with `nowcast train`)"
+        elif is_trainable(cls):
+            state = "to be trained with `nowcast train`"
+        about = (cls.__doc__ or "").splitlines()[0]
+        tell(f"{name:12} {state:34} {about}" + (f" Trained on {card}." if card else ""))

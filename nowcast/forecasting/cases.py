@@ -1,0 +1,158 @@
+"""The cases of a forecast: windows of a store, or the newest frames of a file of radar."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from nowcast.data.conventions import THRESHOLDS, TIME
+from nowcast.data.windows import Window, find_windows
+from nowcast.forecasting import live
+from pipelines.errors import InputError
+from pipelines.store.paths import near
+from pipelines.store.protocol import load_protocol
+from pipelines.store.schema import open_store
+
+Tell = Callable[[str], object]
+
+
+@dataclass(frozen=True)
+class Request:
+    """Cases to forecast, and how.
+
+    Attributes:
+        members: Ensemble size; None for `MEMBERS`. A deterministic model makes one member.
+        split: Split whose evaluation windows are forecast; not used when events are named.
+        events: Only these event ids, of any split.
+        init: Only this init time (UTC): the last frame that the model sees.
+        limit: Largest number of cases: the first ones, in the order of the store.
+        seed: Seed of the run.
+        summary_only: Whether to write mean, spread, quantiles and probabilities instead of members.
+    """
+
+    members: int | None = None
+    split: str = "test"
+    events: tuple[str, ...] = ()
+    init: np.datetime64 | None = None
+    limit: int | None = None
+    seed: int = 0
+    summary_only: bool = False
+
+
+@dataclass(frozen=True)
+class Cases:
+    """The cases of a request.
+
+    Attributes:
+        store: The store; a file of radar is one of a single event.
+        windows: One window per case.
+        history: Number of frames that the model sees.
+        lead: Number of frames to forecast.
+        thresholds: Thresholds in counts for which probabilities are of interest.
+    """
+
+    store: xr.Dataset
+    windows: list[Window]
+    history: int
+    lead: int
+    thresholds: tuple[float, ...]
+
+    @property
+    def init_times(self) -> np.ndarray:
+        """Init time of each case, datetime64[us]."""
+        times = self.store["valid_time"].values.astype(TIME)
+        return np.array([times[window.event, window.start + self.history - 1] for window in self.windows])
+
+
+def parse_time(text: str) -> np.datetime64:
+    """A UTC time such as 2019-06-01T12:30.
+
+    Raises:
+        InputError: when the text is no time.
+    """
+    try:
+        return np.datetime64(text.removesuffix("Z").strip(), "us")
+    except ValueError as error:
+        raise InputError("wrong time", got=repr(text), expected="UTC, such as 2019-06-01T12:30") from error
+
+
+def find_cases(source: Path, length: tuple[int, int] | None, request: Request, tell: Tell) -> Cases:
+    """The cases that a request asks of a store, or of a file of radar.
+
+    Args:
+        source: Store or file.
+        length: Frames that the model sees and forecasts; None for those of the store's protocol.
+        request: Which cases.
+        tell: Called with a line about events that are left out.
+
+    Raises:
+        InputError: when the source is neither, or lacks what is asked for.
+    """
+    if live.is_store(source):
+        store = open_store(source)
+        protocol = load_protocol(store.attrs["protocol"])
+        history, lead = length or (protocol.history, protocol.lead)
+        windows = _windows(store, request, history, lead, protocol.stride)
+        _tell_left_out(store, windows, request, tell)
+        return Cases(store, windows[: request.limit], history, lead, protocol.thresholds)
+    _check_file(source)
+    history, lead = length or (live.LENGTH, live.LENGTH)
+    store = live.read_history(source, history, request.init)
+    windows = find_windows(store, history=history, lead=0, stride=1, events=request.events or None)
+    return Cases(store, windows, history, lead, THRESHOLDS)
+
+
+def _check_file(source: Path) -> None:
+    if not source.exists():
+        raise InputError(f"no store and no file of radar at {source}{near(source)}")
+    is_zarr = source.suffix == ".zarr" or any((source / name).exists() for name in ("zarr.json", ".zgroup"))
+    if source.is_dir() and not is_zarr:
+        store = f"{source.resolve().name}.zarr"
+        raise InputError(
+            f"{source} is a folder, and `nowcast forecast` takes one file or a store",
+            remedy=f"make a store of it first: `nowcast prepare-radar {source} {store}`, then forecast from {store}",
+        )
+
+
+def _windows(store: xr.Dataset, request: Request, history: int, lead: int, stride: int) -> list[Window]:
+    split, events = None if request.events else request.split, request.events or None
+    if request.init is None:
+        if history <= (frames := store.sizes["frame"]) < history + lead:
+            last = str(store["valid_time"].values.max().astype("datetime64[s]")).removesuffix(":00")
+            raise InputError(
+                f"the events have {frames} frames, and a window that can be scored needs {history + lead}",
+                remedy=f"to forecast what comes after the last frame say --init {last}",
+            )
+        return find_windows(store, history=history, lead=lead, stride=stride, split=split, events=events)
+    init = request.init.astype(TIME)
+    windows = find_windows(store, history=history, lead=0, stride=1, split=None, events=events)
+    times = store["valid_time"].values.astype(TIME)
+    windows = [window for window in windows if times[window.event, window.start + history - 1] == init]
+    if not windows:
+        raise InputError(
+            f"the store has no {history} frames that end at {init}",
+            remedy="see `nowcast info STORE` for its events and times",
+        )
+    return windows
+
+
+def _tell_left_out(store: xr.Dataset, windows: list[Window], request: Request, tell: Tell) -> None:
+    """Say how many of the events that were asked for have no window."""
+    asked = np.ones(store.sizes["event"], bool)
+    if request.events:
+        asked = np.isin(store["event"].values.astype(str), request.events)
+    elif request.init is None:
+        asked = store["split"].values.astype(str) == request.split
+    if request.init is not None:
+        asked &= (store["valid_time"].values.astype(TIME) == request.init.astype(TIME)).any(1)
+    lacking = asked.copy()
+    lacking[[window.event for window in windows]] = False
+    unseen = (store["missing_fraction"].values == 1).all(1)
+    for reason, number in (
+        ("nothing was observed in them", (lacking & unseen).sum()),
+        ("too many of their frames are missing", (lacking & ~unseen).sum()),
+    ):
+        if number:
+            tell(f"{number} of {asked.sum()} events left out: {reason}")

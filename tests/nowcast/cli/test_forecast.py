@@ -1,0 +1,203 @@
+"""`nowcast forecast` and `nowcast models` as they are typed: what is said, what is refused, what is left out."""
+
+import subprocess
+import sys
+from datetime import datetime
+
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+
+from nowcast.cli import app as cli
+from nowcast.data.forecast_file import open_forecast
+from nowcast.forecasting.forecast import load_forecaster
+from nowcast.forecasting.trained_on import range_warning, shipped_card
+from nowcast.models import MODELS
+from nowcast.models.checkpoint import SHIPPED, file_hash
+from nowcast.models.persistence import Persistence
+from nowcast.training.run import train
+from pipelines.errors import InputError
+from pipelines.store import schema
+
+
+@pytest.fixture
+def say(monkeypatch, capsys):
+    """Exit code, standard output and standard error of a command in this process."""
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["nowcast", *map(str, words)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        return stopped.value.code or 0, *capsys.readouterr()
+
+    return run
+
+
+def make_store(path, frames, *, empty=(), events=3):
+    """A store of tiles of one radar from 2010-08-26T00:00 on; the events of numbers `empty` were never observed."""
+    tiles = [
+        schema.Event(
+            id=f"T{number}",
+            time=datetime(2010, 8, 26),
+            offsets=tuple(300 * frame for frame in range(frames)),
+            proj="+proj=laea +lat_0=52 +lon_0=5 +R=6370997 +units=m",
+            corner_x=16_000.0 * number,
+            corner_y=0.0,
+            split="test",
+        )
+        for number in range(events)
+    ]
+    attrs = schema.attributes(
+        tiles, protocol="radar-128-10-10", reducer="none", cadence_minutes=5, source_files=["made.h5 1"]
+    )
+    schema.create(path, tiles, side=16, pixel_m=1000.0, attrs=attrs)
+    group = zarr.open_group(path, mode="r+")
+    counts = np.random.default_rng(0).integers(0, 255, (events, frames, 16, 16), dtype="uint8")
+    counts[list(empty)] = 255
+    group["vil"][:] = counts
+    group["missing_fraction"][:] = (counts == 255).mean((2, 3))
+    return path
+
+
+def test_a_forecast_ends_with_a_summary_on_standard_error_and_the_path_on_standard_output(small_store, tmp_path, say):
+    out = tmp_path / ("a-name-so-long-that-it-does-not-fit-into-one-line-of-eighty-columns" * 2 + ".nc")
+    code, text, notes = say("forecast", "persistence", small_store, out)
+    assert (code, text) == (0, f"{out}\n")
+    assert notes == ("3 cases, init time 2019-06-30 23:45 to 2019-08-01 00:35 UTC, 10 lead times to 50 min, 1 member\n")
+
+
+def test_a_model_that_is_deterministic_says_that_it_makes_one_member(small_store, tmp_path, say):
+    for number, words in enumerate((("--ensemble", 100), ("--ensemble", 1), ())):
+        code, _, notes = say("forecast", "advection", small_store, tmp_path / f"{number}.nc", "--limit", 1, *words)
+        assert code == 0
+        said = "advection is deterministic: one member instead of 100" in notes
+        assert said == (number == 0) and open_forecast(tmp_path / f"{number}.nc").sizes["member"] == 1
+
+
+def test_a_name_of_the_table_wins_over_a_folder_of_that_name(toy_config, small_store, tmp_path, monkeypatch, say):
+    monkeypatch.chdir(tmp_path)
+    trained = train(toy_config, [small_store], tmp_path / "run", device="cpu").parent
+    trained.rename("persistence")
+    (tmp_path / "predldm").mkdir()
+    assert isinstance(load_forecaster("persistence")[0], Persistence)
+    assert load_forecaster("predldm")[1]["checkpoint_sha256"] == file_hash(SHIPPED / "predldm.safetensors")
+    for model in ("./persistence", tmp_path / "persistence", (tmp_path / "persistence").relative_to(tmp_path)):
+        assert load_forecaster(model)[1]["model"] == "toy"
+    code, _, _ = say("forecast", "./persistence", small_store, "toy.nc", "--limit", 1, "--ensemble", 2)
+    assert code == 0 and xr.open_dataset("toy.nc").attrs["model"] == "toy"
+
+
+def test_sampling_options_of_a_model_that_is_not_sampled_are_refused_in_one_place(
+    toy_config, small_store, tmp_path, say
+):
+    run = train(toy_config, [small_store], tmp_path / "run", device="cpu").parent
+    for model, options, line in (
+        ("persistence", ("--sampling-steps", 3), "the model persistence is not sampled; got --sampling-steps"),
+        ("steps", ("--sampler", "ddim"), "the model steps is not sampled; got --sampler"),
+        (run, ("--sampler", "ddim", "--sampling-steps", 3),
+         "the sampling of toy has no such setting; got --sampler and --sampling-steps; expected one of member_batch, "
+         "gain"),
+    ):  # fmt: skip
+        assert say("forecast", model, small_store, tmp_path / "f.nc", *options) == (2, "", f"nowcast: {line}\n")
+    with pytest.raises(InputError, match="the model advection is not sampled; got temperature"):
+        load_forecaster("advection", sampling={"temperature": 1.0})
+
+
+def test_a_folder_of_files_is_told_to_become_a_store(tmp_path, monkeypatch, say):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "knmi").mkdir()
+    line = (
+        "nowcast: knmi is a folder, and `nowcast forecast` takes one file or a store; make a store of it first: "
+        "`nowcast prepare-radar knmi knmi.zarr`, then forecast from knmi.zarr\n"
+    )
+    assert say("forecast", "persistence", "knmi", "out.nc") == (2, "", line)
+
+
+def test_several_files_are_told_to_become_a_store(tmp_path, say):
+    code, _, line = say("forecast", "persistence", *(f"{number}.h5" for number in range(7)), tmp_path / "f.nc")
+    assert code == 2 and line.count("\n") == 1
+    assert "got 2.h5, 3.h5, 4.h5, ... beside them" in line and "`nowcast prepare-radar FILES... STORE`" in line
+
+
+def test_a_file_that_is_not_there_is_told_with_what_is_near(small_store, tmp_path, say):
+    (tmp_path / "radar.nc").write_text("")
+    line = f"nowcast: no store and no file of radar at {tmp_path}/radra.nc, near it: radar.nc\n"
+    assert say("forecast", "persistence", tmp_path / "radra.nc", tmp_path / "f.nc") == (2, "", line)
+
+
+def test_a_store_too_short_to_be_scored_names_the_init_time_that_forecasts_what_comes_next(tmp_path, say):
+    store = make_store(tmp_path / "short.zarr", 12, empty=[1])
+    line = (
+        "nowcast: the events have 12 frames, and a window that can be scored needs 20; to forecast what comes after "
+        "the last frame say --init 2010-08-26T00:55\n"
+    )
+    assert say("forecast", "persistence", store, tmp_path / "f.nc") == (2, "", line)
+    code, _, notes = say("forecast", "persistence", store, tmp_path / "f.nc", "--init", "2010-08-26T00:55")
+    assert code == 0
+    assert notes == (
+        "1 of 3 events left out: nothing was observed in them\n"
+        "2 cases, init time 2010-08-26 00:55 UTC, 10 lead times to 50 min, 1 member\n"
+    )
+
+
+def test_events_that_are_left_out_are_counted_with_the_reason(small_store, tmp_path, say):
+    store = make_store(tmp_path / "long.zarr", 20, empty=[0, 3], events=5)
+    group = zarr.open_group(store, mode="r+")
+    missing = group["missing_fraction"][:]
+    missing[4, 7] = 1
+    group["missing_fraction"][:] = missing
+    _, _, notes = say("forecast", "persistence", store, tmp_path / "f.nc")
+    assert notes.splitlines()[:2] == [
+        "2 of 5 events left out: nothing was observed in them",
+        "1 of 5 events left out: too many of their frames are missing",
+    ]
+    _, _, notes = say("forecast", "persistence", store, tmp_path / "g.nc", "--event", "T1")
+    assert len(notes.splitlines()) == 1
+
+
+def test_frames_unlike_those_of_the_training_are_told_once():
+    card = shipped_card("predldm")
+    assert list(card.minutes) == [4, 6] and list(card.kilometres) == [1, 3]
+    shipped = {"model": "predldm", "checkpoint_sha256": file_hash(SHIPPED / "predldm.safetensors")}
+    x = np.array([500.0, 1500.0])
+    for minutes, pixels in ((5, x), (4, 3 * x), (6, 2 * x), (6, 1.0001 * x)):
+        assert range_warning(shipped, minutes, pixels) is None
+    for minutes, pixels in ((10, x), (2.5, x), (5, 4 * x), (5, x / 2)):
+        warning = range_warning(shipped, minutes, pixels)
+        assert warning.startswith("predldm was trained on frames every 4 to 6 minutes, pixels of 1 to 3 km; here")
+    assert "every 10 minutes and pixels are 1 km wide" in range_warning(shipped, 10, x)
+    assert range_warning({"model": "predldm", "checkpoint_sha256": "of another run"}, 10, x) is None
+    assert range_warning({"model": "persistence"}, 10, x) is None
+
+
+def test_models_say_which_weights_come_with_the_package(say):
+    code, text, _ = say("models")
+    lines = dict(line.split(maxsplit=1) for line in text.splitlines())
+    assert code == 0 and list(lines) == list(MODELS)
+    assert lines["predldm"].startswith("ready (weights included; train your own with `nowcast train`)")
+    assert "frames every 4 to 6 minutes, pixels of 1 to 3 km" in lines["predldm"]
+    assert lines["persistence"].startswith("ready  ")
+
+
+def test_version_help_and_surplus_arguments(say):
+    assert say("--version") == (0, "nowcast 0.1.0\n", "")
+    assert say()[:2] == say("--help")[:2] and say()[0] == 0
+    for words in (("info", "a", "b"), ("models", "x"), ("info",), ("plto",), ("info", "--nope", "x")):
+        code, out, line = say(*words)
+        assert code == 2 and not out and line.startswith("nowcast: ") and line.count("\n") == 1, line
+        assert "--help`" in line
+
+
+def test_two_forecasts_into_one_output_at_once_leave_a_whole_one(small_store, tmp_path):
+    for suffix in (".nc", ".zarr"):
+        out = tmp_path / f"same{suffix}"
+        words = ["forecast", "sprog", str(small_store), str(out), "--overwrite"]
+        code = [sys.executable, "-c", "from nowcast.cli.app import main; main()", *words]
+        both = [subprocess.Popen(code, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+        said = [process.communicate()[1] for process in both]
+        codes = sorted(process.returncode for process in both)
+        assert codes in ([0, 0], [0, 2]), said
+        assert open_forecast(out)["vil"].load().sizes["case"] == 3
+        assert [path.name for path in tmp_path.iterdir() if "partial" in path.name] == []
