@@ -1,6 +1,6 @@
-"""The case viewer's data: what was observed and forecast, as pictures of all lead times that the page's script cuts up.
+"""The case viewer's data: observations and forecasts as pictures of all lead times, which the page's script cuts up.
 
-Pages stay small: a few cases, a few members, and pixels averaged together where the whole would be more than `_PIXELS`.
+Pages stay small: a few cases, a few members, and pixels averaged together where all would be more than `_PIXELS`.
 """
 
 import math
@@ -13,13 +13,13 @@ import pandas as pd
 import xarray as xr
 
 from nowcast.data.conventions import lead_label
+from nowcast.data.statistics import echo_shares, ensemble_mean, ensemble_probability, ensemble_spread
 from nowcast.plots.outlines import outlines_within
-from nowcast.plots.panels import EVENT_THRESHOLD, Place
+from nowcast.plots.panels import EVENT_THRESHOLD, Place, find_place
 from nowcast.report.models import Model, observed_share, thresholds_of
 from nowcast.report.shades import Shades, all_shades, photograph
 from nowcast.verification.inputs import Case, Forecast, Observations
 from pipelines.store.schema import data_range
-from pipelines.store.units import counts_to_vil
 
 MEMBERS = 4
 _PIXELS = 25_000_000  # of all pictures together; rain takes 0.1 to 0.3 bytes a pixel
@@ -27,16 +27,19 @@ _PIXELS = 25_000_000  # of all pictures together; rain takes 0.1 to 0.3 bytes a 
 Progress = Callable[[Sequence[Any]], Iterable[Any]]
 
 
-def choose_cases(state: xr.Dataset, cases: Sequence[Case]) -> list[tuple[Case, str]]:
-    """The cases to show with the reason: the first, and those of the events with the best, median and worst CRPS.
+def choose_cases(state: xr.Dataset, forecast: Forecast) -> list[tuple[Case, str]]:
+    """The cases to show with the reason: that with most echo, and those of the events with the best and worst CRPS.
 
     Args:
         state: The forecast's sums, see `nowcast.verification.states`.
-        cases: The cases of the forecast; an event is shown by its first one.
+        forecast: The forecast; an event is shown by its first case. Of a video, the first case has most echo.
     """
+    cases = forecast.cases
+    is_video = "channel" in forecast.parts[0].dims
+    most = 0 if is_video else int(np.concatenate([echo_shares(part) for part in forecast.parts]).argmax())
     sums = state[["crps_fair", "pixels"]].sum("lead_time")
     crps = (sums["crps_fair"] / sums["pixels"]).to_series().dropna().sort_values()
-    chosen = {str(cases[0]): (cases[0], "first")}
+    chosen = {str(cases[most]): (cases[most], "first" if is_video else "most echo")}
     if len(crps):
         for place, word in ((0, "lowest"), (-1, "highest"), (len(crps) // 2, "median")):
             case = next(case for case in cases if case.event == crps.index[place])
@@ -52,15 +55,15 @@ def viewer_data(
     thresholds: Sequence[float],
     progress: Progress = iter,
 ) -> dict[str, Any]:
-    """Everything that the viewer's script needs, as JSON takes it.
+    """All data of the viewer's script, as JSON takes it.
 
     Args:
         chosen: See `choose_cases`.
         models: The models.
         forecasts: Their forecasts.
-        observations: What came.
-        thresholds: Of the probabilities, on the count scale.
-        progress: Wraps the cases to show how far it is.
+        observations: The observations.
+        thresholds: Thresholds of the probabilities, in counts.
+        progress: Wraps the cases to show how many are drawn.
     """
     leads = forecasts[0].lead_times
     store, is_video = observations.store, "video" in observations.store
@@ -69,13 +72,14 @@ def viewer_data(
     draw = Drawing(all_shades(), factor, data_range(store.attrs) if is_video else None)
     cases = []
     for case, reason in progress(chosen):
-        place = _place(store, case.event)
+        place = find_place(store.isel(event=store["event"].values.tolist().index(case.event)))
         cases.append({
             "label": ", ".join([case.event, *([] if is_video else [_time(case.init_time)]), reason]),
             "times": [
                 f"+{lead_label(lead)}" if is_video else f"{_time(time)}, +{lead_label(lead)}"
                 for time, lead in zip(case.valid_times, leads, strict=True)
             ],
+            "seen": len(leads),
             "observed": draw.values(observations.fields(case)),
             "outlines": _outlines(place) if place else "",
             "models": [draw.forecast(forecast.fields(case, leads), thresholds) for forecast in forecasts],
@@ -87,7 +91,10 @@ def viewer_data(
         "averaged": factor,
         "video": is_video,
         "thresholds": list(thresholds),
-        "models": [{"name": model.name, "members": min(MEMBERS, model.members)} for model in models],
+        "models": [
+            {"name": model.name, "members": forecast.parts[0]["member"].values[:MEMBERS].tolist()}
+            for model, forecast in zip(models, forecasts, strict=True)
+        ],
         "cases": cases,
     }
 
@@ -109,7 +116,7 @@ def _factor(size: int) -> int:
 
 @dataclass(frozen=True)
 class Drawing:
-    """How the fields of a page become pictures.
+    """Draws the fields of a page as pictures.
 
     Attributes:
         shades: Colours of counts, probabilities and spread.
@@ -131,21 +138,20 @@ class Drawing:
         members = [self.values(member) for member in counts[:MEMBERS]]
         if len(counts) == 1:
             return {"members": members}
-        missing = np.isnan(counts).any(axis=0)
-        likely = [np.where(missing, np.nan, (counts >= threshold).mean(axis=0)) for threshold in thresholds]
-        spread = counts.std(axis=0, ddof=1)
+        likely = [ensemble_probability(counts, threshold) for threshold in thresholds]
+        spread = ensemble_spread(counts)
         if self.largest is not None:
             spread = spread.mean(axis=1)[:, ::-1]  # of all channels
         return {
             "members": members,
-            "mean": self.values(counts.mean(axis=0)),
+            "mean": self.values(ensemble_mean(counts)),
             "probability": [self.shades["probability"].picture(_coarse(one, self.factor)) for one in likely],
             "spread": self.shades["spread"].picture(_coarse(spread, self.factor)),
         }
 
 
 def default_threshold(scores: xr.Dataset) -> int:
-    """Number of the threshold to begin with: 74 counts if one pixel in a hundred reached it, else the lowest."""
+    """Number of the threshold shown first: 74 counts if one pixel in a hundred reached it, else the lowest."""
     levels = np.array(thresholds_of(scores))
     if not levels.size:
         return 0
@@ -153,30 +159,13 @@ def default_threshold(scores: xr.Dataset) -> int:
     return near if observed_share(scores)[near] >= 0.01 else 0
 
 
-def threshold_label(threshold: float) -> str:
-    """A threshold in counts and in kg m-2."""
-    return f"≥ {threshold:g} counts ({counts_to_vil(np.array([threshold]))[0]:.2g} kg m⁻²)"
-
-
 def _coarse(fields: np.ndarray, factor: int) -> np.ndarray:
-    """Means of blocks of `factor` pixels a side; what does not fill a block at the north and east is cut off."""
+    """Means of blocks of `factor` pixels a side; pixels in the north and east that fill no block are cut off."""
     if factor == 1:
         return fields
     *others, y, x = fields.shape
     cut = fields[..., : y // factor * factor, : x // factor * factor]
     return cut.reshape(*others, y // factor, factor, x // factor, factor).mean(axis=(-3, -1))
-
-
-def _place(store: xr.Dataset, event: str) -> Place | None:
-    """Where an event lies; None where its store does not say, as with videos."""
-    if not {"proj", "corner_x", "corner_y", "x", "y"} <= set(store.variables):
-        return None
-    row = store[["proj", "corner_x", "corner_y"]].isel(event=store["event"].values.tolist().index(event))
-    west, south = float(row["corner_x"]), float(row["corner_y"])
-    x, y = store["x"].values, store["y"].values
-    if not row["proj"].item() or np.isnan([west, south]).any():
-        return None
-    return Place(str(row["proj"].item()), (west, west + x[0] + x[-1], south, south + y[0] + y[-1]))
 
 
 def _outlines(place: Place) -> str:

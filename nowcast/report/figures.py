@@ -1,13 +1,12 @@
-"""Which charts a report has: curves by lead time, then reliability, ranks, spread, ROC and energy by scale."""
+"""The charts of a report: curves by lead time, then reliability, ranks, spread, ROC and energy by scale."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
-from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from nowcast.report.charts import Axis, Plot, Series, chart, marker, spanning
+from nowcast.report.charts import Axis, Chart, Plot, Series, spanning
 from nowcast.report.models import SUMMARIZED, Model, observed_share, thresholds_of
 
 LEAD_CURVES = {  # metric: title, label of the axis
@@ -19,17 +18,17 @@ LEAD_CURVES = {  # metric: title, label of the axis
     "lpips": ("LPIPS of the ensemble mean", "LPIPS"),
     "csi_m": ("CSI-M: CSI averaged over thresholds", "CSI-M"),
 }
-EVENT_CURVES = {
+THRESHOLD_CURVES = {
     "csi": "Critical success index (CSI)",
     "pod": "Probability of detection (POD)",
     "far": "False alarm ratio (FAR)",
 }
-RARE = 1e-5  # share of the pixels below which an event has no chart
+RARE = 1e-5  # share of the pixels below which a threshold has no chart
 _CLASSES = 10  # of probability that a reliability diagram shows, beside zero
 _DIAGONAL = Series("", "", np.array([0.0, 1.0]), np.array([0.0, 1.0]))
 
 
-def lead_charts(models: Sequence[Model]) -> Iterator[Element]:
+def lead_charts(models: Sequence[Model]) -> Iterator[Chart]:
     """Errors and probabilistic scores by lead time."""
     for metric, (title, label) in LEAD_CURVES.items():
         where: dict[str, Any] = {"summary": "mean"} if metric in SUMMARIZED else {}
@@ -37,23 +36,23 @@ def lead_charts(models: Sequence[Model]) -> Iterator[Element]:
             yield _by_lead(title, label, metric, models, **where)
 
 
-def event_charts(models: Sequence[Model], metric: str) -> Iterator[Element]:
-    """A score of events of the ensemble mean by lead time, a chart a threshold that was reached."""
+def threshold_charts(models: Sequence[Model], metric: str) -> Iterator[Chart]:
+    """A score of the ensemble mean at thresholds by lead time, one chart per threshold that was reached."""
     for threshold in _reached(models):
         title = f"{metric.upper()}, ≥ {threshold:g} counts"
         yield _by_lead(title, metric.upper(), metric, models, summary="mean", threshold=threshold)
 
 
-def neighbourhood_charts(models: Sequence[Model]) -> Iterator[Element]:
-    """Fractions skill score by the side of the neighbourhood, a chart a threshold that was reached."""
+def neighbourhood_charts(models: Sequence[Model]) -> Iterator[Chart]:
+    """Fractions skill score by the side of the neighbourhood, one chart per threshold that was reached."""
     for threshold in _reached(models):
         curves = [_curve(model, "fss_pooled", "scale", threshold=threshold) for model in models]
         x = spanning("side of the neighbourhood (pixels)", [one.x for one in curves], log=True)
-        yield chart(f"FSS, ≥ {threshold:g} counts", Plot(x, _zero_up("FSS", curves), curves))
+        yield Chart(f"FSS, ≥ {threshold:g} counts", [Plot(x, _zero_up("FSS", curves), curves)])
 
 
-def reliability_charts(models: Sequence[Model]) -> Iterator[Element]:
-    """What came after each forecast probability, and how often it was forecast; of ensembles, a chart a threshold."""
+def reliability_charts(models: Sequence[Model]) -> Iterator[Chart]:
+    """Observed frequency of each forecast probability, and how often it was forecast; one chart per threshold."""
     ensembles = [model for model in models if model.is_ensemble]
     x = Axis("forecast probability", 0, 1)
     for threshold in _reached(models) if ensembles else ():
@@ -63,11 +62,11 @@ def reliability_charts(models: Sequence[Model]) -> Iterator[Element]:
             curves.append(Series(model.name, model.style, probability, frequency))
             shares.append(Series(model.name, model.style, probability, share))
         sharpness = spanning("share of forecasts", [one.y for one in shares], start=1, log=True)
-        yield chart(
-            f"Reliability, ≥ {threshold:g} counts",
+        plots = [
             Plot(x, Axis("observed frequency", 0, 1), curves, guide=_DIAGONAL),
             Plot(x, sharpness, shares, height=130),
-        )
+        ]
+        yield Chart(f"Reliability, ≥ {threshold:g} counts", plots)
 
 
 def _reliability(model: Model, threshold: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -88,17 +87,17 @@ def _reliability(model: Model, threshold: float) -> tuple[np.ndarray, np.ndarray
     return of_probability[filled] / total[filled], of_events[filled] / total[filled], total[filled]
 
 
-def rank_charts(models: Sequence[Model]) -> Iterator[Element]:
+def rank_charts(models: Sequence[Model]) -> Iterator[Chart]:
     """The rank histogram of each ensemble."""
     for model in (model for model in models if model.is_ensemble):
         bars = _curve(model, "rank_histogram_pooled", "rank")
         x = Axis("rank of the observation", -0.5, model.members + 0.5)
         flat = Series("", "", np.array([x.low, x.high]), np.full(2, 1 / (model.members + 1)))
         y = _zero_up("share of pixels", [bars, flat])
-        yield chart(f"Rank histogram, {model.name}", Plot(x, y, bars=[bars], guide=flat))
+        yield Chart(f"Rank histogram, {model.name}", [Plot(x, y, bars=[bars], guide=flat)])
 
 
-def spread_charts(models: Sequence[Model]) -> Iterator[Element]:
+def spread_charts(models: Sequence[Model]) -> Iterator[Chart]:
     """Spread over skill by lead time, and both of them."""
     ensembles = [model for model in models if model.is_ensemble]
     if not ensembles:
@@ -110,11 +109,11 @@ def spread_charts(models: Sequence[Model]) -> Iterator[Element]:
         for metric, name, dashed in (("rmse", "RMSE of the mean", False), ("spread", "spread", True))
     ]
     plot = Plot(_lead_axis(models), _zero_up("counts", curves), curves)
-    yield chart("Spread (dashed) and RMSE of the mean", plot)
+    yield Chart("Spread (dashed) and RMSE of the mean", [plot])
 
 
-def roc_charts(models: Sequence[Model]) -> Iterator[Element]:
-    """Detection by false detection when warned from each probability on, a chart a threshold."""
+def roc_charts(models: Sequence[Model]) -> Iterator[Chart]:
+    """Detection by false detection when warned from each probability on, one chart per threshold."""
     x, y = (Axis(label, 0, 1) for label in ("false detection (POFD)", "detection (POD)"))
     for threshold in _reached(models):
         curves = []
@@ -122,11 +121,11 @@ def roc_charts(models: Sequence[Model]) -> Iterator[Element]:
             rates = (model.score(f"roc_{name}_pooled", threshold=threshold) for name in ("pofd", "pod"))
             pofd, pod = (np.append(rate.dropna("probability").values, 0.0) for rate in rates)
             curves.append(Series(model.name, model.style, pofd, pod, marked=len(pod) <= 12))
-        yield chart(f"ROC, ≥ {threshold:g} counts", Plot(x, y, curves, guide=_DIAGONAL))
+        yield Chart(f"ROC, ≥ {threshold:g} counts", [Plot(x, y, curves, guide=_DIAGONAL)])
 
 
-def energy_charts(models: Sequence[Model], side_km: float | None) -> Iterator[Element]:
-    """Energy by wavelength of what was observed, of the members and of their mean, a chart a model.
+def energy_charts(models: Sequence[Model], side_km: float | None) -> Iterator[Chart]:
+    """Energy by wavelength of the observations, of the members and of their mean, one chart per model.
 
     Args:
         models: The models.
@@ -148,17 +147,14 @@ def energy_charts(models: Sequence[Model], side_km: float | None) -> Iterator[El
     for model, curves in zip(models, drawn, strict=True):
         x = curves[0].x
         across = Axis("wavelength (km)" if side_km else "wavenumber", float(x[0]), float(x[-1]), log=True)
-        key = [part for one in curves for part in (marker(one.style, dashed=one.dashed), f" {one.name} ")]
-        yield chart(f"Energy by scale, {model.name}", Plot(across, energies, curves), note=key)
+        yield Chart(f"Energy by scale, {model.name}", [Plot(across, energies, curves)], keys=curves)
 
 
 def _reached(models: Sequence[Model]) -> list[float]:
-    """The thresholds that were reached: others have no curves worth a chart."""
-    scores = models[0].scores
-    thresholds = thresholds_of(scores)
-    return (
-        [level for level, share in zip(thresholds, observed_share(scores), strict=True) if share] if thresholds else []
-    )
+    """The thresholds that were reached often enough for a chart."""
+    levels = thresholds_of(models[0].scores)
+    shares = observed_share(models[0].scores) if levels else np.zeros(0)
+    return [level for level, share in zip(levels, shares, strict=True) if share >= RARE]
 
 
 def _leads(model: Model) -> np.ndarray:
@@ -188,11 +184,11 @@ def _curve(model: Model, score: str, dim: str, **where: object) -> Series:
 
 def _by_lead(
     title: str, label: str, metric: str, models: Sequence[Model], perfect: float | None = None, **where: object
-) -> Element:
-    """A curve a model, the first one with its interval where it has one."""
+) -> Chart:
+    """One curve per model, the first with its interval where it has one."""
     curves = [Series(m.name, m.style, _leads(m), m.score(metric, **where).values) for m in models]
     curves[0] = replace(curves[0], band=models[0].interval(metric, **where))
     x = _lead_axis(models)
     guide = None if perfect is None else Series("", "", np.array([x.low, x.high]), np.full(2, perfect))
     shown = [part for one in curves for part in (one.y, *(one.band or ()))] + ([guide.y] if guide else [])
-    return chart(title, Plot(x, spanning(label, shown, start=0), curves, guide=guide))
+    return Chart(title, [Plot(x, spanning(label, shown, start=0), curves, guide=guide)])

@@ -1,4 +1,4 @@
-"""The models that a report compares: what each is called, and how it looks in every chart."""
+"""The models that a report compares: the name of each, and its looks in every chart."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from nowcast.report.charts import STYLES
+from nowcast.report.charts import MARKERS
 
 SUMMARIZED = {"csi_m": "CSI-M", "lpips": "LPIPS"}  # scores of the ensemble mean and of the members, of one value each
 
@@ -17,7 +17,7 @@ class Model:
 
     Attributes:
         role: forecast, reference, reference 2, ...
-        name: What it is called, by one name only.
+        name: Its name, which no other model has.
         members: Ensemble size.
         style: Its class in style.css.
         scores: Its scores, without the dim `forecast`.
@@ -56,14 +56,15 @@ def models_of(scores: xr.Dataset) -> list[Model]:
     parts = [scores.sel(forecast=role) for role in roles] if "forecast" in scores.dims else [scores]
     names = [str(part["model"].item()) for part in parts]
     times = Counter(names)
+    styles = [f"m{place % len(MARKERS)}" for place in range(len(names))]
     return [
-        Model(role, f"{name} ({role})" if times[name] > 1 else name, int(part["members"]), f"m{place % STYLES}", part)
-        for place, (role, name, part) in enumerate(zip(roles, names, parts, strict=True))
+        Model(role, f"{name} ({role})" if times[name] > 1 else name, int(part["members"]), style, part)
+        for role, name, style, part in zip(roles, names, styles, parts, strict=True)
     ]
 
 
 def thresholds_of(scores: xr.Dataset) -> list[float]:
-    """The event thresholds; none where there are no scores of events."""
+    """The thresholds; none where there are no scores by threshold."""
     return scores["threshold"].values.tolist() if "threshold" in scores.coords else []
 
 

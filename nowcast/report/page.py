@@ -1,25 +1,37 @@
 """The page: scores, sums and forecasts in, one HTML file out that needs nothing beside it, not even a network."""
 
-import json
-from collections.abc import Iterable, Sequence
-from importlib.resources import files
+from collections.abc import Sequence
 from pathlib import Path
-from xml.etree.ElementTree import Element
+from typing import NamedTuple
 
 import pandas as pd
 import xarray as xr
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from nowcast.data.conventions import lead_label
-from nowcast.report.cases import Progress, choose_cases, viewer_data
-from nowcast.report.markup import Child, html, node, raw
+from nowcast.plots.panels import threshold_text
+from nowcast.report.cases import Progress, choose_cases, default_threshold, viewer_data
+from nowcast.report.cells import typeset
+from nowcast.report.charts import MARKERS
 from nowcast.report.models import models_of, thresholds_of
-from nowcast.report.sections import Report, sections
+from nowcast.report.sections import Report, chart_sections, origin_section, scores_section
+from nowcast.report.shades import all_shades
 from nowcast.report.tables import MEANS, verdict
 from nowcast.verification.inputs import Case, Source, open_forecast, open_observations, open_references
 from pipelines.errors import InputError
 from pipelines.store.whole import whole
 
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+# Whatever the attribute of a file holds is escaped on the way out.
+TEMPLATES = Environment(
+    loader=PackageLoader("nowcast.report"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+)
+TEMPLATES.filters |= {"number_text": typeset, "threshold_text": threshold_text}
+TEMPLATES.globals |= {"marks": {f"m{number}": path for number, path in enumerate(MARKERS)}}
 
 
 def check_target(directory: Path, overwrite: bool = False) -> None:
@@ -48,14 +60,14 @@ def write_report(
     """Write DIRECTORY/index.html; it appears whole or not at all.
 
     Args:
-        directory: Folder, made if need be.
+        directory: Folder, made where it is absent.
         states: The sums of the forecast and its references, of `nowcast.verification.states`.
         scores: The scores taken from them, of `nowcast.verification.scores_of`.
         forecast: As given to `states`.
         store: As given to `states`.
         reference: As given to `states`.
         overwrite: Replace a page that is there.
-        progress: Wraps the cases that are drawn, to show how far it is.
+        progress: Wraps the cases that are drawn, to show how many are done.
 
     Raises:
         InputError: when there is a page already, or the forecasts are not those that were scored.
@@ -66,58 +78,52 @@ def write_report(
     if len(forecasts) != len(models):
         raise InputError("the scores are of other forecasts", got=len(models), expected=len(forecasts))
     observations = open_observations(store)
-    chosen = choose_cases(states[0], forecasts[0].cases)
+    chosen = choose_cases(states[0], forecasts[0])
     viewed = viewer_data(chosen, models, forecasts, observations, thresholds_of(scores), progress)
-    text = html(_page(Report(scores, models, forecasts, viewed, _side_km(observations.store))))
+    text = _page(Report(scores, models, forecasts, viewed, _side_km(observations.store)))
     page = directory / "index.html"
     with whole(page, overwrite=overwrite) as growing:
         growing.write_text(text, encoding="utf-8")
     return page
 
 
-def _page(report: Report) -> Element:
-    title = f"Forecasts by {report.models[0].name}, verified"
-    contents = list(sections(report))
-    made_by = report.scores.attrs.get("source", "nowcast")
-    links = [node("li", node("a", heading, href=f"#{name}")) for name, heading, _ in contents]
-    package = files("nowcast.report")
-    head = node(
-        "head",
-        node("meta", charset="utf-8"),
-        node("meta", http_equiv="Content-Security-Policy", content=_POLICY),
-        node("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        node("title", title),
-        node("link", rel="icon", href="data:,"),
-        raw("style", (package / "style.css").read_text(encoding="utf-8")),
+def _page(report: Report) -> str:
+    return TEMPLATES.get_template("page.html").render(
+        models=report.models,
+        subject=_subject(report),
+        verdict=verdict(report.models, report.mean),
+        viewed=report.viewed,
+        threshold=default_threshold(report.models[0].scores),
+        shades=all_shades(),
+        scores=scores_section(report),
+        chart_sections=list(chart_sections(report)),
+        origin=origin_section(report),
+        made_by=report.scores.attrs.get("source", "nowcast"),
     )
-    body = node(
-        "body",
-        node("a", "Skip to the report", href="#report", class_="skip"),
-        node("header", node("h1", title), _subject(report), verdict(report.models, report.mean)),
-        node("nav", node("ul", *links), aria_label="Sections"),
-        node("main", *(_section(*content) for content in contents), id="report"),
-        node("footer", node("p", f"Made by {made_by}. Events are ≥ a threshold; sums are taken first, ratios last.")),
-        raw("script", json.dumps(report.viewed).replace("<", "\\u003c"), type="application/json", id="data"),
-        raw("script", (package / "viewer.js").read_text(encoding="utf-8")),
-    )  # fmt: skip
-    return node("html", head, body, lang="en")
 
 
-def _subject(report: Report) -> Element:
-    """What was forecast, by which model, under which protocol."""
+class Subject(NamedTuple):
+    """What was forecast, in words around the name of the protocol."""
+
+    before: str
+    protocol: str
+    after: str
+
+
+def _subject(report: Report) -> Subject:
     leads = report.scores["lead_time"].values
     cases = report.forecasts[0].cases
     attrs, size = report.scores.attrs, report.models[0].members
     events = attrs.get("events", "?")
     begun = "" if report.viewed["video"] else _init_times(cases)
-    return node(
-        "p",
+    before = (
         f"{len(cases)} case{'s' * (len(cases) != 1)} of {events} event{'s' * (events != 1)} "
         f"(split {attrs.get('split', 'unknown')}), "
         f"{begun}{lead_label(leads[0])} to {lead_label(leads[-1])} ahead; "
-        f"{size} member{'s' * (size > 1)}; protocol ",
-        node("a", attrs.get("protocol", "none"), href="#protocol"),
-        f"; {MEANS[report.mean]}{_region(str(attrs.get('region', 'whole')))}.",
+        f"{size} member{'s' * (size > 1)}; protocol "
+    )
+    return Subject(
+        before, attrs.get("protocol", "none"), f"; {MEANS[report.mean]}{_region(str(attrs.get('region', 'whole')))}"
     )
 
 
@@ -128,11 +134,6 @@ def _region(scored: str) -> str:
 def _init_times(cases: Sequence[Case]) -> str:
     first, last = (pd.Timestamp(pick(case.init_time for case in cases)) for pick in (min, max))
     return f"init times {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC, "
-
-
-def _section(name: str, heading: str, content: Iterable[Child]) -> Element:
-    title = node("h2", heading, id=f"{name}-heading")
-    return node("section", title, *content, id=name, aria_labelledby=f"{name}-heading")
 
 
 def _side_km(store: xr.Dataset) -> float | None:

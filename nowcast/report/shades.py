@@ -1,31 +1,30 @@
-"""How fields become pictures in a page: colours of a few steps, PNGs that have a palette of them, colour bars."""
+"""Fields as pictures of a page: PNGs with a palette of a few steps of colour, and the numbers of their colour bars."""
 
 import base64
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
-from xml.etree.ElementTree import Element
+from dataclasses import dataclass, replace
 
 import numpy as np
 from matplotlib.colors import Colormap, to_hex, to_rgb
 from PIL import Image
 
 from nowcast.plots.panels import Look, probability_look, spread_look, vil_look
-from nowcast.report.markup import node
 
 _SPREAD_LEVELS = (0.0, 1.0, 2.0, 4.0, 6.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0)  # counts; the same in every report
 
 
 @dataclass(frozen=True)
 class Shades:
-    """Colours of steps: `levels` has one value more than `colours`, and what is beyond takes the nearest.
+    """Colours of steps: `levels` has one value more than `colours`; values beyond take the nearest colour.
 
     Attributes:
-        label: What a colour bar says, with the unit.
-        levels: Where a colour begins, and the last one's end.
+        label: Label of the colour bar, with the unit.
+        levels: The value at which each colour begins, and the end of the last.
         ticks: Text at each level, may be empty.
         colours: As #rrggbb.
         missing: Colour of missing pixels.
+        second: Text at each level on the other side of the colour bar, or none.
     """
 
     label: str
@@ -33,6 +32,7 @@ class Shades:
     ticks: tuple[str, ...]
     colours: tuple[str, ...]
     missing: str
+    second: Sequence[str] = ()
 
     def picture(self, fields: np.ndarray) -> str:
         """Fields with shape (lead_time, y, x), row 0 in the south, as one PNG in a data URI.
@@ -44,20 +44,6 @@ class Shades:
         image = Image.fromarray(index[:, ::-1].reshape(-1, index.shape[-1]), mode="P")
         image.putpalette([round(255 * part) for colour in (*self.colours, self.missing) for part in to_rgb(colour)])
         return _data_uri(image, bits=4)
-
-    def bar(self) -> Element:
-        """A colour bar, lying, with a step for missing pixels."""
-        step, steps = 30, len(self.colours)
-        inside = [
-            node("rect", x=15 + step * place, y=0, width=step, height=12, fill=colour)
-            for place, colour in enumerate(self.colours)
-        ]
-        inside += [
-            node("text", tick, x=15 + step * place, y=26, text_anchor="middle") for place, tick in enumerate(self.ticks)
-        ]
-        words = f"Colour bar of {self.label}, from {self.ticks[0]} to {[t for t in self.ticks if t][-1]}"
-        drawing = node("svg", *inside, viewBox=f"0 0 {step * (steps + 1)} 30", role="img", aria_label=words)
-        return node("div", node("span", self.label), drawing, class_="colours")
 
 
 def photograph(fields: np.ndarray) -> str:
@@ -71,26 +57,23 @@ def photograph(fields: np.ndarray) -> str:
 
 
 def all_shades() -> dict[str, Shades]:
-    """How counts, probabilities and spread are shown."""
-    vil = vil_look()
+    """The colours of counts, probabilities and spread."""
     spread = spread_look(np.zeros(1))
     steps = spread.cmap.resampled(len(_SPREAD_LEVELS) - 1)
+    ticks = (*(f"{level:g}" for level in _SPREAD_LEVELS[:-1]), "")
     return {
-        "vil": _shades("VIL (kg m⁻²)", vil, list((vil.ticks or {}).values())),
-        "probability": _shades("probability", probability_look(), [f"{tenth / 10:g}" for tenth in range(11)]),
-        "spread": Shades(
-            "spread (counts)",
-            _SPREAD_LEVELS,
-            (*(f"{level:g}" for level in _SPREAD_LEVELS[:-1]), ""),
-            _colours(steps),
-            _missing(spread.cmap),
-        ),
+        "vil": _shades(vil_look()),
+        "probability": _shades(replace(probability_look(), label="probability")),
+        "spread": Shades(spread.label, _SPREAD_LEVELS, ticks, _colours(steps), _missing(spread.cmap)),
     }
 
 
-def _shades(label: str, look: Look, ticks: Sequence[str]) -> Shades:
+def _shades(look: Look) -> Shades:
     levels = tuple(float(level) for level in look.norm.boundaries)  # type: ignore[attr-defined]
-    return Shades(label, levels, tuple(ticks), _colours(look.cmap), _missing(look.cmap))
+    ticks = tuple((look.ticks or {level: f"{level:g}" for level in levels}).values())
+    label, second = look.second or ("", ())
+    both = f"{look.label}, {label} above" if label else look.label
+    return Shades(both, levels, ticks, _colours(look.cmap), _missing(look.cmap), second)
 
 
 def _colours(cmap: Colormap) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ import xarray as xr
 from typer.testing import CliRunner
 
 from nowcast.cli.app import app
+from nowcast.data.conventions import number_text
 from nowcast.report import check_target, write_report
 from nowcast.verification import scores_of, states
 from pipelines.errors import InputError
@@ -137,7 +138,7 @@ def test_pictures_tables_and_controls_say_what_they_are(text):
 
 
 def test_text_of_files_is_escaped(text):
-    assert HOSTILE not in text and "&lt;/script&gt;" in text
+    assert HOSTILE not in text and "<script>alert" not in text and "&lt;/script&gt;" in text
     assert len(Page(text).all("script")) == 2
 
 
@@ -152,7 +153,7 @@ def test_numbers_are_those_of_the_scores(verified, text):
     csi = scores["csi_pooled"].sel(threshold=74, summary="mean").values
     assert float(re.findall(r'<data value="([^"]+)"', rows["CSI ≥ 74"])[0]) == csi[0]
     low, high = scores["mae_pooled_interval"].sel(forecast="forecast").values
-    assert f"{low:.3f} to {high:.3f}" in rows["MAE"] or f"{low:.2f} to {high:.2f}" in rows["MAE"]
+    assert f"{number_text(low)} to {number_text(high)}" in rows["MAE"]
     curve = scores["crps_fair"].sel(forecast="reference").values
     figure = text[text.index("<strong>CRPS, fair</strong>") :].split("</figure>")[0]
     assert {repr(float(value)) for value in curve} <= set(re.findall(r'<data value="([^"]+)"', figure))
@@ -166,9 +167,12 @@ def test_origin_protocol_and_models_are_said(verified, text):
 
 def test_viewer_holds_every_model_of_the_shown_cases(text, inputs):
     data = json.loads(text.split('id="data">')[1].split("</script>")[0])
-    assert [case["label"].split(",")[0] for case in data["cases"]] == ["E4", "E5"]
-    assert [model["members"] for model in data["models"]] == [4, 1, 2] and data["models"][2]["name"] == HOSTILE
-    assert data["frames"] == 10 and data["cases"][0]["times"][1] == "2019-06-30 23:55 UTC, +10 min"
+    assert {case["label"].split(",")[0] for case in data["cases"]} == {"E4", "E5"}
+    assert data["cases"][0]["label"].endswith("most echo")
+    assert [model["members"] for model in data["models"]] == [[0, 1, 2, 3], [0], [0, 1]] and data["models"][2][
+        "name"
+    ] == HOSTILE
+    assert data["frames"] == 10 and data["cases"][0]["times"][1].endswith("UTC, +10 min")
     for case in data["cases"]:
         assert [len(drawn["members"]) for drawn in case["models"]] == [4, 1, 2]
         assert ["probability" in drawn for drawn in case["models"]] == [True, False, True]

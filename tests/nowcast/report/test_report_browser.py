@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from nowcast.plots.panels import MISSING_COLOUR
 from nowcast.report import write_report
 from nowcast.verification import scores_of, states
 from pipelines.store.schema import open_store
@@ -99,7 +100,7 @@ def test_the_slider_moves_every_picture_by_keyboard(page):
 def test_the_pickers_change_what_they_say(page):
     page.focus("#member")
     assert changes(page, "member", lambda: page.keyboard.press("ArrowDown"))
-    assert page.text_content("#member-frame figcaption") == "ensemble, member 2"
+    assert page.text_content("#member-frame figcaption") == "ensemble, member 1"
     assert changes(page, "probability", lambda: page.select_option("#threshold", index=4))
     assert "≥ 181 counts" in page.text_content("#probability-frame figcaption")
     assert changes(page, "observed", lambda: page.select_option("#case", index=1))
@@ -126,13 +127,14 @@ def test_play_runs_through_the_lead_times(page):
 
 
 def test_north_is_up(page):
-    """The missing corner of the store, two pixels a side, is in the south-west: black at the bottom left."""
+    """The missing corner of the store, two pixels a side, is in the south-west: its colour is at the bottom left."""
     column = page.evaluate("""() => {
         const canvas = document.getElementById("observed-picture");
         return [...canvas.getContext("2d").getImageData(0, 0, 1, canvas.height).data];
     }""")
-    black = [pixel == [0, 0, 0, 255] for pixel in np.reshape(column, (-1, 4)).tolist()]
-    assert black == [False] * 14 + [True] * 2
+    colour = [*bytes.fromhex(MISSING_COLOUR.removeprefix("#")), 255]
+    missing = [pixel == colour for pixel in np.reshape(column, (-1, 4)).tolist()]
+    assert missing == [False] * 14 + [True] * 2
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

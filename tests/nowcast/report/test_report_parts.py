@@ -12,14 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from nowcast.plots.panels import VIL_COLOURS, Place
+from nowcast.plots.panels import MISSING_COLOUR, VIL_COLOURS, Place
 from nowcast.report import figures
 from nowcast.report.cases import Drawing, _coarse, _outlines, choose_cases
+from nowcast.report.cells import Cell, Table, typeset
 from nowcast.report.charts import Axis, Plot, Series, spanning
-from nowcast.report.markup import html, node, number, raw, text_of
 from nowcast.report.models import Model
+from nowcast.report.page import TEMPLATES
 from nowcast.report.shades import all_shades, photograph
-from nowcast.verification.inputs import Case
+from nowcast.verification.inputs import Case, Forecast
+
+CHARTS = TEMPLATES.get_template("charts.html").module
 
 
 def picture(uri: str) -> np.ndarray:
@@ -36,27 +39,28 @@ def test_no_torch_is_imported():
     assert done.stdout.strip() == "False"
 
 
-def test_text_is_escaped_and_scripts_cannot_be_ended():
-    written = html(node("p", "a < b & c", node("b", "d"), "e", None, class_="x", title='"<', hidden=False, open=True))
-    assert written == '<!DOCTYPE html>\n<p class="x" title="&quot;<" open="">a &lt; b &amp; c<b>d</b>e</p>\n'
-    with pytest.raises(ValueError, match="ends it"):
-        raw("script", "var a = '</SCRIPT>';")
+def test_text_is_escaped():
+    hostile = "</td><script>alert('&\"')</script>"
+    written = CHARTS.table(
+        Table(hostile, [Cell(hostile)], [[Cell(hostile, style="m0"), Cell(value=1.5, word=hostile)]])
+    )
+    assert "<script" not in written and written.count("&lt;/td&gt;&lt;script&gt;") == 6
 
 
 @pytest.mark.parametrize(
     ("value", "text"),
     [
         (0.12345, "0.1235"),
-        (1.2345, "1.234"),
-        (-12.3456, "−12.346"),
-        (123.456, "123.5"),
+        (1.2345, "1.2345"),
+        (-12.3456, "−12.35"),
+        (123.456, "123.46"),
         (2345.6, "2346"),
         (np.nan, "–"),
     ],
 )
 def test_numbers_as_they_are_read(value, text):
-    assert text_of(value) == text
-    assert html(number(value)).endswith(f'<data value="{value!r}">{text}</data>\n')
+    assert typeset(value) == text
+    assert CHARTS.number(value) == f'<data value="{value!r}">{text}</data>'
 
 
 def test_places_and_ticks_of_axes():
@@ -78,7 +82,7 @@ def test_an_axis_spans_what_is_finite(values, log, start):
 
 def test_a_curve_is_broken_where_it_has_no_value():
     one = Series("a", "m0", np.arange(5.0), np.array([0, 1, np.nan, 1, 0]), band=(np.zeros(5), np.ones(5)))
-    drawing = html(Plot(Axis("x", 0, 4), Axis("y", 0, 1), [one]).draw("title"))
+    drawing = CHARTS.plot(Plot(Axis("x", 0, 4), Axis("y", 0, 1), [one]), "title")
     line = drawing.split('class="line m0"')[0].rsplit('d="', 1)[1]
     assert line.count("M") == 2 and line.count("L") == 2
     assert drawing.count('class="mark m0"') == 4 and 'aria-label="title. y by x: a"' in drawing
@@ -90,7 +94,7 @@ def test_numbers_of_curves_stand_by_their_x():
         Series("a", "m0", np.array([0.0, 1.0]), np.array([5.0, 6.0])),
         Series("b", "m1", np.ones(1), np.array([7.0])),
     ]
-    text = html(Plot(Axis("x", 0, 1), Axis("y", 0, 9), curves).numbers())
+    text = CHARTS.table(Plot(Axis("x", 0, 1), Axis("y", 0, 9), curves).numbers())
     assert [cell.split('"')[0] for cell in text.split('<data value="')[1:]] == ["5.0", "nan", "6.0", "7.0"]
 
 
@@ -100,7 +104,7 @@ def test_a_picture_has_the_north_on_top_and_the_package_colours():
     drawn = picture(all_shades()["vil"].picture(fields))
     assert drawn.shape == (6, 4, 3)
     assert tuple(drawn[2, 0]) == rgb(VIL_COLOURS[1]) and tuple(drawn[3, 3]) == rgb(VIL_COLOURS[-1])
-    assert tuple(drawn[5, 1]) == (0, 0, 0) and tuple(drawn[0, 0]) == rgb(VIL_COLOURS[0])
+    assert tuple(drawn[5, 1]) == rgb(MISSING_COLOUR) and tuple(drawn[0, 0]) == rgb(VIL_COLOURS[0])
 
 
 def test_steps_begin_at_their_level_and_take_what_is_beyond():
@@ -110,6 +114,8 @@ def test_steps_begin_at_their_level_and_take_what_is_beyond():
     spread = all_shades()["spread"]
     assert tuple(picture(spread.picture(np.full((1, 1, 1), 1e3)))[0, 0]) == rgb(spread.colours[-1])
     assert all(len(each.levels) == len(each.ticks) == len(each.colours) + 1 for each in all_shades().values())
+    assert all(len(each.second) in (0, len(each.ticks)) for each in all_shades().values())
+    assert all_shades()["vil"].second[4] == "74" and all_shades()["vil"].ticks[4] == "0.78"
 
 
 def test_blocks_are_averaged():
@@ -128,18 +134,33 @@ def test_outlines_run_from_the_north_west_corner():
     assert (inside[:, 1] < 50).any() and (inside[:, 1] > 50).any()
 
 
-def test_cases_first_and_by_crps():
+def test_cases_with_most_echo_and_by_crps():
+    """Five cases of five events in two files; the fourth has most echo."""
     times = np.array(["2019-01-01T00:00"], "datetime64[s]")
-    cases = [Case(event, times[0], times) for event in "abcde"]
+    cases = tuple(Case(event, times[0], times) for event in "abcde")
+    echo = xr.DataArray([0, 0, 0, 90, 10], dims="case") * xr.DataArray(
+        np.ones((1, 1, 2, 2)), dims=("member", "lead_time", "y", "x")
+    )
+    forecast = Forecast((echo[:2], echo[2:]), cases, {})
     crps = {"a": 5.0, "b": 1.0, "c": 3.0, "d": 2.0, "e": 4.0}
     state = xr.Dataset(
         {"crps_fair": (("event", "lead_time"), [[value * 5, value * 5] for value in crps.values()]),
          "pixels": (("event", "lead_time"), np.full((5, 2), 5.0))},
         {"event": list(crps)},
     )  # fmt: skip
-    chosen = [(case.event, reason) for case, reason in choose_cases(state, cases)]
-    assert chosen == [("a", "first"), ("b", "lowest CRPS"), ("c", "median CRPS")]
-    assert [case.event for case, _ in choose_cases(state * np.nan, cases)] == ["a"]
+    chosen = [(case.event, reason) for case, reason in choose_cases(state, forecast)]
+    assert chosen == [("d", "most echo"), ("b", "lowest CRPS"), ("a", "highest CRPS"), ("c", "median CRPS")]
+    assert [case.event for case, _ in choose_cases(state * np.nan, forecast)] == ["d"]
+
+
+def test_thresholds_that_hardly_any_pixel_reached_have_no_chart():
+    """The first is reached by one pixel in fifty thousand, the second by one in two hundred thousand."""
+    scores = xr.Dataset(
+        {"forecast_share_pooled": (("threshold", "probability"), np.ones((3, 1))),
+         "observed_frequency_pooled": (("threshold", "probability"), [[2e-5], [5e-6], [0.0]])},
+        {"threshold": [16.0, 74.0, 133.0], "probability": [0.0]},
+    )  # fmt: skip
+    assert figures._reached([Model("forecast", "a", 1, "m0", scores)]) == [16.0]
 
 
 def test_reliability_is_taken_together_by_tenths():

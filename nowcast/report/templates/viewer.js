@@ -46,19 +46,20 @@
     for (const bar of document.querySelectorAll(".bars .probability, .bars .spread")) bar.hidden = !ensemble;
     for (const path of document.querySelectorAll("#viewer .frame path")) path.setAttribute("d", shown.outlines);
     const number = Number(member.value);
-    const event = threshold.selectedOptions[0]?.textContent;
+    const level = threshold.selectedOptions[0]?.textContent;
+    part("later").hidden = frame < shown.seen;
     draw("observed", shown.observed, "Observed");
     draw("mean", drawn.mean, `${model.name}, mean`);
-    draw("member", drawn.members[number], ensemble ? `${model.name}, member ${number + 1}` : model.name);
-    draw("probability", ensemble && drawn.probability[threshold.value], `Probability of ${event}`);
+    draw("member", drawn.members[number], ensemble ? `${model.name}, member ${model.members[number]}` : model.name);
+    draw("probability", ensemble && drawn.probability[threshold.value], `P(${level})`);
     draw("spread", drawn.spread, `${model.name}, spread`);
   }
 
   function listMembers() {
     const { members } = data.models[part("model").value];
-    const chosen = Math.min(Number(member.value), members - 1);
-    const option = (_, number) => new Option(String(number + 1), String(number), false, number === chosen);
-    member.replaceChildren(...Array.from({ length: members }, option));
+    const chosen = Math.min(Number(member.value), members.length - 1);
+    const option = (name, number) => new Option(String(name), String(number), false, number === chosen);
+    member.replaceChildren(...members.map(option));
   }
 
   let timer = null;
