@@ -4,7 +4,14 @@ import pytest
 import torch
 
 from nowcast.models.layers.attention import attend
-from nowcast.models.predldm.denoiser import Denoiser, DenoiserSettings, patchify, sinusoids, unpatchify
+from nowcast.models.predldm.denoiser import (
+    Denoiser,
+    DenoiserSettings,
+    patchify,
+    sinusoids,
+    space_time_positions,
+    unpatchify,
+)
 
 SETTINGS = DenoiserSettings(hidden=16, blocks=4, heads=2, patch=2, mlp_ratio=2)
 CHANNELS, SIDE, HISTORY, LEAD = 3, 4, 5, 6
@@ -49,6 +56,13 @@ def test_sinusoids_by_hand():
     features = sinusoids(torch.tensor([0.0, 2.0]), 4, longest=100)
     # Frequencies 1 and 100^(-1/2) = 0.1.
     close(features, torch.tensor([[0, 0, 1, 1], [0.9092974, 0.1986693, -0.4161468, 0.9800666]]))
+
+
+def test_positions_are_of_time_then_of_rows_then_of_columns():
+    time, rows, columns = space_time_positions(2, 3, 16).unflatten(1, (3, 3)).split([4, 6, 6], -1)
+    assert torch.equal(time[1, 0, 0], time[1, 2, 1]) and not torch.equal(time[0, 0, 0], time[1, 0, 0])
+    assert torch.equal(rows[0, 2, 0], rows[1, 2, 1]) and not torch.equal(rows[0, 0, 0], rows[0, 2, 0])
+    assert torch.equal(columns[0, 0, 2], columns[1, 1, 2]) and not torch.equal(columns[0, 0, 0], columns[0, 0, 2])
 
 
 def test_patches_are_places_and_return():
