@@ -1,1 +1,1 @@
-"""Motion, advection and STEPS-like first guesses, in NumPy and OpenCV."""
+"""Optical flow, advection, S-PROG and STEPS-like members, in NumPy and OpenCV."""

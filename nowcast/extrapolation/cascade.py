@@ -1,7 +1,7 @@
-"""A field as a cascade of spatial scales, each of which loses its past at its own rate.
+"""A field as a cascade of spatial scales, each of which decorrelates at its own rate, by an AR(2) process per level.
 
-x_0, x_-1, x_-2: the newest frames, moved to where the newest one is. j: a level of the cascade, of zero mean and unit
-scale. rho_j1, rho_j2: its autocorrelations over one and two frames. phi_j1, phi_j2: its autoregressive coefficients;
+x_0, x_-1, x_-2: the newest frames, advected to the time of the newest. j: a level of the cascade, of zero mean and unit
+scale. rho_j1, rho_j2: its autocorrelations over one and two frames. phi_j1, phi_j2: its autoregressive coefficients.
 phi_j0: the scale of the noise that keeps the level at unit scale (Seed 2003,
 doi:10.1175/1520-0450(2003)042<0381:ADASSA>2.0.CO;2; Pulkkinen et al. 2019, doi:10.5194/gmd-12-4185-2019).
 """
@@ -12,14 +12,14 @@ import numpy as np
 from scipy.fft import irfft2, rfft2
 
 LEVELS = 6
-FRAMES = 3  # which the second-order autoregressive model takes
+FRAMES = 3  # frames that an AR(2) process is fitted to
 
 
 class Cascade:
-    """The cascade of the newest of three fields, and what becomes of it.
+    """The cascade of the newest of three fields, with an AR(2) process fitted to each level.
 
     Args:
-        fields: x_-2, x_-1 and x_0 with shape (3, y, x).
+        fields: x_-2, x_-1 and x_0, counts with shape (3, y, x).
     """
 
     def __init__(self, fields: np.ndarray):
@@ -34,14 +34,14 @@ class Cascade:
         self.rho_2 = (levels[2] * levels[0]).mean((1, 2))
 
     def expected(self, leads: int) -> np.ndarray:
-        """What is left of the field after 1..leads frames, shape (lead, y, x)."""
+        """The predictable part of the field after 1..leads frames, counts with shape (lead, y, x)."""
         weights = autoregressive_weights(self.rho_1, self.rho_2, leads) * self.scales
         return np.tensordot(weights, np.stack([self.newest, self.before]), axes=([1, 2], [0, 1])) + self.mean
 
     def gains(self, leads: int) -> np.ndarray:
-        """What noise of 0..leads-1 frames of age adds to the field: factors (age, ky, kx) of white noise's spectrum.
+        """Gains of noise by its age in frames: factors (age, ky, kx) of the spectrum of white noise.
 
-        Noise of the spectrum of the newest field, and in each level as strong as keeps that level's variance.
+        The noise has the spectrum of the newest field, and in each level the strength that keeps the level's variance.
         """
         phi_1, phi_2 = autoregression(self.rho_1, self.rho_2)
         rho_2 = phi_1 * self.rho_1 + phi_2
@@ -52,7 +52,9 @@ class Cascade:
         shapes = self.filters * self.spectrum
         shapes[:, 0, 0] = 0
         height, width = self.newest.shape[1:]
-        twice = np.full(width // 2 + 1, 2.0)  # a real field's other half, but for the columns that have none
+        twice = np.full(
+            width // 2 + 1, 2.0
+        )  # columns that stand for two of the full spectrum, except the first (and last)
         twice[0] = 1
         if width % 2 == 0:
             twice[-1] = 1
@@ -63,9 +65,9 @@ class Cascade:
 
 @lru_cache(maxsize=8)
 def band_pass_filters(height: int, width: int) -> np.ndarray:
-    """Weights (level, ky, kx) of `scipy.fft.rfft2`, Gaussian in the logarithm of the wavenumber, that add up to one.
+    """Weights (level, ky, kx) for `scipy.fft.rfft2`, Gaussian in the logarithm of the wavenumber, which sum to one.
 
-    The mean of the field belongs to the first level (Pulkkinen et al. 2019, section 2.2).
+    The first level has the mean of the field (Pulkkinen et al. 2019, section 2.2).
     """
     size = max(height, width)
     ky = np.fft.fftfreq(height, 1 / height)[:, None]
@@ -81,9 +83,9 @@ def band_pass_filters(height: int, width: int) -> np.ndarray:
 
 
 def autoregression(rho_1: np.ndarray, rho_2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """phi_1 and phi_2 by the Yule-Walker equations, of autocorrelations over one and two frames.
+    """Solve the Yule-Walker equations for phi_1 and phi_2, given autocorrelations over one and two frames.
 
-    rho_2 is raised to the least for which the process is stationary.
+    rho_2 is raised to the smallest value for which the process is stationary.
     """
     rho_1 = np.clip(rho_1, 1e-3, 1 - 1e-6)
     least = (3 * rho_1**2 - 2 + 2 * (1 - rho_1**2) ** 1.5) / rho_1**2
@@ -92,12 +94,12 @@ def autoregression(rho_1: np.ndarray, rho_2: np.ndarray) -> tuple[np.ndarray, np
 
 
 def autoregressive_weights(rho_1: np.ndarray, rho_2: np.ndarray, leads: int) -> np.ndarray:
-    """What an AR(2) process without noise makes of its last two values.
+    """Weights of the last two values in the expectation of an AR(2) process.
 
     Args:
         rho_1: Autocorrelation over one frame, shape (level,).
-        rho_2: Over two frames.
-        leads: How many frames ahead.
+        rho_2: Autocorrelation over two frames, shape (level,).
+        leads: Number of lead times, one frame apart.
 
     Returns:
         Weights (lead, 2, level) of x_0 and x_-1.

@@ -1,8 +1,8 @@
-"""Members around S-PROG, made as STEPS makes them, fast enough to be the first guess of each member.
+"""First guesses of single members: S-PROG perturbed as in STEPS, at a sixth of the cost of pysteps.
 
-What the cascade forgets comes back as noise of the same spectrum, more of it where the field varies more; echo keeps
-within some pixels of where it was a frame before; every member keeps the values of the newest field; and the motion is
-wrong by an amount that grows (Bowler et al. 2006, doi:10.1256/qj.04.100; Pulkkinen et al. 2019,
+The variance that each level of the cascade loses returns as noise with the level's spectrum, stronger where the field
+varies more. Echo spreads by less than four pixels per frame, each member keeps the values of the newest field, and its
+motion has an error that grows with time (Bowler et al. 2006, doi:10.1256/qj.04.100; Pulkkinen et al. 2019,
 doi:10.5194/gmd-12-4185-2019).
 """
 
@@ -15,24 +15,24 @@ from scipy.fft import irfft2, rfft2
 from nowcast.data.conventions import ECHO
 from nowcast.extrapolation.optical_flow import advect
 
-_RIM = 4  # pixels from the echo of a frame before at which there can be none
-_NEIGHBOURHOOD = 8.0  # pixels, of the Gaussian under which the field's variance is taken, to place the noise
-_LEAST_STRENGTH = 0.05  # of the noise, of its mean
+_RIM = 4  # pixels from the previous frame's echo; from there on a frame has no echo
+_NEIGHBOURHOOD = 8.0  # pixels; width of the Gaussian for the local variance, which sets the strength of the noise
+_LEAST_STRENGTH = 0.05  # of the noise, as a fraction of its mean strength
 _ALONG, _ACROSS = (10.88, 0.23, -7.68), (5.76, 0.31, -2.72)  # a t^b + c, km h-1 after t minutes (Bowler et al. 2006)
 
 
 class PerturbedGuess(NamedTuple):
-    """What the members of one case share.
+    """The distribution of the first guesses of one case, from which members are drawn.
 
     Attributes:
-        last: The newest field, gaps filled, counts with shape (y, x).
-        seen: Where it is known.
-        expected: What is left of it, in its frame of reference, shape (lead, y, x).
-        gains: From `Cascade.gains`.
-        strength: Of the noise at each pixel, of unit mean square, shape (y, x).
-        paths: Where the air comes from, from `nowcast.extrapolation.optical_flow.departures`, shape (lead, y, x, 2).
+        last: The newest field without gaps, counts with shape (y, x).
+        seen: True where any frame of the history was observed, shape (y, x).
+        expected: The predictable part of the field, not yet moved, counts with shape (lead, y, x).
+        gains: Gains of the noise by age (see `Cascade.gains`).
+        strength: Local factor of the noise (see `noise_strength`), shape (y, x).
+        paths: Departure points of the air (see `nowcast.extrapolation.optical_flow.departures`).
         heading: Unit vector (x, y) of the mean motion.
-        errors: From `motion_errors`.
+        errors: Standard deviations of the motion errors (see `motion_errors`).
     """
 
     last: np.ndarray
@@ -45,11 +45,14 @@ class PerturbedGuess(NamedTuple):
     errors: np.ndarray
 
     def draw(self, white: np.ndarray, off_course: np.ndarray) -> np.ndarray:
-        """One member, counts with shape (lead, y, x), float32; the newest field where the air comes from outside.
+        """Draw one member; pixels whose air comes from outside of the domain keep the newest field.
 
         Args:
-            white: Standard normal noise of that shape.
-            off_course: Errors of the motion, along it and across it, in units of their standard deviations.
+            white: Standard normal noise, shape (lead, y, x).
+            off_course: Motion errors along the motion and across it, in units of their standard deviations, shape (2,).
+
+        Returns:
+            Counts with shape (lead, y, x), float32.
         """
         spectra = rfft2(white)
         noise = np.stack([(self.gains[age::-1] * spectra[: age + 1]).sum(0) for age in range(len(white))])
@@ -58,11 +61,11 @@ class PerturbedGuess(NamedTuple):
         off = self.errors * off_course @ np.stack([self.heading, sideways])
         paths = self.paths + off[:, None, None].astype("float32")
         made = advect(fields, self.seen, paths, cv2.INTER_CUBIC)  # linear interpolation would smooth the members
-        made = np.clip(made, 0, self.last.max())  # and a cubic one reaches beyond the values there are
+        made = np.clip(made, 0, self.last.max())  # cubic interpolation overshoots
         return np.where(np.isfinite(made), made, self.last)
 
     def _as_was_seen(self, fields: np.ndarray) -> np.ndarray:
-        """Fields (lead, y, x) with the values of the newest one, in their own order, and no echo far from echo."""
+        """Fields (lead, y, x) that take the values of the newest field by rank, without echo far from echo."""
         values = np.sort(self.last[self.seen])
         matched = np.zeros_like(fields, dtype="float32")
         before = self.last
@@ -77,17 +80,16 @@ class PerturbedGuess(NamedTuple):
 
 
 def noise_strength(field: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """How strong noise is at each pixel: as the square root of the standard deviation around it, our own choice.
+    """Local strength of the noise: the square root of the local standard deviation, our own choice.
 
-    Noise of one strength would add the error of a shower to the dry air around it too, where most of it is lost, and
-    leave too little to the shower.
+    Uniform noise would spend most of its variance in the dry air around a shower and leave too little for the shower.
 
     Args:
         field: Counts with shape (y, x).
-        seen: Where they are known; elsewhere noise is weak.
+        seen: True where the counts are known; elsewhere noise is weak.
 
     Returns:
-        Factors of noise with shape (y, x), of unit mean square.
+        Factors of the noise, of unit mean square, shape (y, x).
     """
 
     def around(values: np.ndarray) -> np.ndarray:
@@ -102,21 +104,21 @@ def noise_strength(field: np.ndarray, seen: np.ndarray) -> np.ndarray:
 
 
 def nearness(echo: np.ndarray, near: float, far: float) -> np.ndarray:
-    """1 at echo and within `near` pixels of it, falling to 0 at `far` pixels; 0 without echo. Shape (y, x)."""
+    """Weights (y, x): 1 within `near` pixels of echo, falling linearly to 0 at `far` pixels; 0 without echo."""
     distance = cv2.distanceTransform((~echo).astype("uint8"), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     return np.clip((far - distance) / (far - near), 0, 1)
 
 
 def motion_errors(leads: int, minutes: float, km: float) -> np.ndarray:
-    """Standard deviations of a place after 1..leads frames, in pixels (Bowler et al. 2006).
+    """Standard deviations of the displacement error after 1..leads frames (Bowler et al. 2006).
 
     Args:
-        leads: How many frames ahead.
-        minutes: From one frame to the next.
-        km: Side of a pixel.
+        leads: Number of lead times, one frame apart.
+        minutes: Minutes between frames.
+        km: Kilometres along the side of a pixel.
 
     Returns:
-        Deviations along the motion and across it, shape (lead, 2).
+        Deviations in pixels along the motion and across it, shape (lead, 2).
     """
     times = minutes * np.arange(1, leads + 1)[:, None]
     a, b, c = np.array([_ALONG, _ACROSS]).T

@@ -1,12 +1,12 @@
-"""First guesses of the frames to come: the newest field moved on, and S-PROG along the same motion.
+"""First guesses of the future frames: the newest field advected, and S-PROG along the same motion.
 
 S-PROG (Seed 2003, doi:10.1175/1520-0450(2003)042<0381:ADASSA>2.0.CO;2; Pulkkinen et al. 2019,
-doi:10.5194/gmd-12-4185-2019) splits a field into a cascade of spatial scales and lets each fade at the rate at which it
-has been losing its past, so that what cannot be foreseen is smooth. It works on counts, whose scale is logarithmic.
-
-Around it, members may be drawn (nowcast.extrapolation.ensemble).
+doi:10.5194/gmd-12-4185-2019) splits a field into a cascade of spatial scales and damps each at the rate at which its
+recent frames decorrelate, so that unpredictable scales are smoothed out. It works on counts, a logarithmic scale.
+Members around S-PROG are drawn by nowcast.extrapolation.ensemble.
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -18,16 +18,16 @@ from nowcast.extrapolation.optical_flow import advect, departures, motion
 
 
 class FirstGuess(NamedTuple):
-    """First guesses in counts with shape (case, lead, y, x), float32.
+    """First guesses: counts with shape (case, lead, y, x), float32.
 
     Attributes:
-        advected: The newest field, moved on along the motion of the echo.
-        advected_1: The field before it, moved on to the same times: how the two differ tells how fast echo changes.
-        advected_2: The field before that.
-        sprog: S-PROG along the same motion, its mean over the echo kept.
-        reached: False where the air comes from outside of the domain or from missing pixels: there all guesses are
-            what was last seen.
-        perturbed: One a case, of which members around S-PROG are drawn.
+        advected: The newest field, advected along the motion of the echo.
+        advected_1: The field one frame older, advected to the same times: the difference shows how fast echo changes.
+        advected_2: The field two frames older.
+        sprog: S-PROG along the same motion, with the mean over the echo of the newest field.
+        reached: False where the air comes from outside of the domain or from missing pixels. There every guess repeats
+            the newest observed counts.
+        perturbed: Per case, the distribution from which members are drawn.
     """
 
     advected: np.ndarray
@@ -39,14 +39,14 @@ class FirstGuess(NamedTuple):
 
 
 def first_guess(frames: np.ndarray, observed: np.ndarray, leads: int, *, minutes: float, km: float) -> FirstGuess:
-    """First guesses of some cases; persistence where a history has no echo and so no motion.
+    """Compute the first guesses of a batch of cases. A history without echo has no motion, so its guess is persistence.
 
     Args:
         frames: Counts with shape (case, frame, y, x), zero where missing.
         observed: False where missing, same shape.
-        leads: How many frames ahead.
-        minutes: From one frame to the next.
-        km: Side of a pixel.
+        leads: Number of lead times, one frame apart.
+        minutes: Minutes between frames.
+        km: Kilometres along the side of a pixel.
     """
     cases = [_one_case(*case, motion_errors(leads, minutes, km)) for case in zip(frames, observed, strict=True)]
     advected, advected_1, advected_2, sprog, reached = (
@@ -61,7 +61,7 @@ def _one_case(
 ) -> tuple[tuple[np.ndarray, ...], PerturbedGuess]:
     leads = len(errors)
     velocity = motion(frames[None], observed[None])[0]
-    recent = _fill_gaps(frames, observed)
+    recent = np.nan_to_num(without_gaps(frames, observed)[-FRAMES:].astype("float32"))
     last, seen = recent[-1], np.asarray(observed.any(axis=0))
     paths = departures(velocity, leads + FRAMES - 1)
     advected = [
@@ -77,16 +77,16 @@ def _one_case(
     return (newest, before, earlier, sprog, np.isfinite(advected[0])), perturbed
 
 
-def _fill_gaps(frames: np.ndarray, observed: np.ndarray) -> np.ndarray:
-    """The newest three frames (or as many as there are), gaps filled by what was last seen there, else zero."""
-    filled = np.where(observed, frames, 0).astype("float32")
-    for i in range(1, len(filled)):
-        filled[i] = np.where(observed[i], filled[i], filled[i - 1])
-    return filled[-FRAMES:]
+def without_gaps(frames: np.ndarray, observed: np.ndarray) -> np.ndarray:
+    """Frames (frame, y, x) whose missing pixels take the newest earlier value, NaN where no earlier frame has one."""
+    filled = np.where(observed, frames, np.nan)
+    for before, after in pairwise(filled):
+        np.copyto(after, before, where=np.isnan(after))
+    return filled
 
 
 def _fade(recent: np.ndarray, velocity: np.ndarray, leads: int) -> tuple[np.ndarray, np.ndarray]:
-    """What is left of the newest field, shape (lead, y, x), in its frame of reference, and the gains of its noise."""
+    """The predictable part of the newest field, not yet moved, shape (lead, y, x), and the gains of its noise."""
     last = recent[-1]
     if len(recent) < FRAMES or not (last >= ECHO).any():
         return np.repeat(last[None], leads, axis=0), np.zeros((leads, len(last), last.shape[1] // 2 + 1), "float32")
@@ -94,14 +94,15 @@ def _fade(recent: np.ndarray, velocity: np.ndarray, leads: int) -> tuple[np.ndar
     return cascade.expected(leads), cascade.gains(leads)
 
 
-def _carry(frame: np.ndarray, velocity: np.ndarray, leads: int) -> np.ndarray:
-    if not leads:
+def _carry(frame: np.ndarray, velocity: np.ndarray, frames: int) -> np.ndarray:
+    """A field advected by so many frames; zero where the air comes from outside of the domain."""
+    if not frames:
         return frame
-    return np.nan_to_num(advect(frame[None], np.ones_like(frame, bool), departures(velocity, leads)[-1:])[0])
+    return np.nan_to_num(advect(frame[None], np.ones_like(frame, bool), departures(velocity, frames)[-1:])[0])
 
 
 def _match(field: np.ndarray, last: np.ndarray) -> np.ndarray:
-    """The field with echo on its largest values, as much of it as in the newest one, and of the same mean."""
+    """The field with the newest field's area and mean of echo: its largest values, shifted; zero elsewhere."""
     echo = last >= ECHO
     if not echo.any():
         return field

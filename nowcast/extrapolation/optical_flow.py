@@ -6,17 +6,17 @@ Arrays are batched by case; a velocity has shape (case, y, x, 2), pixels per fra
 import cv2
 import numpy as np
 
-_SMOOTHING = 5.0  # pixels; sharper follows noise, smoother loses the differences between neighbouring storms
-_REACH = 40.0  # pixels; carries motion to where there is no echo near
+_SMOOTHING = 5.0  # pixels; less follows noise, more loses the differences between neighbouring storms
+_REACH = 40.0  # pixels; extends the motion to places far from echo
 _REACH_WEIGHT = 1e-3
-_SEEN = 0.5  # bilinear weight of the seen pixels under which a sample counts as missing
+_SEEN = 0.5  # a sample is missing when the bilinear weight of its seen pixels is below this
 
 
 def motion(frames: np.ndarray, observed: np.ndarray) -> np.ndarray:
-    """Mean motion of the echo over a history.
+    """Estimate the mean motion of the echo over a history.
 
-    Dense inverse search flow (Kroeger et al. 2016, doi:10.1007/978-3-319-46493-0_29) between each two frames,
-    averaged with weight on observed echo over time and, by Gaussians, over space.
+    Dense inverse search flow (Kroeger et al. 2016, doi:10.1007/978-3-319-46493-0_29) between consecutive frames,
+    averaged over time and, by Gaussians, over space. Only observed echo has weight.
 
     Args:
         frames: Counts with shape (case, frame, y, x), zero where missing. Counts need no transform: the count scale
@@ -24,7 +24,7 @@ def motion(frames: np.ndarray, observed: np.ndarray) -> np.ndarray:
         observed: False where missing, same shape.
 
     Returns:
-        Velocity with shape (case, y, x, 2), float32; zero in a case without echo.
+        Velocity in pixels per frame, shape (case, y, x, 2), float32; zero in a case without echo.
     """
     return np.stack([_motion(*case) for case in zip(frames, observed, strict=True)])
 
@@ -53,16 +53,16 @@ def _blur(image: np.ndarray, width: float) -> np.ndarray:
 
 
 def extrapolate(fields: np.ndarray, velocity: np.ndarray, leads: int) -> np.ndarray:
-    """Fields carried along a steady velocity.
+    """Advect fields along a steady velocity.
 
     Args:
         fields: Counts with shape (case, y, x), NaN missing.
-        velocity: From `motion`.
-        leads: How many frames ahead.
+        velocity: Pixels per frame, shape (case, y, x, 2), as from `motion`.
+        leads: Number of lead times, one frame apart.
 
     Returns:
-        Counts with shape (case, lead, y, x) for 1..leads frames ahead, float32, NaN where the air comes from outside
-        of the domain or from missing pixels.
+        Counts with shape (case, lead, y, x), float32, NaN where the air comes from outside of the domain or from
+        missing pixels.
     """
     return np.stack(
         [
@@ -73,25 +73,31 @@ def extrapolate(fields: np.ndarray, velocity: np.ndarray, leads: int) -> np.ndar
 
 
 def reached(frames: np.ndarray, observed: np.ndarray, leads: int) -> np.ndarray:
-    """Where the air of 1..leads frames ahead comes from pixels that the history saw.
+    """Find the pixels that advection reaches from inside the domain.
 
     Args:
         frames: Counts with shape (case, frame, y, x), zero where missing.
         observed: False where missing, same shape.
-        leads: How many frames ahead.
+        leads: Number of lead times, one frame apart.
 
     Returns:
-        False where the air comes from outside of the domain or from pixels never seen, shape (case, lead, y, x).
+        False where the air comes from outside of the domain or from pixels never observed, shape (case, lead, y, x).
     """
     seen = np.where(observed.any(axis=1), 0.0, np.nan)
     return np.isfinite(extrapolate(seen, motion(frames, observed), leads))
 
 
 def departures(velocity: np.ndarray, leads: int) -> np.ndarray:
-    """Where the air of each pixel was 1..leads frames before, shape (lead, y, x, 2), pixels, the last axis (x, y).
+    """Trace the air of each pixel back by 1..leads frames: backward semi-Lagrangian, midpoint rule.
 
-    Backward semi-Lagrangian, midpoint rule (Germann and Zawadzki 2002,
-    doi:10.1175/1520-0493(2002)130<2859:SDOTPO>2.0.CO;2), for a velocity of shape (y, x, 2).
+    Source: Germann and Zawadzki 2002, doi:10.1175/1520-0493(2002)130<2859:SDOTPO>2.0.CO;2.
+
+    Args:
+        velocity: Pixels per frame, shape (y, x, 2).
+        leads: Number of lead times, one frame apart.
+
+    Returns:
+        Departure points in pixels, shape (lead, y, x, 2), the last axis (x, y).
     """
     height, width = velocity.shape[:2]
     departure = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).astype("float32")
@@ -107,16 +113,16 @@ def departures(velocity: np.ndarray, leads: int) -> np.ndarray:
 def advect(
     fields: np.ndarray, seen: np.ndarray, paths: np.ndarray, interpolation: int = cv2.INTER_LINEAR
 ) -> np.ndarray:
-    """One field a path, each carried along its path by one interpolation, however long it is.
+    """Advect one field per lead time, each by a single interpolation.
 
     Args:
         fields: Counts with shape (lead, y, x).
-        seen: Where they are known, shape (y, x).
-        paths: From `departures`.
-        interpolation: Of OpenCV.
+        seen: True where the counts are known, shape (y, x).
+        paths: Departure points, as from `departures`.
+        interpolation: OpenCV's number of an interpolation method.
 
     Returns:
-        Counts with the shape of `fields`, float32, NaN where a path starts outside of the domain or at unknown pixels.
+        Counts with shape (lead, y, x), float32, NaN where a path departs outside of the domain or at unknown pixels.
     """
     carried = np.empty(fields.shape, "float32")
     weight = seen.astype("float32")

@@ -1,4 +1,4 @@
-"""Advection: what was last seen moves on as it moved, without growth or decay."""
+"""Advection: the newest field keeps moving as it moved, without growth or decay."""
 
 from collections.abc import Sequence
 
@@ -11,21 +11,20 @@ from nowcast.models.forecaster import Cases, Forecaster
 class Advection(Forecaster):
     """Optical flow on the history, then semi-Lagrangian extrapolation of the newest observed counts.
 
-    The channels of a video move together, as their mean does. Pixels that the motion reaches from outside of the
-    observed domain are filled by persistence; a history without echo has no motion, so that its forecast is persistence
-    altogether.
+    All channels of a video share the motion of their mean. Pixels whose air comes from outside of the observed domain
+    are filled with persistence. A history without echo has no motion, so its forecast is persistence.
     """
 
     deterministic = True
     takes_video = True
 
-    def predict(self, cases: Cases, steps: int, members: Sequence[int], seed: int) -> np.ndarray:
+    def predict(self, cases: Cases, leads: int, members: Sequence[int], seed: int) -> np.ndarray:
         """See `Forecaster.predict`."""
         last, (height, width) = cases.last_seen(), cases.frames.shape[-2:]
         fields = np.where(cases.observed.any(axis=1), last, np.nan).reshape(len(last), -1, height, width)
         layers = (*cases.frames.shape[:2], -1, height, width)
         seen = np.asarray(cases.observed.reshape(layers).all(axis=2))
         velocity = motion(cases.frames.reshape(layers).mean(axis=2), seen)
-        carried = np.stack([extrapolate(field, velocity, steps) for field in np.moveaxis(fields, 1, 0)], axis=2)
-        carried = carried.reshape(len(last), steps, *last.shape[1:])
+        carried = np.stack([extrapolate(field, velocity, leads) for field in np.moveaxis(fields, 1, 0)], axis=2)
+        carried = carried.reshape(len(last), leads, *last.shape[1:])
         return np.where(np.isnan(carried), last[:, None], carried)[:, None]

@@ -1,4 +1,4 @@
-"""Persistence: the future is what was last seen."""
+"""Persistence: the newest observed field does not change."""
 
 from collections.abc import Sequence
 
@@ -13,6 +13,6 @@ class Persistence(Forecaster):
     deterministic = True
     takes_video = True
 
-    def predict(self, cases: Cases, steps: int, members: Sequence[int], seed: int) -> np.ndarray:
+    def predict(self, cases: Cases, leads: int, members: Sequence[int], seed: int) -> np.ndarray:
         """See `Forecaster.predict`."""
-        return np.repeat(cases.last_seen()[:, None, None], steps, axis=2)
+        return np.repeat(cases.last_seen()[:, None, None], leads, axis=2)

@@ -1,4 +1,4 @@
-"""S-PROG: what was last seen moves on, and its small scales fade as they lose their past (Seed 2003)."""
+"""S-PROG: the newest field is advected, and each spatial scale fades at its own rate (Seed 2003)."""
 
 from collections.abc import Sequence
 
@@ -9,15 +9,15 @@ from nowcast.models.forecaster import Cases, Forecaster
 
 
 class Sprog(Forecaster):
-    """Spectral prognosis along the optical flow, its mean over the echo kept (see nowcast.extrapolation.first_guess).
+    """Spectral prognosis along the optical flow, with the mean over the echo of the newest field.
 
-    Pixels that the motion reaches from outside of the observed domain are filled by persistence; a history without
-    echo has no motion, so that its forecast is persistence altogether.
+    Pixels whose air comes from outside of the observed domain are filled with persistence. A history without echo has
+    no motion, so its forecast is persistence. See nowcast.extrapolation.first_guess.
     """
 
     deterministic = True
 
-    def predict(self, cases: Cases, steps: int, members: Sequence[int], seed: int) -> np.ndarray:
+    def predict(self, cases: Cases, leads: int, members: Sequence[int], seed: int) -> np.ndarray:
         """See `Forecaster.predict`."""
-        guess = first_guess(cases.frames, cases.observed, steps, minutes=cases.cadence_minutes, km=cases.pixel_km)
+        guess = first_guess(cases.frames, cases.observed, leads, minutes=cases.cadence_minutes, km=cases.pixel_km)
         return guess.sprog[:, None]

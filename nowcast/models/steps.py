@@ -10,13 +10,13 @@ import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
 
 from nowcast.data.seeds import integer_seed, numpy_generator
 from nowcast.extrapolation.cascade import FRAMES
+from nowcast.extrapolation.first_guess import without_gaps
 from nowcast.models.forecaster import Cases, Forecaster
 from pipelines.errors import InputError
 from pipelines.store.units import counts_to_rain_rate, rain_rate_to_counts
@@ -49,7 +49,7 @@ class Steps(Forecaster):
     def __init__(self, fill: Fill = "past"):
         self.fill = fill
 
-    def predict(self, cases: Cases, steps: int, members: Sequence[int], seed: int) -> np.ndarray:
+    def predict(self, cases: Cases, leads: int, members: Sequence[int], seed: int) -> np.ndarray:
         """See `Forecaster.predict`.
 
         Raises:
@@ -61,15 +61,15 @@ class Steps(Forecaster):
         motion, forecast = _pysteps()
         forecast = partial(
             forecast,
-            timesteps=steps,
+            timesteps=leads,
             n_ens_members=max(members) + 1,
             precip_thr=_DECIBELS_AT_THRESHOLD,
             kmperpixel=cases.pixel_km,
             timestep=cases.cadence_minutes,
         )
-        counts = np.repeat(cases.last_seen()[:, None, None], len(members), axis=1).repeat(steps, axis=2)
+        counts = np.repeat(cases.last_seen()[:, None, None], len(members), axis=1).repeat(leads, axis=2)
         for case, key in enumerate(cases.keys):
-            frames = _without_gaps(cases.frames[case], cases.observed[case])
+            frames = without_gaps(cases.frames[case], cases.observed[case])
             if not (frames[-FRAMES:] > 0).any(axis=(1, 2)).all():
                 continue
             decibels = _to_decibels(frames)
@@ -101,7 +101,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _pysteps() -> tuple[Any, Any]:
-    """The motion and the forecast function of pysteps."""
+    """pysteps' functions for motion and for forecasts."""
     try:
         with _quiet():
             from pysteps.motion.lucaskanade import dense_lucaskanade
@@ -110,14 +110,6 @@ def _pysteps() -> tuple[Any, Any]:
         remedy = "pip install nowcast[steps] (it needs a C compiler)"
         raise InputError("the model steps needs pysteps, which is not installed", remedy=remedy) from error
     return dense_lucaskanade, forecast
-
-
-def _without_gaps(frames: np.ndarray, observed: np.ndarray) -> np.ndarray:
-    """Frames whose missing pixels take the newest earlier value; NaN where no earlier frame has one."""
-    filled = np.where(observed, frames, np.nan)
-    for before, after in pairwise(filled):
-        np.copyto(after, before, where=np.isnan(after))
-    return filled
 
 
 def _to_decibels(counts: np.ndarray) -> np.ndarray:
