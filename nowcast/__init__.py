@@ -1,3 +1,3 @@
 """Stores to trained models, ensembles, scores and pictures."""
 
-__version__ = "0.1.0"
+from pipelines import __version__ as __version__

@@ -25,8 +25,12 @@ def find_config(name: str, folder: str = "") -> Path:
         for base in folders:
             if (base / f"{stem}.yaml").is_file():
                 return base / f"{stem}.yaml"
-    known = sorted({path.stem for base in folders for path in base.glob("*.yaml")})
-    raise InputError(f"no configuration {name!r}", expected=f"a YAML file or one of {', '.join(known)}")
+    raise InputError(f"no configuration {name!r}", expected=f"a YAML file or one of {', '.join(config_names(folder))}")
+
+
+def config_names(folder: str = "") -> list[str]:
+    """The names of the configurations in a folder of configs/."""
+    return sorted({path.stem for base in _CONFIG_FOLDERS for path in (base / folder).glob("*.yaml")})
 
 
 def read_yaml(path: Path) -> dict:

@@ -76,11 +76,14 @@ for prepare in (prepare_sevir, prepare_radar, prepare_kth, prepare_kitti, prepar
 
 
 @app.command()
-def info(path: Annotated[Path, typer.Argument(help="A store, run, forecast, score file or configuration.")]) -> None:
-    """Say in words what a store, run, forecast, score file or configuration holds."""
+def info(
+    path: Annotated[Path, typer.Argument(help="Store, run, checkpoint, forecast, score file or configuration.")],
+    everything: Annotated[bool, typer.Option("--all", help="List everything, not the first lines only.")] = False,
+) -> None:
+    """Describe a store, run, checkpoint, forecast, score file or configuration."""
     from nowcast.cli.info import describe
 
-    tell(describe(path))
+    tell(describe(path, everything=everything))
 
 
 @app.command()

@@ -51,7 +51,7 @@ def run_demo(out: Path, console: Console, *, with_training: bool = False) -> Non
     files = []
     for model in (str(run) if with_training else "predldm", *REFERENCES):
         if model == "steps" and find_spec("pysteps") is None:
-            console.print("\nsteps is left out: pysteps is not installed (pip install 'nowcast[steps]')")
+            console.print("\nsteps is left out: pysteps is not installed (pip install pysteps)")
             continue
         files.append(out / f"{Path(model).name}.nc")
         step(f"forecast {model} {store} {files[-1]} --ensemble 100 --limit 1")

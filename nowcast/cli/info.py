@@ -1,46 +1,83 @@
-"""`nowcast info`: a store, run, forecast, score file or configuration, in words."""
+"""`nowcast info`: a short description of a store, run, forecast, score file or configuration."""
 
 import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 import zarr
 
+from nowcast.data.conventions import ECHO
 from pipelines.errors import InputError
-from pipelines.settings import find_config
+from pipelines.settings import config_names, find_config
+from pipelines.store.paths import near
+
+SHOWN = 10  # lines of a list, unless all are asked for
 
 
-def describe(path: Path) -> str:
-    """A few lines on what `path` holds.
+def describe(path: Path, *, everything: bool = False) -> str:
+    """A short description of a store, run, checkpoint, configuration, forecast, score file or file of sums.
+
+    Args:
+        path: Its path, or the name of a configuration.
+        everything: List all that there is: every case, score or source file, not the first ones.
 
     Raises:
-        InputError: when it is nothing that nowcast makes or reads.
+        InputError: when nothing is there, or it is damaged, or nothing that nowcast makes or reads.
     """
+    try:
+        return _describe(path, everything)
+    except PermissionError:
+        raise
+    except (OSError, RuntimeError, KeyError, ValueError, zarr.errors.BaseZarrError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path} is damaged, or nothing that nowcast made", got=_first_line(error)) from error
+
+
+def _describe(path: Path, everything: bool) -> str:
     if (path / "config.yaml").is_file():
         return _run(path)
     if path.suffix == ".safetensors" and path.is_file():
         return _checkpoint(path)
-    if path.suffix in {".yaml", ".yml"} or not path.exists():
-        return _config(find_config(str(path)))
-    if path.is_dir():
-        return _zarr(path)
-    return _netcdf(path)
+    if path.suffix in {".yaml", ".yml"} and path.is_file():
+        return _config(path)
+    if not path.exists():
+        return _config(_named(path))
+    shown = None if everything else SHOWN
+    return _zarr(path, shown) if path.is_dir() else _netcdf(path, shown)
 
 
-def _netcdf(path: Path) -> str:
+def _named(path: Path) -> Path:
+    """The configuration of a name that is no path.
+
+    Raises:
+        InputError: when there is none either.
+    """
+    try:
+        return find_config(str(path))
+    except InputError as error:
+        names = [] if path.suffix or path.name != str(path) else config_names()
+        raise InputError(
+            f"no such file or folder, and no configuration: {path}{near(path, names)}"
+            if names
+            else f"no such file or folder: {path}{near(path)}"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+def _netcdf(path: Path, shown: int | None) -> str:
     from nowcast.cli import words
 
-    try:
-        dataset = xr.open_dataset(path, decode_timedelta=True)
-    except PermissionError:
-        raise
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} is nothing that nowcast made", expected="a NetCDF file") from error
-    if words.is_scores(dataset):
-        return words.describe_scores(dataset)
-    return words.describe_sums(path) if words.is_sums(dataset) else _dataset(dataset)
+    with xr.open_dataset(path, decode_timedelta=True, decode_coords="all") as dataset:
+        if words.is_scores(dataset):
+            return words.describe_scores(dataset)
+        return words.describe_sums(path) if words.is_sums(dataset) else _dataset(dataset, shown)
 
 
 def _config(path: Path) -> str:
@@ -106,21 +143,21 @@ def _checkpoint(path: Path) -> str:
     )
 
 
-def _zarr(path: Path) -> str:
+def _zarr(path: Path, shown: int | None) -> str:
     from pipelines.store.schema import SCHEMA
 
     try:
         schema = zarr.open_group(path, mode="r").attrs.get("schema")
-    except (FileNotFoundError, KeyError, ValueError) as error:
+    except FileNotFoundError as error:
         raise InputError(f"{path} is nothing that nowcast made", expected="a store, run or forecast") from error
     if schema != SCHEMA:
-        dataset = xr.open_zarr(path, consolidated=False)
-        if {"member", "lead_time"} & set(dataset.dims):
-            return _dataset(dataset)
-    return _store(path)
+        with xr.open_zarr(path, chunks=None, consolidated=False, decode_timedelta=True) as dataset:
+            if {"member", "lead_time"} & set(dataset.dims):
+                return _dataset(dataset, shown)
+    return _store(path, shown)
 
 
-def _store(path: Path) -> str:
+def _store(path: Path, shown: int | None) -> str:
     from pipelines.store.rejects import read_rejects
     from pipelines.store.schema import open_store
 
@@ -129,7 +166,7 @@ def _store(path: Path) -> str:
     splits = Counter(store["split"].values.astype(str))
     sources, left_out = attrs.pop("source_files"), attrs.pop("left_out", [])
     reasons = Counter(line.partition(": ")[2] for line in left_out)
-    shown = [f"{n} x {why}" for why, n in reasons.items()] if len(reasons) < len(left_out) else left_out
+    counted = [f"{n} x {why}" for why, n in reasons.items()] if len(reasons) < len(left_out) else left_out
     rejects = [f"{reject.event}: {reject.reason}" for reject in read_rejects(path)]
     return "\n".join(
         [
@@ -137,9 +174,9 @@ def _store(path: Path) -> str:
             "splits: " + ", ".join(f"{split} {count}" for split, count in sorted(splits.items())),
             _times(store),
             *_attributes(attrs),
-            *_listed("source files", sources),
-            *_listed("left out", shown),
-            *_listed("could not be read, missing", rejects),
+            *_listed("source files", sources, shown),
+            *_listed("left out", counted, shown),
+            *_listed("could not be read, missing", rejects, shown),
         ]
     )
 
@@ -163,15 +200,53 @@ def _minute(time: xr.DataArray) -> str:
     return str(time.values.astype("datetime64[m]")).replace("T", " ")
 
 
-def _listed(title: str, lines: list[str], shown: int = 10) -> list[str]:
-    more = [f"  and {len(lines) - shown} more"] if len(lines) > shown else []
-    return [f"{title}: {len(lines)}", *(f"  {line}" for line in lines[:shown]), *more] if lines else []
+def _listed(title: str, lines: list[str], shown: int | None) -> list[str]:
+    if not lines:
+        return []
+    more = len(lines) - len(lines[:shown])
+    left_out = [f"  and {more} more: say --all"] if more else []
+    return [f"{title}: {len(lines)}", *(f"  {line}" for line in lines[:shown]), *left_out]
 
 
-def _dataset(dataset: xr.Dataset) -> str:
+def _dataset(dataset: xr.Dataset, shown: int | None) -> str:
     sizes = ", ".join(f"{name} {size}" for name, size in dataset.sizes.items())
-    return "\n".join([f"{dataset.attrs.get('title', 'dataset')}: {sizes}",
-                      f"variables: {', '.join(map(str, dataset.data_vars))}", *_attributes(dataset.attrs)])  # fmt: skip
+    return "\n".join(
+        [
+            f"{dataset.attrs.get('title', 'dataset')}: {sizes}",
+            f"variables: {', '.join(map(str, dataset.data_vars))}",
+            *_cases(dataset, shown),
+            *_attributes(dataset.attrs),
+        ]
+    )
+
+
+def _cases(forecast: xr.Dataset, shown: int | None) -> list[str]:
+    """The cases of a forecast: number, event, init time, place of the centre, and share of echo at the first lead."""
+    if not {"event", "init_time"} <= set(forecast.variables) or "case" not in forecast.dims:
+        return []
+    lines = []
+    for number in range(forecast.sizes["case"])[:shown]:
+        case = forecast.isel(case=number)
+        parts = [f"{number}", str(case["event"].item()), f"init {_minute(case['init_time'])} UTC"]
+        if {"latitude", "longitude"} <= set(case.variables):
+            parts.append(_place(*(case[name].values for name in ("latitude", "longitude"))))
+        name = next((name for name in ("vil", "vil_mean") if name in case), None)
+        if name:
+            parts.append(_echo(case[name].isel({dim: 0 for dim in case[name].dims[:-2]}).values))
+        lines.append("  ".join(parts))
+    more = forecast.sizes["case"] - len(lines)
+    return _listed("cases", lines + ["..."] * more, shown)
+
+
+def _place(latitude: np.ndarray, longitude: np.ndarray) -> str:
+    lat, lon = (values[values.shape[0] // 2, values.shape[1] // 2] for values in (latitude, longitude))
+    return f"{abs(lat):.2f} {'N' if lat >= 0 else 'S'} {abs(lon):.2f} {'E' if lon >= 0 else 'W'}"
+
+
+def _echo(counts: np.ndarray) -> str:
+    """The share of echo among the pixels of one field that are forecast."""
+    seen = np.isfinite(counts)
+    return f"echo {(counts[seen] >= ECHO).mean():.0%}" if seen.any() else "no pixel observed"
 
 
 def _attributes(attrs: dict[Any, Any]) -> list[str]:

@@ -107,7 +107,7 @@ def _pysteps() -> tuple[Any, Any]:
             from pysteps.motion.lucaskanade import dense_lucaskanade
             from pysteps.nowcasts.steps import forecast
     except ImportError as error:
-        remedy = "pip install nowcast[steps] (it needs a C compiler)"
+        remedy = "pip install pysteps (it needs a C compiler)"
         raise InputError("the model steps needs pysteps, which is not installed", remedy=remedy) from error
     return dense_lucaskanade, forecast
 

@@ -147,9 +147,7 @@ def _filesystem(path: str) -> fsspec.AbstractFileSystem:
     try:
         return fsspec.core.url_to_fs(path, **_OPTIONS.get(path.partition("://")[0], {}))[0]
     except (ImportError, ValueError) as error:
-        raise InputError(
-            f"{path} cannot be opened", got=error, remedy="pip install 'nowcast[s3]' reads s3://"
-        ) from error
+        raise InputError(f"{path} cannot be opened", got=error, remedy="s3:// needs s3fs: pip install s3fs") from error
 
 
 @contextmanager

@@ -31,7 +31,6 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -41,6 +40,7 @@ import xarray as xr
 import zarr
 from zarr.codecs import BloscCodec
 
+from pipelines import __version__
 from pipelines.errors import InputError
 from pipelines.store import geo, rejects
 from pipelines.store.units import MAX_COUNT, MISSING
@@ -139,7 +139,7 @@ def attributes(
         "data_range": data_range,
         "source_files": list(source_files),
         "event_list_hash": event_list_hash(events),
-        "code_version": version("nowcast"),
+        "code_version": __version__,
     }
 
 

@@ -155,7 +155,7 @@ def test_without_pysteps_the_extra_is_named(history, lead_times, monkeypatch):
         return original(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", refuse)
-    with pytest.raises(InputError, match=r"pip install nowcast\[steps\]"):
+    with pytest.raises(InputError, match=r"pip install pysteps"):
         Steps().forecast(history, lead_times(2), 2, 0)
 
 

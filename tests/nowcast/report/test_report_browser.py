@@ -45,7 +45,7 @@ def browser(tmp_path_factory) -> Iterator:
     found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if found is None:
         pytest.skip("no system browser: chromium, chromium-browser or google-chrome")
-    playwright = pytest.importorskip("playwright.sync_api", reason="no playwright (pip install 'nowcast[test]')")
+    playwright = pytest.importorskip("playwright.sync_api", reason="no playwright (pip install playwright)")
     with playwright.sync_playwright() as running:
         profile = tmp_path_factory.mktemp("profile")
         context = running.chromium.launch_persistent_context(profile, executable_path=found, args=FLAGS)

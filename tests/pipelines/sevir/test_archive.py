@@ -165,7 +165,7 @@ def test_any_fsspec_url(archive, tmp_path):
 def test_without_s3fs_it_is_said_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "s3fs", None)
     monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, "s3", raising=False)
-    with pytest.raises(InputError, match=r"cannot be opened; .*pip install 'nowcast\[s3\]'"):
+    with pytest.raises(InputError, match=r"cannot be opened; .*pip install s3fs"):
         locate("s3://sevir/data", None)
     with pytest.raises(InputError, match="cannot be opened"):
         locate("nonsense://sevir/data", None)
