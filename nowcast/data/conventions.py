@@ -2,12 +2,10 @@
 
 import numpy as np
 
-MAX_COUNT = 254
 ECHO = 5.5  # counts up to 5 are no echo
 THRESHOLDS = (16.0, 74.0, 133.0, 160.0, 181.0, 219.0)
 
 FORECAST_DIMS = ("case", "member", "lead_time", "y", "x")
-VIDEO_FORECAST_DIMS = ("case", "member", "lead_time", "channel", "y", "x")
 
 TIME, DURATION = "datetime64[us]", "timedelta64[us]"  # frames of a video are less than a second apart
 

@@ -20,11 +20,13 @@ import xarray as xr
 import zarr
 
 from nowcast import __version__
-from nowcast.data.conventions import COORDINATE_ATTRS, FORECAST_DIMS, TIME, VIDEO_FORECAST_DIMS
+from nowcast.data.conventions import COORDINATE_ATTRS, FORECAST_DIMS, TIME
 from nowcast.data.windows import Window
 from pipelines.errors import InputError
 from pipelines.store.geo import grid_mapping, lat_lon
-from pipelines.store.schema import data_range, pixels
+from pipelines.store.kind import kind_of
+from pipelines.store.reading import guarded, readable
+from pipelines.store.schema import consolidate, data_range, pixels
 from pipelines.store.whole import whole
 
 COUNT_STEP = np.float32(1 / 128)
@@ -37,15 +39,14 @@ def open_forecast(path: Path) -> xr.Dataset:
     """A forecast file, opened lazily: counts, float32, NaN missing.
 
     Raises:
-        InputError: when there is no such file or it holds no forecast.
+        InputError: when there is no such file, it holds no forecast, or it cannot be read; also in reading the counts,
+            where they are damaged.
     """
     if not path.exists():
         raise InputError(f"no forecast {path}")
-    try:
-        engine: dict[str, Any] = {"engine": "zarr", "consolidated": False} if path.is_dir() else {}
+    engine: dict[str, Any] = {"engine": "zarr", "consolidated": False} if path.is_dir() else {}
+    with readable(path):
         forecast = xr.open_dataset(path, decode_timedelta=True, decode_coords="all", **engine)
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path} cannot be read", got=error, expected="a NetCDF or Zarr file") from error
     if forecast.attrs.get("summary_of"):
         raise InputError(
             f"{path} holds a summary of an ensemble and no members", remedy="forecast again without --summary-only"
@@ -53,7 +54,7 @@ def open_forecast(path: Path) -> xr.Dataset:
     if not {"vil", "video"} & set(forecast) or not {"case", "lead_time"} <= set(pixels(forecast).dims):
         held = ", ".join(map(str, list(forecast)[:3])) or "no variable"
         raise InputError(f"{path} is not a forecast", got=f"{held}, ...", expected=f"vil with dims {FORECAST_DIMS}")
-    return forecast
+    return guarded(forecast, path)
 
 
 def check_target(out: Path, overwrite: bool) -> None:
@@ -127,6 +128,7 @@ def _packed_arrays(path: Path, template: xr.Dataset) -> Iterator[Mapping[str, An
         encoding[name] = packing | ({"chunks": chunks} if is_zarr else {"chunksizes": chunks, **_COMPRESSION})
     if is_zarr:
         template.to_zarr(path, compute=False, consolidated=False, encoding=encoding)
+        consolidate(path)
         yield {name: zarr.open_array(path / name, mode="r+") for name in names}
         return
     template.to_netcdf(path, engine="netcdf4", compute=False, encoding=encoding)
@@ -167,17 +169,15 @@ def forecast_template(
         lead_times: Lead times, timedelta64.
         at_once: Members written at once, which makes the chunks.
     """
-    array = pixels(store)
+    array, kind = pixels(store), kind_of(store)
     events = store.isel(event=[window.event for window in windows])
     last = np.array([window.start + history - 1 for window in windows])
     init_times = store["valid_time"].values.astype(TIME)[[w.event for w in windows], last]
-    is_video = "channel" in array.dims
-    dims = VIDEO_FORECAST_DIMS if is_video else FORECAST_DIMS
     shape = (len(windows), len(members), len(lead_times), *array.shape[2:])
     zeros = dask.array.zeros(shape, dtype="float32", chunks=(1, at_once, *shape[2:]))
     attrs, encoding = {"long_name": array.attrs["long_name"], "units": "1"}, {"scale_factor": COUNT_STEP}
     forecast = xr.Dataset(
-        {array.name: (dims, zeros, attrs, encoding)},
+        {array.name: (kind.forecast_dims, zeros, attrs, encoding)},
         coords={
             "event": ("case", events["event"].values.astype(object), {"long_name": "event"}),
             "init_time": ("case", init_times),
@@ -186,13 +186,13 @@ def forecast_template(
             "lead_time": lead_times,
             "y": store["y"],
             "x": store["x"],
-            **({"channel": store["channel"].astype(object)} if is_video else _geography(events)),
+            **({"channel": store["channel"].astype(object)} if kind.has_channels else _geography(events)),
         },
     )
     for name, described in COORDINATE_ATTRS.items():
         if name in forecast.coords:
             forecast[name].attrs |= described
-    return forecast if is_video else _mapped(forecast)
+    return forecast if kind.has_channels else _mapped(forecast)
 
 
 def _geography(events: xr.Dataset) -> dict[str, Any]:
@@ -234,6 +234,7 @@ def attributes(store: xr.Dataset, seed: int, described: Mapping[str, Any]) -> di
         "source": f"nowcast {__version__}",
         "seed": seed,
         **{key: store.attrs[key] for key in _KEPT if key in store.attrs},
+        "kind": kind_of(store).name,
         "data_range": data_range(store.attrs),
         **described,
     }

@@ -16,8 +16,9 @@ from pipelines.building.workers import progress
 from pipelines.errors import InputError
 from pipelines.radar.files import commonest_step, read_header, read_values
 from pipelines.radar.grid import on_square, square
+from pipelines.store.kind import RADAR
 from pipelines.store.schema import Event, template
-from pipelines.store.units import MAX_COUNT, MISSING, QUANTITIES, quantise
+from pipelines.store.units import MISSING, QUANTITIES, quantise
 
 LENGTH = 10  # frames given and forecast where the model takes any number
 _OFF_STEP = 0.25
@@ -69,7 +70,8 @@ def read_history(path: Path, frames: int, init: np.datetime64 | None = None) -> 
     )
     attrs = {
         "cadence_minutes": step / _MINUTE,
-        "data_range": MAX_COUNT,
+        "kind": RADAR.name,
+        "data_range": RADAR.data_range,
         "counts_from": f"{header.quantity} of {path.name}: {QUANTITIES[header.quantity][1]}",
     }
     return _store(event, np.stack(counts), grid.width_m, attrs)

@@ -12,11 +12,11 @@ import numpy as np
 import xarray as xr
 
 from nowcast.data import forecast_file
-from nowcast.data.conventions import FORECAST_DIMS, MAX_COUNT, TIME, VIDEO_FORECAST_DIMS, time_text
+from nowcast.data.conventions import TIME, time_text
 from nowcast.extrapolation.first_guess import first_guess
 from pipelines.errors import InputError
-from pipelines.store.schema import DIMS as STORE_DIMS
-from pipelines.store.schema import VIDEO_DIMS, open_store, pixels
+from pipelines.store.kind import RADAR, VIDEO, kind_of
+from pipelines.store.schema import open_store, pixels
 
 Source = str | Path | xr.Dataset
 
@@ -147,15 +147,15 @@ def _open_one(source: Source) -> Forecast:
         dataset, name = xr.decode_cf(source, decode_timedelta=True), "the forecast"
     else:
         dataset, name = forecast_file.open_forecast(Path(source)), str(source)
-    wanted = {"video" if "video" in dataset else "vil", "event", "init_time", "lead_time"}
+    kind = kind_of(dataset)
+    wanted = {kind.variable, "event", "init_time", "lead_time"}
     if not wanted <= set(dataset.variables):
         raise InputError(
             f"{name} is not a forecast",
             got=f"the variables {', '.join(sorted(map(str, dataset.variables)))}",
             expected=", ".join(sorted(wanted)),
         )
-    vil = pixels(dataset)
-    dims = VIDEO_FORECAST_DIMS if vil.name == "video" else FORECAST_DIMS
+    vil, dims = pixels(dataset), kind.forecast_dims
     if "member" not in vil.dims:
         vil = vil.drop_vars("member", errors="ignore").expand_dims("member")
     if set(vil.dims) != set(dims):
@@ -225,10 +225,11 @@ def open_observations(source: Path | xr.Dataset, *, only_reached: bool = False) 
         InputError: when it is not a store, or one of another schema; for `only_reached` of a video.
     """
     store = source if isinstance(source, xr.Dataset) else open_store(source)
-    name, dims = ("video", VIDEO_DIMS) if "video" in store else ("vil", STORE_DIMS)
+    kind = kind_of(store)
+    name, dims = kind.variable, kind.dims
     if not {name, "event", "valid_time"} <= set(store.variables) or set(store[name].dims) != set(dims):
         raise InputError("the observations are not a store", expected=f"event, valid_time and {name} with dims {dims}")
-    if only_reached and name == "video":
+    if only_reached and kind is VIDEO:
         raise InputError("what advection reaches is known of radar only", got="a store of video")
     return Observations(store, only_reached)
 
@@ -239,6 +240,6 @@ def _text(names: xr.DataArray) -> list[str]:
 
 def _counts(vil: xr.DataArray, name: str) -> np.ndarray:
     values = vil.values
-    if vil.name == "vil" and values.dtype.kind in "ui" and values.size and values.max() > MAX_COUNT:
+    if vil.name == RADAR.variable and values.dtype.kind in "ui" and values.size and values.max() > RADAR.data_range:
         raise InputError(f"{name} has counts of {values.max()}", remedy="give vil the attribute _FillValue 255")
     return values.astype("float32", copy=False)

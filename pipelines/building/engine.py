@@ -196,11 +196,12 @@ def _read_mark(mark: Path) -> tuple[np.ndarray, list[Reject]]:
 
 def _write_shard(root: Path, done: Path, read: Reader, shard: _Shard) -> None:
     # Else zarr compares every chunk with the fill value, which takes as long as compressing it.
-    pixels = store.open_pixels(root, "r+").with_config({"write_empty_chunks": True})
+    pixels = store.open_pixels(root, "r+")
+    array = pixels.array.with_config({"write_empty_chunks": True})
     place = slice(shard.start, shard.start + len(shard.events))
-    counts, rejects = _read_together(read, shard) or _read_one_by_one(read, shard, np.asarray(pixels[place]))
-    pixels[place] = counts
-    for path in (root / pixels.basename / "c" / str(shard.start // store.SHARD_EVENTS)).rglob("*"):
+    counts, rejects = _read_together(read, shard) or _read_one_by_one(read, shard, pixels[place])
+    array[place] = counts
+    for path in (root / array.basename / "c" / str(shard.start // store.SHARD_EVENTS)).rglob("*"):
         to_disk(path)
     top = store.data_range(zarr.open_group(root, mode="r").attrs)
     missing = np.array([[np.count_nonzero(frame > top) / frame.size for frame in event] for event in counts])

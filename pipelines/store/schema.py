@@ -21,9 +21,10 @@ Coordinates:
     event_type               (event) as in the catalog, may be empty
     missing_fraction         (event, frame) share of missing pixels
 
-Attributes: schema, schema_version, protocol, reducer, cadence_minutes, data_range (the largest value: a larger one is
-missing), source_files (name and bytes), event_list_hash, code_version; left_out (what of the source is not in it, and
-why). What could not be read is missing, by missing_fraction, and listed in the file rejects.jsonl.
+Attributes: schema, schema_version, protocol, reducer, cadence_minutes, kind (radar or video), data_range (the largest
+value: a larger one is missing), source_files (name and bytes), event_list_hash, code_version; left_out (what of the
+source is not in it, and why). What could not be read is missing, by missing_fraction, and listed in the file
+rejects.jsonl.
 """
 
 import hashlib
@@ -43,11 +44,11 @@ from zarr.codecs import BloscCodec
 from pipelines import __version__
 from pipelines.errors import InputError
 from pipelines.store import geo, rejects
-from pipelines.store.units import MAX_COUNT, MISSING
+from pipelines.store.kind import RADAR, VIDEO, Kind, kind_of
+from pipelines.store.reading import Pixels, guarded, readable
+from pipelines.store.units import MISSING
 
 SCHEMA, SCHEMA_VERSION = "nowcast-archive", 1
-DIMS = ("event", "frame", "y", "x")
-VIDEO_DIMS = ("event", "frame", "channel", "y", "x")
 TILE = 128
 SHARD_EVENTS = 16
 _CODEC = BloscCodec(cname="lz4", clevel=5, shuffle="noshuffle", typesize=1)  # a fifth larger than zstd, twice as fast
@@ -76,6 +77,7 @@ _VIDEO_ATTRS = {
     "x": {"long_name": "pixels right of the left edge of the picture", "units": "1"},
     **_ATTRS,
 }
+_VARIABLES = {RADAR: _RADAR_ATTRS, VIDEO: _VIDEO_ATTRS}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,19 +126,19 @@ def attributes(
     reducer: str,
     cadence_minutes: float,
     source_files: Sequence[str],
-    data_range: int = MAX_COUNT,
+    kind: Kind = RADAR,
 ) -> dict:
     """The attributes of a store: what it was made from and how."""
-    kind = "Radar" if data_range == MAX_COUNT else "Video"
     return {
         "Conventions": "CF-1.11",
-        "title": f"{kind} archive for nowcasting: {len(events)} events, protocol {protocol}",
+        "title": f"{kind.name.capitalize()} archive for nowcasting: {len(events)} events, protocol {protocol}",
         "schema": SCHEMA,
         "schema_version": SCHEMA_VERSION,
         "protocol": protocol,
         "reducer": reducer,
         "cadence_minutes": cadence_minutes,
-        "data_range": data_range,
+        "kind": kind.name,
+        "data_range": kind.data_range,
         "source_files": list(source_files),
         "event_list_hash": event_list_hash(events),
         "code_version": __version__,
@@ -163,7 +165,7 @@ def create(
     encoding: dict = {
         name: {"chunks": variable.shape, "_FillValue": None} for name, variable in dataset.variables.items()
     }
-    fill = None if channels else np.uint8(MISSING)
+    fill = np.uint8(MISSING) if kind_of(dataset).data_range < MISSING else None
     encoding[array.name] = {
         "chunks": (1, *inner),
         "shards": (SHARD_EVENTS, *inner),
@@ -173,18 +175,26 @@ def create(
     }
     encoding["valid_time"] |= {"units": "microseconds since 1970-01-01", "dtype": "int64"}
     dataset.to_zarr(path, mode="w-", zarr_format=3, consolidated=False, compute=False, encoding=encoding)
+    consolidate(path)
+
+
+def consolidate(path: Path) -> None:
+    """Copy the metadata of a complete Zarr store into its root, without which xarray warns whoever opens it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Consolidated metadata is currently not part")
+        zarr.consolidate_metadata(path)
 
 
 def template(
     events: Sequence[Event], *, side: int, pixel_m: float = 1.0, channels: Sequence[str] = (), attrs: dict
 ) -> xr.Dataset:
     """A store in memory whose pixels are all missing, without any memory for them (see `create`)."""
-    dims, name = (VIDEO_DIMS, "video") if channels else (DIMS, "vil")
-    sizes = dict(zip(VIDEO_DIMS, (len(events), len(events[0].offsets), len(channels), side, side), strict=True))
-    shape = tuple(sizes[dim] for dim in dims)
+    kind = VIDEO if channels else RADAR
+    sizes = dict(zip(VIDEO.dims, (len(events), len(events[0].offsets), len(channels), side, side), strict=True))
+    shape = tuple(sizes[dim] for dim in kind.dims)
     centres = geo.pixel_centres(side, pixel_m)
     dataset = xr.Dataset(
-        {name: (dims, dask.array.full(shape, MISSING, dtype="uint8", chunks=(SHARD_EVENTS, *shape[1:])))},
+        {kind.variable: (kind.dims, dask.array.full(shape, MISSING, dtype="uint8", chunks=(SHARD_EVENTS, *shape[1:])))},
         {
             "event": ("event", _text(event.id for event in events)),
             "valid_time": (("event", "frame"), np.stack([event.valid_times for event in events])),
@@ -197,7 +207,7 @@ def template(
         },
         attrs,
     )
-    for variable, variable_attrs in (_VIDEO_ATTRS if channels else _RADAR_ATTRS).items():
+    for variable, variable_attrs in _VARIABLES[kind].items():
         dataset[variable].attrs = dict(variable_attrs)
     if not channels and len({event.proj for event in events}) == 1:
         dataset.coords["crs"] = ((), np.int32(0), geo.grid_mapping(events[0].proj))
@@ -219,45 +229,53 @@ def _text(values) -> np.ndarray:
 
 def pixels(dataset: xr.Dataset) -> xr.DataArray:
     """The one variable of a store, or of a forecast of it: `video` of a video, else `vil`."""
-    return dataset["video" if "video" in dataset else "vil"]
+    return dataset[kind_of(dataset).variable]
 
 
 def data_range(attrs: Mapping[str, Any]) -> int:
     """The largest value of a store with these attributes; those from before it was written down are of radar."""
-    return attrs.get("data_range", MAX_COUNT)
+    return attrs.get("data_range", RADAR.data_range)
 
 
-def open_pixels(path: Path, mode: Literal["r", "r+"] = "r") -> zarr.Array:
-    """The array of a store on disk as it is, uint8."""
-    group = zarr.open_group(path, mode=mode)
-    array = group["video" if "video" in group else "vil"]
+def open_pixels(path: Path, mode: Literal["r", "r+"] = "r") -> Pixels:
+    """The pixels of a store on disk as they are, uint8.
+
+    Raises:
+        InputError: when the store cannot be read.
+    """
+    with readable(path):
+        group = zarr.open_group(path, mode=mode)
+        array = group[kind_of(group).variable]
     assert isinstance(array, zarr.Array)
-    return array
+    return Pixels(path, array)
 
 
 def open_store(path: str | Path) -> xr.Dataset:
     """Open a store lazily: `vil` is float32 counts, NaN missing, and `video` uint8, read when indexed and computed.
 
     Raises:
-        InputError: when there is no store at `path`, or one of another schema.
+        InputError: when there is no store at `path`, one of another schema, or one that is damaged; also in reading
+            the pixels, where they are damaged.
     """
     path = Path(path)
     if not path.exists():
-        raise InputError(f"no store at {path}", remedy="make one with nowcast prepare-sevir")
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", f"Object at {rejects.FILE} is not recognized")
-            dataset = xr.open_zarr(path, chunks=None, consolidated=False, decode_coords="all")
-    except (FileNotFoundError, ValueError, KeyError, zarr.errors.BaseZarrError) as error:
-        raise InputError(f"{path} is not a Zarr store", got=error) from error
-    try:
-        validate(dataset)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
-    # Zarr text arrives as NumPy's StringDType, which neither netCDF nor older readers can write.
-    names = [name for name in _TEXT if name in dataset.variables]
-    text = {name: (dataset[name].dims, dataset[name].values.astype(object).astype(str)) for name in names}
-    return dataset.assign_coords({name: (*value, dataset[name].attrs) for name, value in text.items()})
+        raise InputError(f"no store at {path}", remedy="make one with a prepare- command of nowcast")
+    if not any((path / name).is_file() for name in ("zarr.json", ".zgroup")):
+        raise InputError(f"{path} is not a Zarr store", remedy="make one with a prepare- command of nowcast")
+    with readable(path), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", f"Object at {rejects.FILE} is not recognized")
+        dataset = xr.open_zarr(path, chunks=None, consolidated=False, decode_coords="all")
+        for name in dataset.coords:
+            dataset.variables[name].load()
+        try:
+            validate(dataset)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+        # Zarr text arrives as NumPy's StringDType, which neither netCDF nor older readers can write.
+        names = [name for name in _TEXT if name in dataset.variables]
+        text = {name: (dataset[name].dims, dataset[name].values.astype(object).astype(str)) for name in names}
+        dataset = dataset.assign_coords({name: (*value, dataset[name].attrs) for name, value in text.items()})
+    return guarded(dataset, path)
 
 
 def validate(dataset: xr.Dataset) -> None:
@@ -274,10 +292,10 @@ def validate(dataset: xr.Dataset) -> None:
             expected=f"{SCHEMA} {SCHEMA_VERSION}",
             remedy="prepare the archive again",
         )
-    attrs, dims = (_VIDEO_ATTRS, VIDEO_DIMS) if "video" in dataset else (_RADAR_ATTRS, DIMS)
-    absent = [name for name in attrs if name not in dataset.variables]
+    kind = kind_of(dataset)
+    absent = [name for name in _VARIABLES[kind] if name not in dataset.variables]
     if absent:
         raise InputError("an incomplete store", got=f"no {', '.join(absent)}", remedy="prepare the archive again")
     array = pixels(dataset)
-    if array.dims != dims:
-        raise InputError(f"{array.name} has the wrong dimensions", got=array.dims, expected=dims)
+    if array.dims != kind.dims:
+        raise InputError(f"{array.name} has the wrong dimensions", got=array.dims, expected=kind.dims)

@@ -19,6 +19,7 @@ import numpy as np
 from pipelines.building import engine
 from pipelines.errors import InputError
 from pipelines.sevir.prepare import Summary
+from pipelines.store.kind import VIDEO
 from pipelines.store.rejects import read_rejects
 from pipelines.store.schema import attributes
 from pipelines.video.clips import CHANNELS, Clip, ClipPlan, Video, plan_clips, protocol_of_video
@@ -26,7 +27,6 @@ from pipelines.video.footage import PICTURES, VIDEOS, read
 
 log = logging.getLogger(__name__)
 
-DATA_RANGE = 255
 SPLITS = ("train", "val", "test")
 
 
@@ -63,7 +63,7 @@ def prepare(
         reducer=rules.reducer,
         cadence_minutes=rules.cadence_minutes,
         source_files=[f"{name} {size} bytes" for name, size in plan.files],
-        data_range=DATA_RANGE,
+        kind=VIDEO,
     )
     written = engine.build(
         store,

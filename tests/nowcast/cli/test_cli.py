@@ -246,6 +246,24 @@ def test_a_folder_that_is_no_forecast_is_never_replaced(monkeypatch, capsys, pre
     assert (tmp_path / name / "thesis.tex").read_text() == "mine"
 
 
+def test_a_store_with_a_damaged_chunk(monkeypatch, capsys, prepared, tmp_path):
+    store, forecast = tmp_path / "damaged.zarr", tmp_path / "f.nc"
+    shutil.copytree(prepared, store)
+    assert run("forecast", "persistence", store, forecast, "--limit", 1, "--ensemble", 2)[0] == 0
+    for shard in (store / "vil" / "c").rglob("*"):
+        if shard.is_file():
+            shard.write_bytes(shard.read_bytes()[:1000])
+    before = sorted(tmp_path.rglob("*"))
+    for words in (
+        ("forecast", "persistence", store, tmp_path / "g.nc", "--limit", 1),
+        ("verify", forecast, store),
+        ("train", "demo", "--store", store, "--run", tmp_path / "run"),
+    ):
+        line = refuse(monkeypatch, capsys, *words)
+        assert "damaged.zarr cannot be read; got" in line and "remove it and make it again" in line
+    assert [path for path in sorted(tmp_path.rglob("*")) if "run" not in path.parts] == before
+
+
 @pytest.mark.parametrize("wrong", [("--limit", "0"), ("--limit", "-1"), ("--seed", "-1"), ("--ensemble", "0")])
 def test_numbers_out_of_range(prepared, tmp_path, wrong):
     code, _, err = run("forecast", "persistence", prepared, tmp_path / "f.nc", *wrong)

@@ -1,4 +1,5 @@
 import json
+import warnings
 
 import netCDF4
 import numpy as np
@@ -48,6 +49,9 @@ def test_latitude_and_longitude_are_those_of_the_projection(run, small_store, tm
 
 def test_netcdf_and_zarr_hold_the_same(run, small_store, tmp_path):
     files = [open_forecast(make(run, small_store, tmp_path / name)).load() for name in ("f.nc", "f.zarr")]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # the first line in anybody's notebook is silent
+        xr.open_zarr(tmp_path / "f.zarr").load()
     xr.testing.assert_equal(files[0].drop_vars("crs"), files[1].drop_vars("crs"))
 
 

@@ -20,6 +20,7 @@ from nowcast.forecasting.summary import QUANTILES, summarise
 from nowcast.models.forecaster import Forecaster
 from nowcast.models.persistence import Persistence
 from pipelines.errors import InputError
+from pipelines.store.kind import VIDEO
 from pipelines.store.schema import Event, attributes, create
 
 HALF_STEP, HALF_PERCENTILE = 1 / 256 + 1e-4, 0.5e-4 + 1e-6
@@ -94,7 +95,7 @@ def test_numbers_are_those_of_a_file_with_members(small_store, tmp_path, suffix)
 def test_a_video_has_no_probabilities(tmp_path):
     event = Event(id="clip", time=datetime(2000, 1, 1), offsets=tuple(n / 25 for n in range(20)), split="test")
     attrs = attributes(
-        [event], protocol="kth-128-10-10", reducer="none", cadence_minutes=1 / 1500, source_files=[], data_range=255
+        [event], protocol="kth-128-10-10", reducer="none", cadence_minutes=1 / 1500, source_files=[], kind=VIDEO
     )
     create(tmp_path / "kth.zarr", [event], side=4, channels=("red", "green", "blue"), attrs=attrs)
     zarr.open_group(tmp_path / "kth.zarr", mode="r+")["missing_fraction"][:] = 0

@@ -18,6 +18,7 @@ from nowcast.models.persistence import Persistence
 from nowcast.models.steps import Steps
 from nowcast.verification import verify
 from pipelines.errors import InputError
+from pipelines.store.kind import VIDEO
 from pipelines.store.schema import Event, attributes, create, open_pixels, open_store
 
 RED, GREEN, BLUE = range(3)
@@ -53,10 +54,10 @@ def made(path: Path, values: np.ndarray, *, fps: float = 10) -> xr.Dataset:
         reducer="square-rgb",
         cadence_minutes=1 / (60 * fps),
         source_files=["clip.avi 1 bytes"],
-        data_range=255,
+        kind=VIDEO,
     )
     create(path, events, side=values.shape[-1], channels=names, attrs=attrs)
-    open_pixels(path, "r+")[0] = values
+    open_pixels(path, "r+").array[0] = values
     store = open_store(path)
     return store.assign_coords(missing_fraction=store["missing_fraction"] * 0)
 

@@ -1,3 +1,5 @@
+import json
+import warnings
 from datetime import datetime
 from pathlib import Path
 
@@ -9,6 +11,8 @@ import zarr
 from pipelines.errors import InputError
 from pipelines.store import schema as store
 from pipelines.store.geo import SEVIR_PROJ
+from pipelines.store.kind import RADAR, VIDEO, kind_of
+from pipelines.store.rejects import Reject, write_rejects
 
 STEREO = "+proj=stere +lat_0=90 +lon_0=25 +lat_ts=60 +a=6371288"
 
@@ -120,3 +124,84 @@ def test_validate_names_what_is_absent_or_transposed(tmp_path):
         store.validate(dataset.drop_vars("split"))
     with pytest.raises(InputError, match="vil has the wrong dimensions"):
         store.validate(dataset.transpose("event", "y", "x", "frame"))
+
+
+def test_a_store_says_its_kind_and_old_ones_are_told_by_their_variable(tmp_path):
+    clip = store.Event(id="C", time=datetime(2000, 1, 1), offsets=(0, 0.1), split="test")
+    attrs = store.attributes(
+        [clip], protocol="p", reducer="square-grey", cadence_minutes=1 / 600, source_files=[], kind=VIDEO
+    )
+    store.create(tmp_path / "video.zarr", [clip], side=6, channels=("grey",), attrs=attrs)
+    make(tmp_path / "radar.zarr", [event(1)])
+    for kind in (RADAR, VIDEO):
+        dataset = store.open_store(tmp_path / f"{kind.name}.zarr")
+        assert dataset.attrs["kind"] == kind.name and dataset.attrs["data_range"] == kind.data_range
+        for attribute in ({"kind": kind.name}, {}, {"kind": "of somebody else's"}, {"kind": [1]}):
+            old = dataset.copy()
+            old.attrs = attribute
+            assert kind_of(old) is kind
+            assert kind_of(old[kind.variable]) is kind
+            assert store.pixels(old).dims == kind.dims
+        assert kind_of(zarr.open_group(tmp_path / f"{kind.name}.zarr")) is kind
+
+
+def test_anybody_opens_a_store_without_a_warning_also_after_it_was_mended(tmp_path):
+    path = make(tmp_path / "s.zarr", [event(1)])
+    write_rejects(path, [Reject("E01", "a.h5", "no such file")])
+    group = zarr.open_group(path, mode="r+")
+    group["vil"][:] = 7
+    group.attrs["source_files"] = ["a.h5 4 bytes"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        dataset = xr.open_zarr(path)
+        assert dataset.attrs["source_files"] == ["a.h5 4 bytes"]
+        assert (dataset["vil"] == 7).all() and dataset["event"].values.tolist() == ["E01"]
+        assert store.open_store(path).attrs["source_files"] == ["a.h5 4 bytes"]
+
+
+def garbage(path: Path) -> None:
+    path.write_bytes(b"{" + path.read_bytes()[:20])
+
+
+def other_codec(path: Path) -> None:
+    metadata = json.loads(path.read_text())
+    metadata["codecs"] = [{"name": "of-the-future"}]
+    path.write_text(json.dumps(metadata))
+
+
+@pytest.mark.parametrize(
+    ("file", "damage"),
+    [
+        ("zarr.json", garbage),
+        ("vil/zarr.json", garbage),
+        ("vil/zarr.json", other_codec),
+        ("split/zarr.json", garbage),
+        ("vil/c/0/0/0/0", garbage),
+        ("split/c/0", garbage),
+        ("missing_fraction/c/0/0", garbage),
+        ("valid_time/c/0/0", garbage),
+    ],
+)
+def test_a_damaged_store_is_an_input_error_that_names_it(tmp_path, file, damage):
+    path = make(tmp_path / "s.zarr", [event(1)])
+    group = zarr.open_group(path, mode="r+")
+    group["vil"][:], group["missing_fraction"][:] = 7, 0.5
+    damage(path / file)
+    with pytest.raises(InputError, match=r"s\.zarr.* (cannot be read; got \w+:|an incomplete store).*again"):
+        store.open_store(path)["vil"].isel(event=0, frame=slice(1, 3)).load()
+    if file in ("zarr.json", "vil/c/0/0/0/0"):  # the root tells all else that is needed
+        with pytest.raises(InputError, match=r"s\.zarr cannot be read; got \w+:.*remove it and make it again"):
+            store.open_pixels(path)[0, 1:3]
+
+
+def test_pixels_of_a_sound_store_are_read_in_part_by_any_index(tmp_path):
+    path = make(tmp_path / "s.zarr", [event(1), event(2)])
+    counts = np.random.default_rng(0).integers(0, 255, (2, 3, 6, 6), dtype="uint8")
+    zarr.open_group(path, mode="r+")["vil"][:] = counts
+    vil = store.open_store(path)["vil"]
+    for part in (np.s_[0], np.s_[:, 1:, ::2], np.s_[1, 2, 3, 4], np.s_[[1, 0], :, [0, 2, 5]]):
+        assert np.array_equal(vil[part].values, xr.DataArray(counts)[part].values)
+    assert np.array_equal(vil.isel(event=xr.DataArray([0, 1], dims="n"), frame=xr.DataArray([1, 2], dims="n")).values,
+                          counts[[0, 1], [1, 2]])  # fmt: skip
+    assert store.open_pixels(path).shape == counts.shape
+    assert np.array_equal(store.open_pixels(path)[1, :2], counts[1, :2])

@@ -1,0 +1,80 @@
+"""Reads that fail say so in one line, also those of pixels that are read long after their file was opened."""
+
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+import zarr
+from xarray.backends import BackendArray
+from xarray.core import indexing
+
+from pipelines.errors import InputError
+
+DAMAGED = "it may be damaged: remove it and make it again"
+
+
+@contextmanager
+def readable(path: str | Path) -> Iterator[None]:
+    """Say in one line that a file or store cannot be read, whatever its format's libraries raise.
+
+    Raises:
+        InputError: when it cannot.
+    """
+    try:
+        yield
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # codecs and formats have exceptions of their own
+        got = f"{type(error).__name__}: {error}"
+        raise InputError(f"{path} cannot be read", got=got, remedy=DAMAGED) from error
+
+
+class Pixels:
+    """The pixels of a store on disk as they are, uint8, read when indexed.
+
+    Attributes:
+        array: The array itself, to write to.
+    """
+
+    def __init__(self, path: Path, array: zarr.Array):
+        self._path, self.array = path, array
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As `array` has it."""
+        return self.array.shape
+
+    def __getitem__(self, part: Any) -> np.ndarray:
+        """A part of the pixels.
+
+        Raises:
+            InputError: when the store is damaged there.
+        """
+        with readable(self._path):
+            return np.asarray(self.array[part])
+
+
+def guarded(dataset: xr.Dataset, path: Path) -> xr.Dataset:
+    """The same lazy dataset, whose variables raise InputError in reading where the file at `path` is damaged."""
+    return dataset.assign({name: _guarded(array, path) for name, array in dataset.data_vars.items()})
+
+
+def _guarded(array: xr.DataArray, path: Path) -> tuple[tuple[Hashable, ...], Any, dict, dict]:
+    lazy = indexing.LazilyIndexedArray(_Guarded(array.variable, path))
+    return array.dims, lazy, array.attrs, array.encoding
+
+
+class _Guarded(BackendArray):
+    def __init__(self, variable: xr.Variable, path: Path):
+        self._variable, self._path = variable, path
+        self.shape, self.dtype = variable.shape, variable.dtype
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
+        return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.OUTER, self._read)
+
+    def _read(self, key: tuple) -> np.ndarray:
+        with readable(self._path):
+            return self._variable[key].values
