@@ -132,7 +132,7 @@ def _grid(rows: int, columns: int, tallness: float, place: Place | None) -> tupl
 def plot_samples(
     history: np.ndarray, future: np.ndarray, members: np.ndarray, *, video_range: int | None = None
 ) -> Figure:
-    """What a model sees, what then came and what it made of it, a row each, without a map.
+    """The history, the observed future and drawn members as thumbnails, one row each, without a map.
 
     Args:
         history: Counts with shape (frame, y, x), NaN missing.
@@ -167,7 +167,11 @@ def _chosen(available: np.ndarray, asked: Sequence[np.timedelta64] | None) -> li
         return [round(part * len(available) / number) - 1 for part in range(1, number + 1)]
     missing = [lead for lead in asked if lead not in available]
     if missing:
-        raise InputError("no such lead time in the forecast", got=missing[0], expected=f"one of {available}")
+        raise InputError(
+            "no such lead time in the forecast",
+            got=lead_label(missing[0]),
+            expected=f"one of {', '.join(map(lead_label, available))}",
+        )
     return [int(np.flatnonzero(available == lead)[0]) for lead in asked]
 
 

@@ -1,7 +1,7 @@
 """Coasts, country borders and US states for maps, from a file of the package: cartopy would download its own.
 
-`data/outlines.npz` holds polylines one after another, as 16-bit differences of their vertices in 1/180 degree, the
-number of vertices of each, and its kind (see data/README.md).
+`outlines.npz` holds polylines one after another, as 16-bit differences of their vertices in 1/180 degree, the
+number of vertices of each, and its kind (see README.md).
 """
 
 from functools import lru_cache

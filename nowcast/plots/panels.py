@@ -88,7 +88,7 @@ def probability_look() -> Look:
 
 
 def spread_look(spread: np.ndarray) -> Look:
-    """From zero to what only a thousandth of the pixels exceeds."""
+    """Spread in counts, from zero to the value that a thousandth of the pixels exceeds."""
     cmap = matplotlib.colormaps["OrRd"].with_extremes(bad=MISSING_COLOUR)
     highest = np.nanquantile(spread, 0.999) if np.isfinite(spread).any() else 1.0
     return Look(cmap, Normalize(0, max(float(highest), 1.0)), "spread (counts)")

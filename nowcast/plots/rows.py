@@ -52,7 +52,7 @@ def panel_rows(shown: xr.Dataset, observed: Row | None, member: int | None = Non
 
     Args:
         shown: One case (see `one_case`).
-        observed: The row of what was observed, if any.
+        observed: The row of the observations, if any.
         member: Number of the member to show; by default the first in the file.
 
     Raises:
@@ -85,7 +85,7 @@ def panel_rows(shown: xr.Dataset, observed: Row | None, member: int | None = Non
 
 
 def observed_row(store: xr.Dataset, shown: xr.Dataset) -> Row:
-    """What was observed at the valid times of a case; missing, and noted, where the store has no frame yet.
+    """The observations at the valid times of a case; missing, and noted, where the store has no frame yet.
 
     Raises:
         InputError: when the store does not have the event.

@@ -110,7 +110,7 @@ def _fields_of_case(models: Sequence[Model], thresholds: Sequence[float]) -> int
 
 
 def _factor(size: int) -> int:
-    """Pixels a side that are averaged together, so that no more than `_PIXELS` of `size` are left."""
+    """Side in pixels of the blocks that are averaged, so that no more than `_PIXELS` of `size` are left."""
     return max(1, math.ceil(math.sqrt(size / _PIXELS)))
 
 
@@ -120,7 +120,7 @@ class Drawing:
 
     Attributes:
         shades: Colours of counts, probabilities and spread.
-        factor: Pixels a side that are averaged together.
+        factor: Side in pixels of the blocks that are averaged.
         largest: Largest value of a video, whose row 0 is at the top; None for radar, whose row 0 is in the south.
     """
 
@@ -160,7 +160,7 @@ def default_threshold(scores: xr.Dataset) -> int:
 
 
 def _coarse(fields: np.ndarray, factor: int) -> np.ndarray:
-    """Means of blocks of `factor` pixels a side; pixels in the north and east that fill no block are cut off."""
+    """Means of blocks of `factor` x `factor` pixels; pixels in the north and east that fill no block are cut off."""
     if factor == 1:
         return fields
     *others, y, x = fields.shape

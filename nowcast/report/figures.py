@@ -72,7 +72,7 @@ def reliability_charts(models: Sequence[Model]) -> Iterator[Chart]:
 def _reliability(model: Model, threshold: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean probability, observed frequency and share of forecasts, of the tenths that were forecast.
 
-    Classes that lie nearest to one tenth are taken together by their shares: what they sum to stays exact.
+    Classes that lie nearest to one tenth are merged, weighted by their shares: their sums stay exact.
     """
     probability = model.scores["probability"].values
     share = model.score("forecast_share_pooled", threshold=threshold).values

@@ -103,7 +103,7 @@ def _page(report: Report) -> str:
 
 
 class Subject(NamedTuple):
-    """What was forecast, in words around the name of the protocol."""
+    """The cases, lead times and members of the forecast, in words around the name of the protocol."""
 
     before: str
     protocol: str

@@ -1,4 +1,4 @@
-// The case viewer: cuts the frame of the chosen lead time out of each picture and says in words what is shown.
+// The case viewer: cuts the frame of the chosen lead time out of each picture and describes it in words.
 (() => {
   "use strict";
   const data = JSON.parse(document.getElementById("data").textContent);

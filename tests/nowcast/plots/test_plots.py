@@ -2,6 +2,7 @@ import socket
 import time
 from importlib.resources import files
 
+import matplotlib
 import numpy as np
 import pytest
 import xarray as xr
@@ -9,7 +10,9 @@ from cartopy.mpl.geoaxes import GeoAxes
 from cartopy.mpl.gridliner import Gridliner
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
+from typer.testing import CliRunner
 
+from nowcast.cli import app as cli
 from nowcast.plots.curves import plot_scores
 from nowcast.plots.maps import plot_forecast, plot_samples, save_forecast_map
 from nowcast.plots.outlines import KINDS, load_outlines, outlines_within
@@ -282,7 +285,10 @@ def test_a_panel_is_drawn_on_the_axes_that_are_given(no_network):
     ("change", "message"),
     [
         ({"case": 1}, "no case 1 in the forecast; expected 0 to 0"),
-        ({"lead_times": [np.timedelta64(7, "m")]}, "no such lead time"),
+        (
+            {"lead_times": [np.timedelta64(7, "m")]},
+            "no such lead time in the forecast; got 7 min; expected one of 5 min, 10",
+        ),
         ({"store": make_store().assign_coords(event=["S2"])}, "the store has no event S1"),
     ],
 )
@@ -349,3 +355,14 @@ def test_scores_are_a_curve_a_model():
     assert (csi.lines[0].get_ydata() == 0.5).all()
     assert len(calibration.lines) == 3  # with the line at 1
     assert csi.get_title() == "CSI, ≥ 74 counts\nensembles: of the ensemble mean"
+
+
+def test_the_command_draws_the_member_and_the_lead_times_that_are_asked_for(tmp_path, monkeypatch):
+    file, out = tmp_path / "forecast.nc", tmp_path / "map.svg"
+    make_forecast().to_netcdf(file)
+    words = ["plot", file, out, "--member", 2, "--lead-time", 30, "--lead-time", 45, "--case", 0]
+    monkeypatch.setitem(matplotlib.rcParams, "svg.fonttype", "none")  # text as text
+    done = CliRunner().invoke(cli.app, [*map(str, words)])
+    assert done.exit_code == 0 and done.stdout.split() == [str(out)]
+    drawn = out.read_text()
+    assert "member 2" in drawn and "(+30 min)" in drawn and "(+45 min)" in drawn and "(+50 min)" not in drawn
