@@ -32,6 +32,7 @@ from nowcast.plots.rows import (
     one_case,
     panel_rows,
 )
+from pipelines.store.kind import RADAR, kind_of
 from pipelines.store.schema import open_store
 from pipelines.store.whole import whole
 
@@ -96,7 +97,7 @@ def animate_forecast(
     height = figure.get_figheight()
     figure.text(_LEFT / figure.get_figwidth(), 1 - 0.12 / height, forecast_title(shown), va="top", fontsize=10)
     clock = figure.text(_LEFT / figure.get_figwidth(), 1 - 0.38 / height, "", va="top", fontsize=12, weight="bold")
-    if "channel" not in shown.dims:
+    if kind_of(shown) is RADAR:
         draw_legend(figure)
     images = [ax.get_images()[0] for ax in panels]
     note = panels[0].text(0.5, 0.5, "", transform=panels[0].transAxes, ha="center", va="center", fontsize=9)

@@ -31,6 +31,7 @@ from nowcast.plots.rows import (
     pictures,
 )
 from pipelines.errors import InputError
+from pipelines.store.kind import RADAR, kind_of
 from pipelines.store.schema import open_store
 from pipelines.store.whole import whole
 
@@ -194,5 +195,5 @@ def _annotate(figure: Figure, panels: np.ndarray, rows: Sequence[Row], shown: xr
     lines = title if fits else textwrap.fill(title, int((width - 0.2) / (0.75 * _LETTER)))
     left, size = (_LEFT, 10) if fits else (0.1, 8)
     figure.text(left / width, 1 - 0.06 / height, lines, ha="left", va="top", fontsize=size)
-    if "channel" not in shown.dims:
+    if kind_of(shown) is RADAR:
         draw_legend(figure)

@@ -12,6 +12,7 @@ import xarray as xr
 from nowcast.data.statistics import echo_shares, ensemble_mean, ensemble_probability, ensemble_spread
 from nowcast.plots.panels import EVENT_THRESHOLD, Look, picture_look, probability_look, spread_look, vil_look
 from pipelines.errors import InputError
+from pipelines.store.kind import VIDEO, kind_of
 from pipelines.store.schema import data_range, pixels
 
 
@@ -41,7 +42,7 @@ def one_case(forecast: xr.Dataset, case: int | None = None) -> xr.Dataset:
     if lacking:
         raise InputError("the forecast cannot be drawn", got=f"no coordinate {', '.join(sorted(lacking))}")
     if case is None:
-        case = 0 if "channel" in forecast.dims else int(echo_shares(pixels(forecast)).argmax())
+        case = 0 if kind_of(forecast) is VIDEO else int(echo_shares(pixels(forecast)).argmax())
     if not 0 <= case < forecast.sizes["case"]:
         raise InputError(f"no case {case} in the forecast", expected=f"0 to {forecast.sizes['case'] - 1}")
     return forecast.isel(case=case)
@@ -65,7 +66,7 @@ def panel_rows(shown: xr.Dataset, observed: Row | None, member: int | None = Non
         raise InputError(f"no member {member} in the forecast", expected=f"one of {numbers}")
     array = pixels(shown)
     values = array.transpose("member", "lead_time", ..., "y", "x").values
-    is_video = "channel" in array.dims
+    is_video = kind_of(shown) is VIDEO
     look = picture_look() if is_video else vil_look()
 
     def seen(fields: np.ndarray) -> np.ndarray:
@@ -97,7 +98,7 @@ def observed_row(store: xr.Dataset, shown: xr.Dataset) -> Row:
     times = shown["valid_time"].values
     values = frames.reindex(valid_time=times).values
     notes = ["not observed yet" if time > frames["valid_time"].values.max() else "" for time in times]
-    if "channel" in frames.dims:
+    if kind_of(store) is VIDEO:
         return Row("observed", pictures(values, data_range(store.attrs)), picture_look(), notes)
     return Row("observed", values, vil_look(), notes)
 
@@ -110,14 +111,14 @@ def pictures(values: np.ndarray, largest: int) -> np.ndarray:
 
 def clock_text(shown: xr.Dataset, time: np.datetime64, lead: str) -> str:
     """A time and its lead time; of a video, whose times only count, the lead time alone."""
-    return lead if "channel" in shown.dims else f"{pd.Timestamp(time):%H:%M} UTC ({lead})"
+    return lead if kind_of(shown) is VIDEO else f"{pd.Timestamp(time):%H:%M} UTC ({lead})"
 
 
 def forecast_title(shown: xr.Dataset) -> str:
     """The model, its members, the event and the init time of one case."""
     model, members = shown.attrs.get("model", "forecast"), shown.sizes["member"]
     ensemble = f", {members} members" if members > 1 else ""
-    if "channel" in shown.dims:
+    if kind_of(shown) is VIDEO:
         return f"{model}{ensemble}: clip {shown['event'].values}"
     init = pd.Timestamp(shown["init_time"].item())
     return f"{model}{ensemble}: event {shown['event'].values}, from {init:%Y-%m-%d %H:%M} UTC"

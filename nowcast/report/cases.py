@@ -19,6 +19,7 @@ from nowcast.plots.panels import EVENT_THRESHOLD, Place, find_place
 from nowcast.report.models import Model, observed_share, thresholds_of
 from nowcast.report.shades import Shades, all_shades, photograph
 from nowcast.verification.inputs import Case, Forecast, Observations
+from pipelines.store.kind import VIDEO, kind_of
 from pipelines.store.schema import data_range
 
 MEMBERS = 4
@@ -35,7 +36,7 @@ def choose_cases(state: xr.Dataset, forecast: Forecast) -> list[tuple[Case, str]
         forecast: The forecast; an event is shown by its first case. Of a video, the first case has most echo.
     """
     cases = forecast.cases
-    is_video = "channel" in forecast.parts[0].dims
+    is_video = kind_of(forecast.parts[0]) is VIDEO
     most = 0 if is_video else int(np.concatenate([echo_shares(part) for part in forecast.parts]).argmax())
     sums = state[["crps_fair", "pixels"]].sum("lead_time")
     crps = (sums["crps_fair"] / sums["pixels"]).to_series().dropna().sort_values()
@@ -66,7 +67,7 @@ def viewer_data(
         progress: Wraps the cases to show how many are drawn.
     """
     leads = forecasts[0].lead_times
-    store, is_video = observations.store, "video" in observations.store
+    store, is_video = observations.store, kind_of(observations.store) is VIDEO
     side_y, side_x = forecasts[0].parts[0].shape[-2:]
     factor = _factor(len(chosen) * len(leads) * side_y * side_x * _fields_of_case(models, thresholds))
     draw = Drawing(all_shades(), factor, data_range(store.attrs) if is_video else None)
