@@ -14,11 +14,11 @@ import zarr
 from nowcast.data.conventions import DURATION, TIME
 from pipelines.building.workers import progress
 from pipelines.errors import InputError
-from pipelines.radar.files import commonest_step, read_header, read_values
+from pipelines.radar.files import commonest_step, read_counts, read_header
 from pipelines.radar.grid import on_square, square
 from pipelines.store.kind import RADAR
 from pipelines.store.schema import Event, template
-from pipelines.store.units import MISSING, QUANTITIES, quantise
+from pipelines.store.units import MISSING, QUANTITIES
 
 LENGTH = 10  # frames given and forecast where the model takes any number
 _OFF_STEP = 0.25
@@ -54,7 +54,7 @@ def read_history(path: Path, frames: int, init: np.datetime64 | None = None) -> 
     counts = []
     with progress("read", frames) as advance:
         for number in numbers:
-            counts.append(on_square(quantise(read_values(path, int(number)), header.quantity), header.grid))
+            counts.append(on_square(read_counts(path, int(number), header.quantity), header.grid))
             if (counts[-1] == MISSING).all():
                 raise InputError(f"{path.name} has nothing but missing pixels at {header.times[number]}")
             advance()
@@ -72,7 +72,7 @@ def read_history(path: Path, frames: int, init: np.datetime64 | None = None) -> 
         "cadence_minutes": step / _MINUTE,
         "kind": RADAR.name,
         "data_range": RADAR.data_range,
-        "counts_from": f"{header.quantity} of {path.name}: {QUANTITIES[header.quantity][1]}",
+        "counts_from": f"{header.quantity} of {path.name}: {QUANTITIES[header.quantity].relation}",
     }
     return _store(event, np.stack(counts), grid.width_m, attrs)
 

@@ -1,11 +1,13 @@
-"""Files of radar fields of any of the formats that are read: which there are, what each holds, and its values.
+"""Files of radar fields of any known format: finding them, their headers, and their values.
 
-A format is one file, pipelines/radar_*.py, with two functions and one line in `FORMATS`: `header(path)` says what a
-file holds, `values(path, number)` gives frame `number` of it, float32 with dims (y, x), row 0 in the south, NaN
-missing, in the unit of its quantity. Both raise any exception where they cannot.
+A format is one module in pipelines/radar/ with two functions, and one line in `FORMATS`. `header(path)` returns the
+`Header` of a file. `values(path, number)` returns frame `number` of it: float32 with dims (y, x), row 0 in the south,
+NaN missing, -inf without echo, in the unit of its quantity. Both raise `InputError` for what they refuse, and whatever
+their libraries raise for a damaged file.
 """
 
 import re
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ import numpy as np
 
 from pipelines.errors import InputError
 from pipelines.radar.grid import Grid
+from pipelines.store.units import quantise
 
 FORMATS = {
     "MRMS GRIB2": "pipelines.radar.mrms",
@@ -48,10 +51,10 @@ _HALF_MINUTE = timedelta(seconds=30)
 
 @dataclass(frozen=True)
 class Header:
-    """What a file holds.
+    """Contents of a file.
 
     Attributes:
-        grid: Where its fields lie.
+        grid: Grid of its fields.
         quantity: One of `units.QUANTITIES`.
         times: UTC time of each of its frames.
     """
@@ -68,10 +71,10 @@ class _Format(Protocol):
 
 
 def find_files(sources: Iterable[str | Path]) -> list[Path]:
-    """The files that are named, and those of a known suffix in the folders that are named, each once, in order.
+    """The named files, and the files of a known suffix in the named folders, each once, in order.
 
     Raises:
-        InputError: when there is no such file or folder, or no file in it.
+        InputError: when a file or folder does not exist, or a folder holds no such file.
     """
     found: dict[Path, None] = {}
     for source in map(Path, sources):
@@ -84,13 +87,13 @@ def find_files(sources: Iterable[str | Path]) -> list[Path]:
 
 
 def product(path: Path) -> str:
-    """What a file is called without its time: equal for the files of one series."""
+    """Name of a file without its time, equal for all files of one series."""
     stem = path.name.removesuffix(_suffix(path))
     return _TIME_IN_NAME.sub("", stem).strip("._- ") or "radar"
 
 
 def time_in_name(path: Path) -> datetime | None:
-    """The UTC time in a file's name, to the hour at least, if it has one."""
+    """UTC time in the name of a file; None where it has none, or a date only."""
     match = _TIME_IN_NAME.search(path.name)
     if match is None or match[4] is None:
         return None
@@ -119,22 +122,25 @@ def _commonest(steps: Sequence[timedelta]) -> timedelta | None:
 
 
 def read_header(path: Path) -> Header:
-    """What a file holds.
+    """Read the header of a file.
 
     Raises:
-        InputError: when it cannot be read.
+        InputError: when it cannot be read, or holds no frame.
     """
     try:
         found = _format(path).header(path)
         if not found.times:
-            raise ValueError("it holds no frame")
+            raise InputError("it holds no frame")
         return found
-    except Exception as error:  # the libraries have exceptions of their own for damaged files
+    except Exception as error:  # each library has its own exceptions for damaged files
         raise _unreadable(path, error) from error
 
 
 def read_values(path: Path, number: int) -> np.ndarray:
-    """Frame `number` of a file, float32 with dims (y, x), row 0 in the south, NaN missing, in its quantity's unit.
+    """Read frame `number` of a file, in the unit of its quantity.
+
+    Returns:
+        float32 with dims (y, x), row 0 in the south, NaN missing, -inf without echo.
 
     Raises:
         InputError: when it cannot be read.
@@ -143,6 +149,22 @@ def read_values(path: Path, number: int) -> np.ndarray:
         return _format(path).values(path, number)
     except Exception as error:
         raise _unreadable(path, error) from error
+
+
+def read_counts(path: Path, number: int, quantity: str) -> np.ndarray:
+    """Read frame `number` of a file, which is of `quantity`, as counts on disk.
+
+    Returns:
+        uint8 with dims (y, x), row 0 in the south, 255 missing.
+
+    Raises:
+        InputError: when it cannot be read, or has values that the quantity cannot have.
+    """
+    values = read_values(path, number)
+    try:
+        return quantise(values, quantity)
+    except InputError as error:
+        raise InputError(f"{path.name}: {error}") from error
 
 
 def text(attribute: object) -> str:
@@ -156,13 +178,24 @@ def number(attribute: object) -> float:
     return float(np.asarray(attribute).ravel()[0])
 
 
+def hours(start: datetime, end: datetime) -> float:
+    """Hours over which rain was accumulated.
+
+    Raises:
+        InputError: when it does not end after it starts.
+    """
+    if end <= start:
+        raise InputError("its rain is accumulated over no time", got=f"{start} to {end}")
+    return (end - start).total_seconds() / 3600
+
+
 def _format(path: Path) -> _Format:
     name = _SUFFIXES.get(_suffix(path), "")
     if name == "HDF5":
         with h5py.File(path) as file:
             name = "KNMI HDF5" if "image1" in file else "ODIM HDF5"
     if not name:
-        raise InputError("no known format", got=path.suffix, expected=", ".join(_SUFFIXES))
+        raise InputError("its format is not known", got=path.suffix, expected=", ".join(_SUFFIXES))
     return import_module(FORMATS[name])  # type: ignore[return-value]
 
 
@@ -172,5 +205,7 @@ def _suffix(path: Path) -> str:
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:
-    reason = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
-    return InputError(f"{path.name} cannot be read", got=reason)
+    reason = str(error) if isinstance(error, InputError | FileNotFoundError) else f"{type(error).__name__}: {error}"
+    if isinstance(error, OSError | RuntimeError | EOFError | zlib.error) and not isinstance(error, FileNotFoundError):
+        reason = f"it is damaged, or open for writing elsewhere ({error})"
+    return InputError(f"{path.name} cannot be read: {reason}")

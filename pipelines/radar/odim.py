@@ -1,8 +1,9 @@
 """Composites in EUMETNET OPERA's data model: ODIM_H5 (Michelson et al. 2021, version 2.4), as most of Europe has them.
 
 Attributes of `what`, `where` and `how` hold for all groups below, unless these have them too. A value is
-gain x raw + offset; `nodata` is outside of the radars' reach, `undetect` within it and without echo. Row 0 of a file
-is in the north.
+gain x raw + offset; `nodata` is outside of the radars' reach, `undetect` within it and without echo. Files that use one
+raw value for both do not say which pixels are out of reach: these are then all without echo. Row 0 of a file is in the
+north.
 """
 
 from collections.abc import Iterator
@@ -13,27 +14,25 @@ from typing import Any
 import h5py
 import numpy as np
 
-from pipelines.radar.files import Header, number, text
+from pipelines.errors import InputError
+from pipelines.radar.files import Header, hours, number, text
 from pipelines.radar.grid import Grid
-from pipelines.store.geo import projection
+from pipelines.store.geo import in_metres, projection
 from pipelines.store.units import RAIN_RATE, REFLECTIVITY, VIL
 
-_QUANTITIES = {"VIL": VIL, "RATE": RAIN_RATE, "ACRR": RAIN_RATE, "DBZH": REFLECTIVITY, "TH": REFLECTIVITY}  # as wanted
+# In the order in which they are taken from a file that has several.
+_QUANTITIES = {"VIL": VIL, "RATE": RAIN_RATE, "ACRR": RAIN_RATE, "DBZH": REFLECTIVITY, "TH": REFLECTIVITY}
+_CARTESIAN = ("COMP", "IMAGE", "CVOL")  # objects that lie on a map
+_SAME_PIXELS = 0.05
 
 
 def header(path: Path) -> Header:
     """See `pipelines.radar.files`."""
     with h5py.File(path) as file:
         data = _data(file)
-        proj = text(_attribute(data, "where", "projdef"))
-        width, height = (number(_attribute(data, "where", name)) for name in ("xscale", "yscale"))
-        lon, lat = (number(_attribute(data, "where", name)) for name in ("LL_lon", "LL_lat"))
-        west, south = projection(proj)(lon, lat)
-        rows, columns = data["data"].shape
         time = text(file["what"].attrs["date"]) + text(file["what"].attrs["time"])
         quantity = _QUANTITIES[text(_attribute(data, "what", "quantity"))]
-        grid = Grid(proj.strip(), west, south, width, height, rows, columns)
-        return Header(grid, quantity, (datetime.strptime(time, "%Y%m%d%H%M%S"),))
+        return Header(_grid(data), quantity, (datetime.strptime(time, "%Y%m%d%H%M%S"),))
 
 
 def values(path: Path, number: int) -> np.ndarray:
@@ -42,20 +41,57 @@ def values(path: Path, number: int) -> np.ndarray:
         data = _data(file)
         raw = data["data"][:][::-1]
         field = _scalar(data, "gain", 1) * raw.astype("float32") + np.float32(_scalar(data, "offset", 0))
-        field[raw == _scalar(data, "undetect", np.nan)] = -np.inf  # no echo, in any unit
         field[raw == _scalar(data, "nodata", np.nan)] = np.nan
-        return field / _hours(data) if text(_attribute(data, "what", "quantity")) == "ACRR" else field
+        field[raw == _scalar(data, "undetect", np.nan)] = -np.inf
+        is_sum = text(_attribute(data, "what", "quantity")) == "ACRR"
+        return field / hours(_time(data, "start"), _time(data, "end")) if is_sum else field
+
+
+def _grid(data: h5py.Group) -> Grid:
+    """The grid, in metres.
+
+    Raises:
+        InputError: when the size of a pixel is not that between the corners, as where one is in kilometres.
+    """
+    proj = in_metres(text(_attribute(data, "where", "projdef")))
+    width, height = (number(_attribute(data, "where", name)) for name in ("xscale", "yscale"))
+    rows, columns = data["data"].shape
+    west, south = _corner(data, proj, "LL")
+    grid = Grid(proj, west, south, width, height, rows, columns)
+    if not grid.is_lat_lon and _has(data, "where", "UR_lon"):
+        east, north = _corner(data, proj, "UR")
+        between = (east - west) / columns, (north - south) / rows
+        if not np.allclose((width, height), between, rtol=_SAME_PIXELS):
+            got = f"{width:g} x {height:g} m by xscale and yscale, {between[0]:.0f} x {between[1]:.0f} m by its corners"
+            raise InputError("its pixels have two sizes", got=got)
+    return grid
+
+
+def _corner(data: h5py.Group, proj: str, name: str) -> tuple[float, float]:
+    lon, lat = (number(_attribute(data, "where", f"{name}_{axis}")) for axis in ("lon", "lat"))
+    return projection(proj)(lon, lat)
 
 
 def _data(file: h5py.File) -> h5py.Group:
-    """The first group of data of the quantity that is wanted most."""
-    groups: dict[str, h5py.Group] = {}
+    """The group of data of the quantity that is wanted most.
+
+    Raises:
+        InputError: for polar data, for none of the quantities, and for several fields of the wanted one.
+    """
+    kind = text(file["what"].attrs.get("object", "COMP"))
+    if kind not in _CARTESIAN:
+        raise InputError(f"it is an ODIM {kind}, not on a map", expected="a composite (COMP)", remedy="grid it first")
+    groups: dict[str, list[h5py.Group]] = {}
     for data in _data_groups(file):
-        groups.setdefault(text(_attribute(data, "what", "quantity")), data)
-    wanted = [name for name in _QUANTITIES if name in groups]
-    if not wanted:
-        raise ValueError(f"no {', '.join(_QUANTITIES)} but {', '.join(groups) or 'nothing'}")
-    return groups[wanted[0]]
+        if _has(data, "what", "quantity"):
+            groups.setdefault(text(_attribute(data, "what", "quantity")), []).append(data)
+    wanted = next((name for name in _QUANTITIES if name in groups), None)
+    if wanted is None:
+        raise InputError(f"no {', '.join(_QUANTITIES)} but {', '.join(groups) or 'nothing'}")
+    if len(groups[wanted]) > 1:
+        names = ", ".join(data.name.strip("/") for data in groups[wanted])
+        raise InputError(f"it holds several fields of {wanted}, as forecasts and volumes do", got=names, expected="one")
+    return groups[wanted][0]
 
 
 def _data_groups(file: h5py.File) -> Iterator[h5py.Group]:
@@ -67,28 +103,23 @@ def _attribute(data: h5py.Group, group: str, name: str) -> Any:
     """An attribute of `data` or, where it lacks it, of a group above.
 
     Raises:
-        KeyError: when none has it.
+        InputError: when none has it.
     """
     for level in (data, data.parent, data.file):
         if group in level and name in level[group].attrs:
             return level[group].attrs[name]
-    raise KeyError(f"no {group}/{name}")
+    raise InputError(f"it has no {group}/{name}")
+
+
+def _has(data: h5py.Group, group: str, name: str) -> bool:
+    return any(group in level and name in level[group].attrs for level in (data, data.parent, data.file))
 
 
 def _scalar(data: h5py.Group, name: str, default: float) -> float:
-    try:
-        return number(_attribute(data, "what", name))
-    except KeyError:
-        return default
+    return number(_attribute(data, "what", name)) if _has(data, "what", name) else default
 
 
-def _hours(data: h5py.Group) -> float:
-    """Hours over which rain was accumulated."""
-    start, end = (
-        datetime.strptime(
-            text(_attribute(data, "what", f"{which}date")) + text(_attribute(data, "what", f"{which}time")),
-            "%Y%m%d%H%M%S",
-        )
-        for which in ("start", "end")
-    )
-    return (end - start).total_seconds() / 3600
+def _time(data: h5py.Group, which: str) -> datetime:
+    """UTC time at which the measurement starts or ends."""
+    date, time = (text(_attribute(data, "what", f"{which}{part}")) for part in ("date", "time"))
+    return datetime.strptime(date + time, "%Y%m%d%H%M%S")

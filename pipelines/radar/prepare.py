@@ -17,14 +17,14 @@ import numpy as np
 
 from pipelines.building import engine
 from pipelines.errors import InputError
-from pipelines.radar.files import read_values
+from pipelines.radar.files import read_counts
 from pipelines.radar.grid import on_square
 from pipelines.radar.plan import Loop, Plan, RadarEvent, make_plan
 from pipelines.sevir.prepare import Summary
 from pipelines.store.protocol import FACTOR, Protocol, load_protocol
 from pipelines.store.rejects import PartlyReadError, read_rejects
 from pipelines.store.schema import TILE, attributes
-from pipelines.store.units import MISSING, QUANTITIES, quantise
+from pipelines.store.units import MISSING, QUANTITIES
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +117,7 @@ def _attributes(plan: Plan, rules: Protocol) -> dict:
         cadence_minutes=rules.cadence_minutes,
         source_files=[f"{name} {size} bytes" for name, size in plan.files],
     ) | {
-        "counts_from": [f"{quantity}: {QUANTITIES[quantity][1]}" for quantity in plan.quantities],
+        "counts_from": [f"{quantity}: {QUANTITIES[quantity].relation}" for quantity in plan.quantities],
         "left_out": list(plan.left_out),
     }
 
@@ -150,7 +150,7 @@ def _read_loop(loop: Loop) -> tuple[np.ndarray, dict[str, str]]:
         try:
             if frame.fault:
                 raise InputError(frame.fault)
-            field = quantise(read_values(Path(frame.file), frame.number), loop.quantity)
+            field = read_counts(Path(frame.file), frame.number, loop.quantity)
             counts[number] = loop.tiling.average(on_square(field, loop.grid))
         except InputError as error:
             faults[Path(frame.file).name] = str(error)

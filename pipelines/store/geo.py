@@ -4,6 +4,7 @@ An event is a square tile in a map projection. Its place is its south-west corne
 counted from there, y northwards and x eastwards.
 """
 
+import re
 from functools import lru_cache
 
 import numpy as np
@@ -15,15 +16,20 @@ from pipelines.errors import InputError
 SEVIR_PROJ = "+proj=laea +lat_0=38 +lon_0=-98 +units=m +a=6370997.0 +ellps=sphere"
 
 
+def in_metres(proj: str) -> str:
+    """A PROJ string in metres, of one in any unit of length. False eastings and northings are metres in either."""
+    return re.sub(r"(?<!\S)\+?(units|to_meter)=\S+", "+units=m", proj.strip())
+
+
 @lru_cache
 def projection(proj: str) -> Proj:
-    """The projection of a PROJ string; its latitudes and longitudes are those of its own sphere or ellipsoid.
+    """The projection of a PROJ string, in metres; latitude and longitude are those of its own sphere or ellipsoid.
 
     Raises:
         InputError: when PROJ cannot read the string.
     """
     try:
-        return Proj(proj)
+        return Proj(in_metres(proj))
     except ProjError as error:
         raise InputError(f"no map projection {proj!r}", got=error, expected="a PROJ string") from error
 
@@ -45,8 +51,8 @@ def lat_lon(proj: str, corner_x: float, corner_y: float, x: np.ndarray, y: np.nd
         proj: PROJ string.
         corner_x: Projected metres of the south-west corner.
         corner_y: Projected metres of the south-west corner.
-        x: Metres east of the corner, one a column.
-        y: Metres north of the corner, one a row.
+        x: Metres east of the corner, one per column.
+        y: Metres north of the corner, one per row.
     """
     east, north = np.meshgrid(corner_x + np.asarray(x), corner_y + np.asarray(y))
     lon, lat = projection(proj)(east, north, inverse=True)
@@ -60,6 +66,6 @@ def grid_mapping(proj: str) -> dict:
         InputError: when PROJ cannot read the string.
     """
     projection(proj)
-    wkt = CRS.from_string(proj).to_wkt()
+    wkt = CRS.from_string(in_metres(proj)).to_wkt()
     # CF has one name for a projection on a sphere or an ellipsoid; PROJ has two, and pyproj maps only the second.
     return CRS.from_wkt(wkt.replace(" (Spherical)", "")).to_cf() | {"crs_wkt": wkt}

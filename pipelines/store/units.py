@@ -1,6 +1,7 @@
-"""SEVIR's count scale and vertically integrated liquid in kg m-2.
+"""SEVIR's count scale, and the quantities that counts are taken from: their units, possible values and relations.
 
-The rule is piecewise (Veillette et al. 2020, SEVIR, NeurIPS, supplement): with X the count,
+The rule between counts and vertically integrated liquid (VIL) is piecewise (Veillette et al. 2020, SEVIR, NeurIPS,
+supplement). The VIL in kg m-2 of the count X is
 
     0                         for X <= 5
     (X - 2) / 90.66           for 5 < X <= 18
@@ -10,10 +11,13 @@ Radar that measures no VIL gives it by two relations, with R the rain rate in mm
 mm6 m-3 and M the VIL in kg m-2 of a layer of 4.5 km (Marshall and Palmer 1948; Greene and Clark 1972):
 
     Z = 200 R^1.6,    M = 3.44e-6 Z^(4/7) x 4500
+
+The conversions take NumPy arrays in the unit that they name. Of a DataArray they read the attribute `units`: they
+convert it where they know it and refuse it otherwise. Their result says its own unit and name.
 """
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import xarray as xr
@@ -28,70 +32,145 @@ _ZERO_COUNT, _LINEAR_COUNT = 5.0, 18.0
 _SLOPE, _OFFSET = 90.66, 2.0
 _SCALE, _SHIFT = 38.9, 83.9
 _VIL_PER_Z = 3.44e-6 * 4500
+_ROUNDING = 0.1  # below the least possible value, as packing and interpolation leave
 
 
 def counts_to_vil(counts: Field) -> Field:
-    """Vertically integrated liquid in kg m-2 of counts (0 to 254, NaN missing), any dims."""
-    return _elementwise(_counts_to_vil, counts)
+    """Vertically integrated liquid in kg m-2 of counts (0 to 254, NaN missing), any dims.
+
+    Raises:
+        InputError: for a DataArray that is not of counts by its units.
+    """
+    return _converted(_counts_to_vil, counts, COUNTS, VIL)
 
 
 def vil_to_counts(vil: Field) -> Field:
     """Counts, not rounded, of vertically integrated liquid in kg m-2 (NaN missing), any dims.
 
-    Inverse of `counts_to_vil` above 5 counts. What is less than a count of 5 becomes 0; the rule's small jump at 18
-    counts becomes 18; what is more than a count of 254 becomes 254.
+    Inverse of `counts_to_vil` above 5 counts. Less than a count of 5 becomes 0, the rule's small jump at 18 counts
+    becomes 18, and more than a count of 254 becomes 254.
+
+    Raises:
+        InputError: for a DataArray that is not of VIL by its units.
     """
-    return _elementwise(_vil_to_counts, vil)
+    return _converted(_vil_to_counts, vil, VIL, COUNTS)
 
 
 def rain_rate_to_counts(rate: Field) -> Field:
-    """Counts, not rounded, of a rain rate in mm h-1 (0 or more, NaN missing), any dims."""
-    return vil_to_counts(_VIL_PER_Z * (200 * rate**1.6) ** (4 / 7))
+    """Counts, not rounded, of a rain rate in mm h-1 (0 or more, NaN missing), any dims.
+
+    Raises:
+        InputError: for a DataArray that is not of rain rates by its units.
+    """
+    return _converted(_rain_rate_to_counts, rate, RAIN_RATE, COUNTS)
 
 
 def counts_to_rain_rate(counts: Field) -> Field:
-    """Rain rate in mm h-1 of counts (0 to 254, NaN missing), any dims: inverse of `rain_rate_to_counts`."""
-    return ((counts_to_vil(counts) / _VIL_PER_Z) ** (7 / 4) / 200) ** (1 / 1.6)
+    """Rain rate in mm h-1 of counts (0 to 254, NaN missing), any dims: inverse of `rain_rate_to_counts`.
+
+    Raises:
+        InputError: for a DataArray that is not of counts by its units.
+    """
+    return _converted(_counts_to_rain_rate, counts, COUNTS, RAIN_RATE)
 
 
 def reflectivity_to_counts(decibels: Field) -> Field:
-    """Counts, not rounded, of a reflectivity in dBZ (NaN missing), any dims."""
-    return vil_to_counts(_VIL_PER_Z * (10 ** (decibels / 10)) ** (4 / 7))
+    """Counts, not rounded, of a reflectivity in dBZ (NaN missing), any dims.
+
+    Raises:
+        InputError: for a DataArray that is not of reflectivity by its units.
+    """
+    return _converted(_reflectivity_to_counts, decibels, REFLECTIVITY, COUNTS)
 
 
-def _checked(counts: np.ndarray) -> np.ndarray:
-    if (counts > MISSING).any():
-        raise InputError("values called SEVIR counts", got=f"up to {counts.max():g}", expected="0 to 254, 255 missing")
-    return counts
+def to_counts(field: xr.DataArray) -> xr.DataArray:
+    """Counts, not rounded, of any field of radar (NaN missing), whose quantity is told by its name and units.
+
+    Raises:
+        InputError: for a field whose name and units are not those of a quantity of radar.
+    """
+    quantity, _ = quantity_of(field)
+    if not quantity:
+        raise InputError(
+            f"{field.name or 'the field'} is not known as radar",
+            got=f"standard name {field.attrs.get('standard_name')!r}, units {field.attrs.get('units')!r}",
+            expected=f"{', '.join(_BY_NAME)}, the name vil, or units of {', '.join(_BY_UNITS)}",
+        )
+    return _converted(QUANTITIES[quantity].to_counts, field, quantity, COUNTS)
 
 
-_INVERSE = "the inverse of SEVIR's count rule, 0 below a count of 5"
-_FROM_Z = f"VIL = 3.44e-6 Z^(4/7) x 4500 kg m-2; {_INVERSE}"
-# What radar may measure, with its unit: how counts are taken from it, and what a store says of that.
-QUANTITIES: dict[str, tuple[Callable[[np.ndarray], np.ndarray], str]] = {
-    "rain rate in mm h-1": (rain_rate_to_counts, f"Z = 200 R^1.6 mm6 m-3; {_FROM_Z}"),
-    "reflectivity in dBZ": (reflectivity_to_counts, f"Z = 10^(dBZ/10) mm6 m-3; {_FROM_Z}"),
-    "VIL in kg m-2": (vil_to_counts, _INVERSE),
-    "SEVIR counts": (_checked, "as they are"),
-}
-RAIN_RATE, REFLECTIVITY, VIL, COUNTS = QUANTITIES
+def quantity_of(field: xr.DataArray) -> tuple[str, float]:
+    """Quantity of a field by its standard name, its own name or its units, and the factor to the quantity's unit.
+
+    The quantity is empty where the field is not of radar.
+
+    Raises:
+        InputError: for a quantity of radar in units that are not known.
+    """
+    name = known_name(field)
+    units = field.attrs.get("units")
+    if name == "vil":
+        quantity = COUNTS if units in QUANTITIES[COUNTS].units else VIL
+    else:
+        quantity = _BY_NAME.get(name) or _BY_UNITS.get(str(units), "")
+    return quantity, _factor(field, quantity) if quantity else 1.0
+
+
+def known_name(field: xr.DataArray) -> str:
+    """The name that tells the quantity of a field: its standard name, or its own; empty when neither does."""
+    name = str(field.attrs.get("standard_name", field.name))
+    return name if name in _BY_NAME else "vil" if field.name == "vil" else ""
 
 
 def quantise(values: np.ndarray, quantity: str) -> np.ndarray:
-    """Counts on disk, uint8, 255 missing, of values of one of `QUANTITIES`, NaN missing; zero and less are 0 counts.
+    """Counts on disk, uint8, 255 missing, of values of one of `QUANTITIES`, NaN missing and -inf without echo.
 
     Raises:
-        InputError: for what is called counts and is larger than they are.
+        InputError: for values that the quantity cannot have. They are codes of missing pixels that nothing marks as
+            such, or of another quantity.
     """
+    known = QUANTITIES[quantity]
+    low, high = (values < known.least - _ROUNDING) & (values > -np.inf), values > known.most
+    if (odd := low | high).any():
+        raise InputError(
+            f"{quantity} cannot be {values[low].min() if low.any() else values[high].max():g}",
+            got=f"{odd.mean():.1%} of pixels beyond what is possible",
+            expected=f"{known.least:g} to {known.most:g}",
+            remedy="mark missing pixels by _FillValue, or correct the units",
+        )
     counts = np.zeros(values.shape, np.uint8)
     echo = values > 0  # 0 dBZ is below the least count with echo
-    counts[echo] = np.rint(QUANTITIES[quantity][0](values[echo]))
+    counts[echo] = np.rint(known.to_counts(values[echo]))
     counts[np.isnan(values)] = MISSING
     return counts
 
 
-def _elementwise(function, field: Field) -> Field:
-    return xr.apply_ufunc(function, field, dask="parallelized", output_dtypes=[np.result_type(field.dtype, "float32")])
+def _converted(function: Callable[[np.ndarray], np.ndarray], field: Field, source: str, target: str) -> Field:
+    """`function` of each value, which takes the unit of `source` and gives that of `target`."""
+    if not isinstance(field, xr.DataArray):
+        return function(field)
+    factor = _factor(field, source)
+    result = xr.apply_ufunc(
+        function,
+        field if factor == 1 else factor * field,
+        dask="parallelized",
+        output_dtypes=[np.result_type(field.dtype, "float32")],
+    )
+    mapping = {name: value for name, value in field.attrs.items() if name == "grid_mapping"}
+    result.attrs = {**QUANTITIES[target].attrs, **mapping}
+    return result.rename(QUANTITIES[target].name)
+
+
+def _factor(field: xr.DataArray, quantity: str) -> float:
+    """The factor from the units of a field to the unit of a quantity."""
+    known, units = QUANTITIES[quantity].units, field.attrs.get("units")
+    if units not in known:
+        raise InputError(
+            f"{field.name or 'the field'} is taken as {quantity}",
+            got=f"units {units!r}",
+            expected=f"one of {', '.join(known)}",
+        )
+    return known[units]
 
 
 def _counts_to_vil(counts: np.ndarray) -> np.ndarray:
@@ -111,3 +190,76 @@ def _vil_to_counts(vil: np.ndarray) -> np.ndarray:
         [np.isnan(vil), linear <= _ZERO_COUNT, vil <= least_exponential], [np.nan, 0, linear], exponential
     )
     return np.minimum(counts, MAX_COUNT).astype(np.result_type(vil.dtype, "float32"))
+
+
+def _rain_rate_to_counts(rate: np.ndarray) -> np.ndarray:
+    return _vil_to_counts(_VIL_PER_Z * (200 * rate**1.6) ** (4 / 7))
+
+
+def _counts_to_rain_rate(counts: np.ndarray) -> np.ndarray:
+    return ((_counts_to_vil(counts) / _VIL_PER_Z) ** (7 / 4) / 200) ** (1 / 1.6)
+
+
+def _reflectivity_to_counts(decibels: np.ndarray) -> np.ndarray:
+    return _vil_to_counts(_VIL_PER_Z * (10 ** (decibels / 10)) ** (4 / 7))
+
+
+class Quantity(NamedTuple):
+    """A quantity that radar measures.
+
+    Attributes:
+        to_counts: Counts, not rounded, of values in its unit.
+        relation: The same in words, which a store says in `counts_from`.
+        name: Name of a variable of it.
+        attrs: CF attributes of a variable in its unit.
+        units: The units that are read, each with the factor to its unit.
+        least: Least possible value in its unit; a lower one is a code, or of another quantity.
+        most: Largest possible value in its unit.
+    """
+
+    to_counts: Callable[[np.ndarray], np.ndarray]
+    relation: str
+    name: str
+    attrs: dict[str, str]
+    units: dict[str, float]
+    least: float
+    most: float
+
+
+_INVERSE = "the inverse of SEVIR's count rule, 0 below a count of 5"
+_FROM_Z = f"VIL = 3.44e-6 Z^(4/7) x 4500 kg m-2; {_INVERSE}"
+_PER_HOUR = ("mm h-1", "mm/h", "mm hr-1", "mm/hr", "mm hour-1", "mm/hour", "mm h**-1")
+_LIQUID = "vertically integrated liquid"
+QUANTITIES = {
+    "rain rate in mm h-1": Quantity(
+        _rain_rate_to_counts, f"Z = 200 R^1.6 mm6 m-3; {_FROM_Z}", "rainfall_rate",
+        {"long_name": "rain rate", "standard_name": "rainfall_rate", "units": "mm h-1"},
+        {**dict.fromkeys(_PER_HOUR, 1.0), "kg m-2 h-1": 1.0,
+         "kg m-2 s-1": 3600.0, "mm s-1": 3600.0, "mm/s": 3600.0, "m s-1": 3.6e6},
+        0, 5000,  # the record of a minute is 38 mm
+    ),
+    "reflectivity in dBZ": Quantity(
+        _reflectivity_to_counts, f"Z = 10^(dBZ/10) mm6 m-3; {_FROM_Z}", "reflectivity",
+        {"long_name": "reflectivity", "standard_name": "equivalent_reflectivity_factor", "units": "dBZ"},
+        {"dBZ": 1.0},
+        -98, 100,  # no echo is written as -92.5 at the lowest; -99 and less are codes
+    ),
+    "VIL in kg m-2": Quantity(
+        _vil_to_counts, _INVERSE, "vil", {"long_name": _LIQUID, "units": "kg m-2"},
+        {"kg m-2": 1.0, "kg/m2": 1.0}, 0, 1000,
+    ),
+    "SEVIR counts": Quantity(
+        lambda counts: counts, "as they are", "vil", {"long_name": f"{_LIQUID}, SEVIR count scale", "units": "1"},
+        {"1": 1.0, "count": 1.0, "counts": 1.0}, 0, MISSING,
+    ),
+}  # fmt: skip
+RAIN_RATE, REFLECTIVITY, VIL, COUNTS = QUANTITIES
+# What a variable measures, by its standard name or, without one, by its own; else by units that nothing else has.
+_BY_NAME = {
+    "rainfall_rate": RAIN_RATE,
+    "lwe_precipitation_rate": RAIN_RATE,
+    "rainfall_flux": RAIN_RATE,
+    "precipitation_flux": RAIN_RATE,
+    "equivalent_reflectivity_factor": REFLECTIVITY,
+}
+_BY_UNITS = {**dict.fromkeys(_PER_HOUR, RAIN_RATE), "dBZ": REFLECTIVITY}

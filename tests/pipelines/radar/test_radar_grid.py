@@ -64,6 +64,20 @@ def test_latitudes_and_longitudes_become_square_kilometres():
     assert inside.mean() == pytest.approx(200 * 250 * 1.1119 * 1.1119 * np.cos(np.radians(38)) / sampled.size, rel=0.01)
 
 
+def test_beyond_each_edge_of_latitudes_all_is_missing():
+    """Rows have values of their own: none is repeated beyond an edge, nor comes back at the opposite one."""
+    source = Grid("+proj=longlat", -98.0, 37.0, 0.01, 0.01, 200, 250)
+    target = square(source)
+    sampled = on_square(np.repeat(np.arange(200, dtype="uint8")[:, None], 250, 1), source)
+    x, y = (1000 * (np.arange(number) + 0.5) for number in (target.columns, target.rows))
+    lat, lon = geo.lat_lon(target.proj, target.west, target.south, x, y)
+    row, column = np.floor((lat - 37) / 0.01), np.floor((lon + 98) / 0.01)
+    inside = (row >= 0) & (row < 200) & (column >= 0) & (column < 250)
+    np.testing.assert_array_equal(sampled, np.where(inside, row, 255))
+    for edge in (row < 0, row >= 200, column < 0, column >= 250):
+        assert edge.any()
+
+
 def test_the_antimeridian_is_no_edge():
     source = Grid("+proj=longlat", 179.0, -18.0, 0.01, 0.01, 200, 200)
     counts = np.tile(np.arange(200, dtype="uint8"), (200, 1))

@@ -57,3 +57,17 @@ def test_grid_mapping_of_another_projection():
 def test_an_unreadable_projection_is_an_input_error():
     with pytest.raises(InputError, match="no map projection '\\+proj=nonsense'"):
         geo.corner("+proj=nonsense", 0, 0)
+
+
+@pytest.mark.parametrize("unit", ["+units=km", "+to_meter=1000", "units=us-ft"])
+def test_any_unit_of_length_is_metres(unit):
+    proj = "+proj=stere +lat_0=90 +lat_ts=60 +lon_0=10 +x_0=543000 +y_0=4650000 +ellps=WGS84"
+    assert geo.in_metres(f"{proj} {unit} +no_defs") == f"{proj} +units=m +no_defs"
+    there = geo.corner(f"{proj} {unit}", 57.0, 10.4)
+    assert there == geo.corner(proj, 57.0, 10.4)
+    assert there == pytest.approx((567_669.66, 1_116_389.07), abs=0.01)
+    assert geo.grid_mapping(f"{proj} {unit}") == geo.grid_mapping(f"{proj} +units=m")
+
+
+def test_degrees_stay():
+    assert geo.in_metres("+proj=longlat +ellps=WGS84") == "+proj=longlat +ellps=WGS84"
