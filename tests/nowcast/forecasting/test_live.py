@@ -171,7 +171,7 @@ def test_wrong_histories_are_one_line_and_write_nothing(tmp_path):
     ):
         with pytest.raises(InputError, match=words):
             forecast("persistence", tmp_path / "whole.nc", tmp_path / "f.nc", **request)
-    with pytest.raises(InputError, match=r"no store and no radar at .*absent\.nc"):
+    with pytest.raises(InputError, match=r"no store and no file of radar at .*absent\.nc"):
         forecast("persistence", tmp_path / "absent.nc", tmp_path / "f.nc")
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*before, "whole.nc"])
 
