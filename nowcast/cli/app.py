@@ -99,12 +99,17 @@ def train(
 ) -> None:
     """Train a model; resumes exactly where it was stopped."""
     from nowcast.training.config import load_config
+    from nowcast.training.loop import TrainingInterrupted
     from nowcast.training.run import train as train_run
 
     given = [Path(init), Path(init) / "model.safetensors"] if init else []
     refuse_inputs(run / "model.safetensors", [*store, *given])
-    resolved = load_config(config, settings)
-    tell(train_run(resolved, store, run, stage=stage, init=init, device=device, overwrite=overwrite))
+    options: dict[str, Any] = {"stage": stage, "init": init, "device": device, "overwrite": overwrite}
+    try:
+        tell(train_run(load_config(config, settings), store, run, base=load_config(config), **options))
+    except TrainingInterrupted as stopped:
+        err.print(str(stopped), markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(1) from None
 
 
 app.command(context_settings={"allow_extra_args": True})(forecast_command)

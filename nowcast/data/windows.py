@@ -117,19 +117,3 @@ def history_of(store: xr.Dataset, windows: list[Window], frames: int) -> xr.Data
     coords = coords.assign_coords(init_time=coords["valid_time"].variable[:, -1])
     history = xr.DataArray(np.stack(values).astype("float32"), dims=("case", *array.dims[1:]), name=array.name)
     return history.assign_coords(coords.coords).assign_attrs(data_range=data_range(store.attrs))
-
-
-def frames_for_network(frames: np.ndarray, observed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Frames as networks take them, and where they are observed: grey video without its channel, like radar.
-
-    Args:
-        frames: Of radar with shape (window, frame, y, x), of video (window, frame, channel, y, x).
-        observed: False where missing, same shape.
-
-    Returns:
-        Frames with shape (window, frame, y, x), or of three colours as they are; and where all channels are observed,
-        shape (window, frame, y, x).
-    """
-    if frames.ndim == 4:
-        return frames, observed
-    return (frames[:, :, 0] if frames.shape[2] == 1 else frames), np.asarray(observed.all(axis=2))

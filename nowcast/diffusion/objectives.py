@@ -13,6 +13,7 @@ on the scale of diffusers' schedulers. alpha_t, sigma_t: signal and noise level.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -25,8 +26,8 @@ class Objective(ABC):
     """A noising process and the quantity that the denoiser predicts under it."""
 
     @abstractmethod
-    def draw_times(self, batch: int, generator: torch.Generator) -> Tensor:
-        """Training times with shape (batch,), on the CPU."""
+    def draw_times(self, generators: Sequence[torch.Generator]) -> Tensor:
+        """Training times with shape (B,), on the CPU, each from its own generator."""
 
     @abstractmethod
     def levels(self, t: Tensor) -> tuple[Tensor, Tensor]:
@@ -54,9 +55,9 @@ class Epsilon(Objective):
         betas = torch.linspace(BETA_START, BETA_END, TIMES, dtype=torch.float64)
         self._alpha_squared = torch.cumprod(1 - betas, 0)
 
-    def draw_times(self, batch: int, generator: torch.Generator) -> Tensor:
+    def draw_times(self, generators: Sequence[torch.Generator]) -> Tensor:
         """See `Objective.draw_times`."""
-        return torch.randint(TIMES, (batch,), generator=generator)
+        return torch.cat([torch.randint(TIMES, (1,), generator=generator) for generator in generators])
 
     def levels(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """See `Objective.levels`."""
@@ -80,9 +81,9 @@ class Velocity(Epsilon):
 class Flow(Objective):
     """Prediction of the velocity eps - x0 of straight paths from data to noise."""
 
-    def draw_times(self, batch: int, generator: torch.Generator) -> Tensor:
+    def draw_times(self, generators: Sequence[torch.Generator]) -> Tensor:
         """See `Objective.draw_times`."""
-        return TIMES * torch.rand(batch, generator=generator)
+        return TIMES * torch.cat([torch.rand(1, generator=generator) for generator in generators])
 
     def levels(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """See `Objective.levels`."""

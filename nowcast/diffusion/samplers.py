@@ -11,7 +11,7 @@ denoise(z, t): what the objective trained (eps, v or velocity), t with shape (B,
 Every member has its own CPU generator, so its noise depends neither on its batch mates nor on the device.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -99,7 +99,7 @@ def draw_noise(shape: Sequence[int], generators: Sequence[torch.Generator]) -> T
     return torch.stack([torch.randn(tuple(shape), generator=generator) for generator in generators])
 
 
-def sample(
+def sampling(
     denoise: Callable[[Tensor, Tensor], Tensor],
     noise: Tensor,
     *,
@@ -107,19 +107,20 @@ def sample(
     sampler: str,
     steps: int,
     generators: Sequence[torch.Generator],
-) -> Tensor:
-    """Integrates the reverse process from `noise` to clean latents.
+) -> Iterator[Tensor]:
+    """The reverse process from `noise` to clean latents, step by step.
 
     Args:
-        denoise: Prediction for (z, t) with shapes (B, ...) and (B,).
+        denoise: Prediction for (z, t) with shapes (B, ...) and (B,). It sees the whole domain, so that the noise of
+            every sampler is a function of place; one that works on tiles blends its predictions.
         noise: Standard normal start with shape (B, ...); its device is the sampling device.
         objective: What `denoise` was trained for, a key of OBJECTIVES.
         sampler: One of the samplers possible for `objective` (see SAMPLERS).
         steps: Calls of `denoise`.
-        generators: One CPU generator a row of `noise`, for samplers that add noise on the way.
+        generators: One CPU generator per row of `noise`, for samplers that add noise on the way.
 
-    Returns:
-        Latents with the shape of `noise`, float32.
+    Yields:
+        The sample after each step, with the shape of `noise`, float32; the last is clean.
 
     Raises:
         InputError: for a sampler that does not fit the objective.
@@ -131,4 +132,11 @@ def sample(
     for t in scheduler.timesteps:
         prediction = denoise(z, t.to(z.device).expand(len(z))).float()
         z = scheduler.step(prediction, t, z, **extra).prev_sample
-    return z
+        yield z
+
+
+def sample(*inputs: Any, **settings: Any) -> Tensor:
+    """The end of `sampling`, which takes the same arguments: clean latents with the shape of the noise."""
+    for z in sampling(*inputs, **settings):
+        end = z
+    return end

@@ -23,7 +23,7 @@ from nowcast.models import MODELS, is_trainable, model_class
 from nowcast.models.checkpoint import SHIPPED, checkpoint_path, file_hash, load_network, read_header
 from nowcast.models.device import best_device
 from nowcast.models.forecaster import Forecaster
-from nowcast.models.network import TrainedForecaster
+from nowcast.models.trained import TrainedForecaster
 from pipelines.errors import InputError
 from pipelines.store.paths import refuse_inputs
 from pipelines.store.schema import pixels
@@ -140,7 +140,8 @@ def write_forecast(
         for case, batch in progress(batches):
             if batch.start == 0:
                 past = history_of(cases.store, [cases.windows[case]], cases.history)
-            put(case, batch, forecaster.forecast(past, lead_times, numbers[batch], request.seed).values[0])
+                ensemble = forecaster.begin(past, lead_times, request.seed)
+            put(case, batch, ensemble.members(numbers[batch]).values[0])
     tell(_summary(cases, lead_times, len(numbers)))
     return out
 

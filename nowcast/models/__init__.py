@@ -35,7 +35,7 @@ def model_class(name: str) -> Any:
 
 def is_trainable(cls: Any) -> bool:
     """Whether a model of the table is a network, which `nowcast train` trains."""
-    return hasattr(cls, "stages")
+    return hasattr(cls, "Settings")
 
 
 def build_network(model: str, network: Mapping[str, Any], *, pretrained: bool = True) -> "Network":

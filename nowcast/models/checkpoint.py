@@ -140,6 +140,27 @@ def load_weights(network: torch.nn.Module, tensors: dict[str, Tensor], source: P
     network.load_state_dict(tensors)
 
 
+def load_finished_stages(network: Network, path: Path) -> list[str]:
+    """Fill the parts of a network that a checkpoint's finished stages trained, and name the stages that fit.
+
+    A stage fits when the checkpoint has all tensors of the stage's module in their shapes. So an autoencoder that was
+    trained once serves networks whose other parts differ. Tensors of no stage, such as measured scales, are taken where
+    they fit.
+    """
+    tensors, own = load_tensors(path), network.state_dict()
+    fitting = {name for name, tensor in own.items() if name in tensors and tensors[name].shape == tensor.shape}
+    modules = {id(module): name for name, module in network.named_modules()}
+    prefixes = {name: modules[id(stage.trained)] for name, stage in network.stages.items()}
+    parts = {
+        stage: {name for name in own if name.startswith(f"{prefix}." if prefix else "")}
+        for stage, prefix in prefixes.items()
+    }
+    finished = [name for name in read_header(path)["stages"] if name in parts and parts[name] <= fitting]
+    taken = set().union(*(parts[name] for name in finished)) | (fitting - set().union(*parts.values()))
+    network.load_state_dict({name: tensors[name] for name in taken}, strict=False)
+    return finished
+
+
 def file_hash(path: Path) -> str:
     """The first 16 hexadecimal digits of a file's SHA-256."""
     with path.open("rb") as file:

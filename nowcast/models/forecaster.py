@@ -1,6 +1,6 @@
 """The contract of every model: the one edge where DataArrays become plain arrays and back.
 
-A forecaster is given the last frames of some cases (a case is an event and an init time) and returns members. Frames
+A forecaster is given the last frames of some cases (a case is an event and an init time) and makes members. Frames
 are of radar, with shape (y, x), or of video, with shape (channel, y, x).
 It is told which member numbers to make, and member 17 of a case is the same field, but for rounding, whether it is
 asked for alone, in a batch of ten, beside other cases or on another machine: every random draw comes from
@@ -9,17 +9,22 @@ forecast, and nothing else is.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 import xarray as xr
 
-from nowcast.data.conventions import DURATION, time_text
+from nowcast.data.conventions import DURATION, MAX_COUNT, time_text
 from nowcast.data.conventions import lead_times as lead_times_of
 from pipelines.errors import InputError
 from pipelines.store.schema import data_range
+
+
+
+Members = Callable[[Sequence[int]], np.ndarray]
+"""Makes members by number: values with shape (case, member, lead, ...)."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +35,10 @@ class Cases:
         frames: Counts with shape (case, frame, y, x), of video (case, frame, channel, y, x), float32, zero where
             missing.
         observed: False where missing, same shape.
-        keys: One text a case, "EVENT@init time", from which seeds derive.
+        keys: One text per case, "EVENT@init time", from which seeds derive.
         cadence_minutes: Minutes between frames, the same in all cases.
         pixel_km: Side of a pixel in km; 3, as SEVIR's, where the history has no coordinates in metres.
+        data_range: The largest value of a frame.
     """
 
     frames: np.ndarray
@@ -40,6 +46,7 @@ class Cases:
     keys: tuple[str, ...]
     cadence_minutes: float
     pixel_km: float = 3.0
+    data_range: float = MAX_COUNT
 
     def last_seen(self) -> np.ndarray:
         """Newest observed count of every pixel, shape (case, ...); zero where a pixel was never observed."""
@@ -49,24 +56,86 @@ class Cases:
         return field
 
 
+class Ensemble:
+    """The forecast of some cases, begun: members are made by number, in any order and in as many calls as one likes."""
+
+    def __init__(self, forecaster: "Forecaster", history: xr.DataArray, lead_times: np.ndarray, seed: int):
+        history = history.transpose("case", "frame", ..., "y", "x")
+        cases = _to_cases(history)
+        self._deterministic = forecaster.deterministic
+        self._lead_times = np.asarray(lead_times, DURATION)
+        _check_lead_times(self._lead_times, cases.cadence_minutes)
+        self._make = forecaster.prepare(cases, len(self._lead_times), seed)
+        self._seen = np.expand_dims(cases.observed.any(axis=1), (1, 2))
+        self._history, self._range = history, cases.data_range
+
+    def members(self, numbers: Sequence[int]) -> xr.DataArray:
+        """Members by number; number 0 alone of a deterministic model. See `Forecaster.forecast`."""
+        numbers = [0] if self._deterministic else list(numbers)
+        counts = np.where(self._seen, np.clip(self._make(numbers), 0, self._range), np.nan).astype("float32")
+        coords = {name: c for name, c in self._history.coords.items() if not {"frame", "member"} & set(c.dims)}
+        return xr.DataArray(
+            counts,
+            dims=("case", "member", "lead_time", *self._history.dims[2:]),
+            coords={"member": numbers, "lead_time": self._lead_times, **coords},
+            name=self._history.name or "vil",
+        )
+
+
 class Forecaster(ABC):
     """A nowcasting model, learned or not.
 
+    One that is not learned writes `predict`. One that computes something once per case, for all members, writes
+    `prepare` instead of relying on the default.
+
     Attributes:
         deterministic: True when the model makes one member only, numbered 0, whatever is asked for.
-        member_batch: Members to ask for at once; None when the ensemble must be made whole.
-        window: Frames that a trained model is given and forecasts; None when it takes and makes any number.
         takes_video: Whether it forecasts video too, and not only radar.
+        member_batch: Members to ask for at once; None when the ensemble must be made whole.
+        window: Frames that a trained model is given and forecasts in one go; None when it takes and makes any number.
     """
 
-    deterministic: ClassVar[bool] = False
+    deterministic: bool = False
     takes_video: ClassVar[bool] = False
     member_batch: int | None = None
     window: tuple[int, int] | None = None
 
     @abstractmethod
-    def predict(self, cases: Cases, steps: int, members: Sequence[int], seed: int) -> np.ndarray:
-        """Counts with shape (case, member, step, ...) for lead times 1..steps times the cadence."""
+    def predict(self, cases: Cases, leads: int, members: Sequence[int], seed: int) -> np.ndarray:
+        """Counts with shape (case, member, lead, ...) for lead times 1..leads times the cadence.
+
+        Pixels that no history frame has seen may hold any number: `forecast` makes them NaN. The array may be a
+        read-only view.
+        """
+
+    def prepare(self, cases: Cases, leads: int, seed: int) -> Members:
+        """A function that makes members of the cases by number."""
+        return lambda members: self.predict(cases, leads, members, seed)
+
+    def begin(self, history: xr.DataArray, lead_times: np.ndarray, seed: int) -> Ensemble:
+        """Begin the forecast of every case, whose members are then made batch by batch.
+
+        Args:
+            history: Counts, dims (case, frame, y, x), NaN missing, coordinates event(case), init_time(case) and
+                valid_time(case, frame); of video with dim channel. The attribute data_range is the largest value, 254
+                where there is none; the attribute units, where there is one, is "1".
+            lead_times: The first lead times in whole frames, as timedelta64.
+            seed: The seed of the run.
+
+        Raises:
+            InputError: when the history is not in counts, the lead times do not continue its cadence, or the model
+                takes no video.
+        """
+        if "channel" in history.dims and not self.takes_video:
+            raise InputError(f"the model {type(self).__name__.lower()} forecasts radar, not video")
+        if (units := history.attrs.get("units", "1")) != "1":
+            raise InputError(
+                "the history is not in counts",
+                got=f"units {units!r}",
+                expected="counts, units '1'",
+                remedy="convert it with pipelines.store.units, or use nowcast.load(MODEL).forecast, which does so",
+            )
+        return Ensemble(self, history, lead_times, seed)
 
     def forecast(
         self, history: xr.DataArray, lead_times: np.ndarray, members: int | Sequence[int], seed: int
@@ -74,10 +143,8 @@ class Forecaster(ABC):
         """Forecast members of every case.
 
         Args:
-            history: Counts, dims (case, frame, y, x), NaN missing, coordinates event(case), init_time(case) and
-                valid_time(case, frame); of video with dim channel. The attribute data_range is the largest value, 254
-                where there is none.
-            lead_times: The first lead times in whole frames, as timedelta64.
+            history: See `begin`.
+            lead_times: See `begin`.
             members: How many members, or which member numbers.
             seed: The seed of the run.
 
@@ -86,29 +153,10 @@ class Forecaster(ABC):
             no history frame was observed.
 
         Raises:
-            InputError: when the lead times do not continue the history's cadence, or the model takes no video.
+            InputError: see `begin`.
         """
-        if "channel" in history.dims and not self.takes_video:
-            raise InputError(f"the model {type(self).__name__.lower()} forecasts radar, not video")
-        history = history.transpose("case", "frame", ..., "y", "x")
-        cases = _to_cases(history)
-        lead_times = np.asarray(lead_times, DURATION)
-        _check_lead_times(lead_times, cases.cadence_minutes)
         numbers = range(members) if isinstance(members, int) else members
-        numbers = [0] if self.deterministic else list(numbers)
-        counts = self.predict(cases, len(lead_times), numbers, seed)
-        seen = np.expand_dims(cases.observed.any(axis=1), (1, 2))
-        counts = np.where(seen, np.clip(counts, 0, data_range(history.attrs)), np.nan).astype("float32")
-        return xr.DataArray(
-            counts,
-            dims=("case", "member", "lead_time", *history.dims[2:]),
-            coords={
-                "member": numbers,
-                "lead_time": lead_times,
-                **{name: c for name, c in history.coords.items() if not {"frame", "member"} & set(c.dims)},
-            },
-            name=history.name or "vil",
-        )
+        return self.begin(history, lead_times, seed).members(numbers)
 
 
 def _to_cases(history: xr.DataArray) -> Cases:
@@ -126,7 +174,8 @@ def _to_cases(history: xr.DataArray) -> Cases:
         for event, time in zip(history["event"].values, history["init_time"].values, strict=True)
     )
     minutes = float(steps.flat[0].astype(int)) / 6e7
-    return Cases(np.where(observed, values, 0).astype("float32"), observed, keys, minutes, _pixel_km(history))
+    frames = np.where(observed, values, 0).astype("float32")
+    return Cases(frames, observed, keys, minutes, _pixel_km(history), data_range(history.attrs))
 
 
 def _pixel_km(history: xr.DataArray) -> float:

@@ -14,7 +14,8 @@ from nowcast.extrapolation.first_guess import first_guess
 
 _NEAR, _FAR = 8, 24  # pixels from a guess's echo within which it is corrected in full, and from which on not at all
 
-# What the denoiser is given, by what it starts from: the last, or with steps what each member draws around the last.
+# First guesses that a network is given, for each `first_guess` setting. A forecast starts from the last; with steps
+# each member starts from a draw of its own around it.
 GUESSES: dict[str, tuple[str, ...]] = {
     "none": (),
     "advection": ("advected_2", "advected_1", "advected"),
@@ -24,72 +25,101 @@ GUESSES: dict[str, tuple[str, ...]] = {
 
 
 class Guess(NamedTuple):
-    """What a forecast of B cases starts from; zero where there is no first guess.
+    """First guesses of B cases, in a network's units: x = (counts - offset) / scale.
 
     Attributes:
-        counts: The last of the guesses, shape (B, T, H, W), counts.
-        base: Its normalised latents, shape (B, T, C, h, w).
-        decoded: What the decoder makes of them, shape (B, T, H, W), counts.
-        told: What the denoiser is given: the latents of all guesses and the share of pixels that they reach, shape
-            (B, T, G * C + 1, h, w); or None.
-        perturbed: Where each member starts from a guess of its own, what those are drawn from, one a case.
+        fields: Those that `GUESSES` names, shape (B, G, lead, 1, H, W).
+        reached: Where advection reaches from inside the observed domain, shape (B, lead, 1, H, W).
+        offset: Counts at 0.
+        scale: Counts per unit.
+        perturbed: The distributions of members' own guesses, one per case; empty where all members share one guess.
     """
 
-    counts: Tensor
-    base: Tensor
-    decoded: Tensor
-    told: Tensor | None
+    fields: Tensor
+    reached: Tensor
+    offset: float
+    scale: float
     perturbed: Sequence[PerturbedGuess] = ()
 
+    @property
+    def best(self) -> Tensor:
+        """The guess that a forecast starts from, shape (B, lead, 1, H, W)."""
+        return self.fields[:, -1]
+
+    def to(self, device: torch.device) -> "Guess":
+        """The same guesses on `device`; members' own are still drawn on the CPU."""
+        return self._replace(fields=self.fields.to(device), reached=self.reached.to(device))
+
+    def part(self, rows: slice, columns: slice) -> "Guess":
+        """The same guesses of a part of the domain; all members then share one."""
+        fields, reached = self.fields[..., rows, columns], self.reached[..., rows, columns]
+        return self._replace(fields=fields, reached=reached, perturbed=())
+
+    @staticmethod
+    def joined(guesses: "Sequence[Guess]") -> "Guess":
+        """The guesses of several batches of cases, one after another."""
+        fields, reached = (torch.cat([getattr(guess, name) for guess in guesses]) for name in ("fields", "reached"))
+        perturbed = [case for guess in guesses for case in guess.perturbed]
+        return guesses[0]._replace(fields=fields, reached=reached, perturbed=perturbed)
+
     def draw(self, generators: Sequence[Sequence[torch.Generator]]) -> Tensor:
-        """The members' own guesses, shape (B, M, T, H, W), or the one of all, (B, 1, T, H, W), counts.
+        """The members' own guesses, shape (B, M, lead, 1, H, W), or the one of all, (B, 1, lead, 1, H, W).
 
         Args:
             generators: `generators[b][m]` (CPU) draws member m of case b.
         """
         if not self.perturbed:
-            return self.counts[:, None]
+            return self.best[:, None]
         draws = [
             (case, *_randomness(case.expected.shape, generator))
             for case, members in zip(self.perturbed, generators, strict=True)
             for generator in members
         ]
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-            fields = np.stack(list(pool.map(PerturbedGuess.draw, *zip(*draws, strict=True))))
-        return torch.from_numpy(fields).to(self.counts.device).unflatten(0, (len(self.perturbed), -1))
+            counts = np.stack(list(pool.map(PerturbedGuess.draw, *zip(*draws, strict=True))))
+        fields = (torch.from_numpy(counts).to(self.fields.device) - self.offset) / self.scale
+        return fields.unflatten(0, (len(self.perturbed), -1))[:, :, :, None]
 
-    def near_echo(self, fields: Tensor) -> Tensor | float:
-        """1 near the echo of fields of `draw`, 0 far from it, same shape; 1 everywhere without a first guess.
+    def near_echo(self, fields: Tensor) -> Tensor:
+        """1 near the echo of fields of `draw`, 0 far from it, same shape.
 
-        There alone the denoiser may correct them: echo far from all that is known cannot be foreseen, only guessed at.
+        There alone a network may correct them: echo far from all that is known cannot be foreseen, only guessed at.
         """
-        if self.told is None:
-            return 1.0
-        echo = (fields >= ECHO).flatten(0, -3).cpu().numpy()
+        echo = (fields * self.scale + self.offset >= ECHO).flatten(0, -3).cpu().numpy()
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
             shares = np.stack(list(pool.map(lambda field: nearness(field, _NEAR, _FAR), echo)))
         return torch.from_numpy(shares).to(fields.device).view(fields.shape)
 
 
-def no_guess(like: Tensor) -> Guess:
-    """A guess that broadcasts, on the device of `like`."""
-    zero = like.new_zeros(1, 1, 1, 1)
-    return Guess(zero, zero[..., None], zero, None)
-
-
 def guess_future(
-    history: Tensor, observed: Tensor, steps: int, kind: str
-) -> tuple[Tensor, Tensor, Sequence[PerturbedGuess]]:
-    """First guesses of some cases.
+    counts: np.ndarray,
+    observed: np.ndarray,
+    lead: int,
+    kind: str,
+    offset: float,
+    scale: float,
+    *,
+    minutes: float,
+    km: float,
+) -> Guess | None:
+    """First guesses of some cases, on the CPU; None for the kind `none`.
 
-    Returns:
-        Those that `kind` names, shape (B, G, steps, H, W); where they reach, shape (B, steps, H, W); and what members'
-        own are drawn from, if they have any.
+    Args:
+        counts: Histories with shape (B, T, H, W), zero where missing.
+        observed: False where missing, same shape.
+        lead: Frames ahead.
+        kind: A key of `GUESSES`.
+        offset: Counts that the network sees as 0.
+        scale: Counts that the network sees as 1.
+        minutes: Between frames.
+        km: Along a side of a pixel.
     """
-    guess = first_guess(history.float().cpu().numpy(), observed.cpu().numpy(), steps, minutes=5.0, km=3.0)
-    fields = torch.stack([torch.from_numpy(getattr(guess, name)) for name in GUESSES[kind]], 1)
-    reached = torch.from_numpy(guess.reached).to(history.device)
-    return fields.to(history.device), reached, guess.perturbed if kind == "steps" else ()
+    if kind == "none":
+        return None
+    guess = first_guess(counts, observed, lead, minutes=minutes, km=km)
+    fields = torch.stack([torch.from_numpy(getattr(guess, name)) for name in GUESSES[kind]], 1)[:, :, :, None]
+    reached = torch.from_numpy(guess.reached)[:, :, None]
+    return Guess((fields - offset) / scale, reached, offset, scale, guess.perturbed if kind == "steps" else ())
 
 
 def _randomness(shape: tuple[int, ...], generator: torch.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -1,50 +1,81 @@
-"""The contract of a trainable network, and the forecaster that serves a trained one.
+"""The contract of a trainable network: stages that train it, and members that it makes.
 
-A network owns its loss, since a generative loss is no function of prediction and target. Tensors have shape
-(B, T, H, W) in counts, float32, zero where missing, with a boolean `observed` of the same shape beside them. Grey video
-looks no different; in colour its frames, and what is made of them, have shape (B, T, 3, H, W).
+A network sees clips in its own units (nowcast.models.frames), with channels always there, and first guesses where its
+settings ask for them. Everything else around it - counts, orientations, tiles, rollout, the echo floor - belongs to the
+forecaster that serves it (nowcast.models.trained) and to the training loop (nowcast.training).
+
+A stage owns its loss, since a generative loss is no function of prediction and target. One optimiser minimises one loss
+per stage: two networks that play against each other take two stages in turn, or an update rule that this contract does
+not have yet.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 from torch import Tensor, nn
 
-from nowcast.data.orientations import turned, turned_back
-from nowcast.data.seeds import integer_seed
-from nowcast.data.windows import frames_for_network
-from nowcast.models.device import multiplies_bf16
-from nowcast.models.forecaster import Cases, Forecaster
-from pipelines.errors import InputError
+from nowcast.data.conventions import ECHO
+from nowcast.models.frames import Clip, FrameScale
+from nowcast.models.guess import Guess, guess_future
 
 C = TypeVar("C")
 
 
 class Batch(NamedTuple):
-    """Training windows: counts with shape (B, T, H, W), zero where missing, and where they were observed."""
+    """Training windows: the history with its first guesses, and the future."""
 
-    history: Tensor
-    history_observed: Tensor
-    future: Tensor
-    future_observed: Tensor
+    history: Clip
+    future: Clip
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on `device`."""
-        return Batch(*(tensor.to(device, non_blocking=True) for tensor in self))
+        return Batch(self.history.to(device), self.future.to(device))
+
+
+class Draws(NamedTuple):
+    """Where random draws come from.
+
+    Attributes:
+        generators: `generators[b][m]` (CPU) draws member m of case b; in training, sample b of the batch.
+        progress: Share of the stage's training steps that are done, from 0 to 1; 1 in a forecast.
+    """
+
+    generators: Sequence[Sequence[torch.Generator]]
+    progress: float = 1.0
+
+    @property
+    def cases(self) -> list[torch.Generator]:
+        """One generator per case: its first member's."""
+        return [members[0] for members in self.generators]
+
+    @property
+    def flat(self) -> list[torch.Generator]:
+        """The generators of all members of the first case, then of the second, and so on."""
+        return [generator for members in self.generators for generator in members]
+
+    def of_members(self, number: int) -> "Draws":
+        """Draws of `number` members per case, which share their case's generator and follow each other on it."""
+        return self._replace(generators=[[generator] * number for generator in self.cases])
 
 
 class NetworkSettings(BaseModel):
-    """What the `network` section of every trainable model has.
+    """The `network` section of every trainable model.
 
     Attributes:
         history: Frames given.
         lead: Frames forecast.
         side: Pixels along a side of a frame in training.
         channels: 1, or 3 of video in colour; training takes it from its stores.
+        offset: Count that the network sees as 0.
+        scale: Counts that the network sees as 1. With offset 127.5 frames are on [-1, 1].
+        echo: Counts below are no echo and become 0 in a forecast; 0 for video.
+        first_guess: First guesses that the network is given (see nowcast.models.guess.GUESSES); none by default.
+        motion_errors: Minutes per frame and kilometres per pixel for which members' own guesses draw the errors of their
+            motion. By default those of the store or file.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,6 +84,34 @@ class NetworkSettings(BaseModel):
     lead: int = 10
     side: int = 128
     channels: Literal[1, 3] = 1
+    offset: float = 127.5
+    scale: float = 127.5
+    echo: float = ECHO
+    first_guess: Literal["none", "advection", "sprog", "steps"] = "none"
+    motion_errors: tuple[float, float] | None = None
+
+    @model_validator(mode="after")
+    def _guesses_are_grey(self) -> "NetworkSettings":
+        if self.channels > 1 and self.first_guess != "none":
+            raise ValueError("a first guess is of a single channel")
+        return self
+
+    @property
+    def frame_scale(self) -> FrameScale:
+        """The network's units."""
+        return FrameScale(self.offset, self.scale, self.echo)
+
+    def guess(self, counts: np.ndarray, observed: np.ndarray, minutes: float, km: float) -> Guess | None:
+        """The first guesses that the network is given of histories; see `nowcast.models.guess.guess_future`."""
+        minutes, km = self.motion_errors or (minutes, km)
+        return guess_future(
+            counts, observed, self.lead, self.first_guess, self.offset, self.scale, minutes=minutes, km=km
+        )
+
+    @property
+    def multiple(self) -> int:
+        """Sides of a frame must be whole multiples of this many pixels; the forecaster pads to them."""
+        return 1
 
     @property
     def members_at_once(self) -> int:
@@ -60,102 +119,67 @@ class NetworkSettings(BaseModel):
         return 10
 
     @property
-    def turns(self) -> int:
-        """In how many ways members see their case turned: member m in way m modulo this (see data.orientations)."""
+    def orientations(self) -> int:
+        """Orientations in which members see their case: member m in number m modulo this (see data.orientations)."""
         return 1
+
+
+class Stage(ABC):
+    """One stage of the training of a network.
+
+    Attributes:
+        trained: The submodule of the network (or the network itself) whose parameters the stage trains; all others are
+            frozen and in eval mode meanwhile.
+        auxiliary: A frozen helper of the stage, such as a teacher: kept in the training state, not in the model.
+        reads: Names of settings that this stage alone reads, and that are refused where it is not trained.
+    """
+
+    auxiliary: nn.Module | None = None
+    reads: ClassVar[frozenset[str]] = frozenset()
+
+    @property
+    @abstractmethod
+    def trained(self) -> nn.Module:
+        """See the class."""
+
+    def begin(self, batches: Iterable[Batch]) -> None:  # noqa: B027 (most stages measure nothing)
+        """Called once before the first step, with some training batches (to measure scales, say)."""
+
+    @abstractmethod
+    def loss(self, batch: Batch, draws: Draws) -> dict[str, Tensor]:
+        """Scalars to log; the one called "loss" is minimised. All random draws come from `draws`."""
+
+    @abstractmethod
+    def preview(self, batch: Batch, draws: Draws) -> Tensor:
+        """A picture of progress, to be seen beside the future: shape (B, lead, C, H, W), network units."""
 
 
 class Network(nn.Module, ABC, Generic[C]):
     """A network that `nowcast train` trains, one stage after another, and that then makes members.
 
     Attributes:
-        Settings: The `network` section of its configuration.
-        stages: Names of its training stages, in order.
+        Settings: The `network` section of its configuration; one with a field `sampling` can be sampled in other ways
+            than it was trained with.
+        deterministic: True when it makes one member, whatever its draws.
+        whole_domain: True when it takes domains of any size itself; else the forecaster cuts them into tiles of
+            `settings.side` pixels.
+        stages: Its training stages by name, in order.
     """
 
     Settings: ClassVar[type[NetworkSettings]]
-    stages: ClassVar[tuple[str, ...]]
+    deterministic: ClassVar[bool] = False
+    whole_domain: ClassVar[bool] = False
+    stages: Mapping[str, Stage]
 
     def __init__(self, settings: NetworkSettings, *, pretrained: bool = True):
         """A network with fresh weights; parts that the settings call pretrained are fetched only if `pretrained`."""
         super().__init__()
-        self.settings = settings
+        self.settings: Any = settings
 
     @abstractmethod
-    def trained_modules(self, stage: str) -> Sequence[nn.Module]:
-        """The modules whose parameters `stage` trains; all others are frozen and in eval mode meanwhile."""
-
-    def begin(self, stage: str, batches: Iterable[Batch]) -> None:
-        """Called once before the first step of a stage, with some training batches (to measure scales, say)."""
+    def condition(self, history: Clip) -> C:
+        """Encode the history. Called once per batch of cases and orientation, then shared by all members."""
 
     @abstractmethod
-    def loss(self, stage: str, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
-        """Scalars to log; the one called "loss" is minimised. All random draws come from `generator` (a CPU one)."""
-
-    @abstractmethod
-    def preview(self, stage: str, batch: Batch, generator: torch.Generator) -> Tensor:
-        """What the stage makes of a batch, to be seen beside its future: counts with shape (B, lead, H, W)."""
-
-    @abstractmethod
-    def condition(self, history: Tensor, observed: Tensor) -> C:
-        """What members of some cases share, computed once (once for each way to turn); shapes (B, T, H, W)."""
-
-    @abstractmethod
-    def generate(self, condition: C, steps: int, generators: Sequence[Sequence[torch.Generator]]) -> Tensor:
-        """Members with shape (B, M, steps, H, W) in counts; `generators[b][m]` (CPU) draws member m of case b."""
-
-
-class TrainedForecaster(Forecaster):
-    """A trained network behind the contract of `Forecaster`."""
-
-    takes_video = True
-
-    def __init__(self, network: Network, device: str = "cpu"):
-        self.network = network.to(device).eval().requires_grad_(False)
-        self.member_batch = network.settings.members_at_once
-        self.window = (network.settings.history, network.settings.lead)
-        self.device = torch.device(device)
-        self.bf16 = multiplies_bf16(device)
-        self._conditioned: tuple[Cases, dict[int, Any]] | None = None
-
-    def predict(self, cases: Cases, steps: int, members: Sequence[int], seed: int) -> np.ndarray:
-        """See `Forecaster.predict`."""
-        ways = np.array(members) % self.network.settings.turns
-        counts = np.empty((len(cases.keys), len(members), steps, *cases.frames.shape[2:]), "float32")
-        for way in np.unique(ways).tolist():
-            alike = np.flatnonzero(ways == way)
-            made = self._generate(cases, steps, [members[number] for number in alike.tolist()], seed, way)
-            counts[:, alike] = turned_back(made, way)
-        return counts
-
-    def _generate(self, cases: Cases, steps: int, members: Sequence[int], seed: int, way: int) -> np.ndarray:
-        """Members that see their case turned in one way, as they see it."""
-        generators = [
-            [torch.Generator().manual_seed(integer_seed(seed, "forecast", key, member)) for member in members]
-            for key in cases.keys
-        ]
-        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            counts = self.network.generate(self._condition(cases, way), steps, generators)
-        size = turned(cases.frames[:1, :1], way).shape[2:]
-        return counts.float().cpu().numpy().reshape(len(cases.keys), len(members), steps, *size)
-
-    def _condition(self, cases: Cases, way: int) -> Any:
-        """The network's condition, kept for the next members of the same cases."""
-        if self._conditioned is None or not _same(self._conditioned[0], cases):
-            self._conditioned = cases, {}
-        conditions = self._conditioned[1]
-        if way not in conditions:
-            arrays = frames_for_network(turned(cases.frames, way), turned(cases.observed, way))
-            if arrays[0].shape[2:-2] != (3,) * (self.network.settings.channels > 1):
-                raise InputError(
-                    "the network was trained on frames of other channels",
-                    got="x".join(map(str, cases.frames.shape[2:])),
-                    expected=f"{self.network.settings.channels} of them",
-                )
-            tensors = (torch.from_numpy(np.ascontiguousarray(array)).to(self.device) for array in arrays)
-            conditions[way] = self.network.condition(*tensors)
-        return conditions[way]
-
-
-def _same(one: Cases, other: Cases) -> bool:
-    return np.array_equal(one.frames, other.frames) and np.array_equal(one.observed, other.observed)
+    def generate(self, condition: C, draws: Draws) -> Tensor:
+        """Members with shape (B, M, lead, C, H, W) in network units; `draws.generators[b][m]` draws member m."""

@@ -1,29 +1,30 @@
-"""What a training run reads: batches of windows on its device."""
+"""The batches of a training run, on its device: windows of stores as clips, with first guesses where a network asks."""
 
 import hashlib
 import logging
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 
 from nowcast.data.seeds import integer_seed
-from nowcast.models.network import Batch, Network
+from nowcast.models.frames import clip_of
+from nowcast.models.guess import Guess
+from nowcast.models.network import Batch, NetworkSettings
 from nowcast.training.config import RunConfig
-from nowcast.training.windows import TrainingWindows, training_sources
+from nowcast.training.windows import TrainingStore, TrainingWindows, training_sources
+from pipelines.errors import InputError
 from pipelines.store.protocol import load_protocol
-from pipelines.store.schema import open_store
 
 logger = logging.getLogger(__name__)
 
 FEW_BATCHES = 8  # to measure scales with, and to validate on
 
 
-def fingerprint(stores: Sequence[Path]) -> str:
+def fingerprint(stores: Sequence[TrainingStore]) -> str:
     """Hash of the protocols and events of some stores, wherever they lie."""
-    opened = map(open_store, stores)
-    events = [[store.attrs["protocol"], *map(str, store["event"].values)] for store in opened]
+    events = [[of.store.attrs["protocol"], *map(str, of.store["event"].values)] for of in stores]
     return hashlib.sha256(repr(events).encode()).hexdigest()
 
 
@@ -35,7 +36,9 @@ class TrainingData:
         fingerprint: Of the stores, see `fingerprint`.
     """
 
-    def __init__(self, config: RunConfig, network: Network, stores: Sequence[Path], accelerator: Accelerator):
+    def __init__(
+        self, config: RunConfig, settings: NetworkSettings, stores: Sequence[TrainingStore], accelerator: Accelerator
+    ):
         """Find the windows of some stores.
 
         Where no store has a validation split, as KTH has none, validation is on windows of the training split.
@@ -43,52 +46,80 @@ class TrainingData:
         Raises:
             InputError: when no store has a window.
         """
-        self._accelerator = accelerator
-        protocol = load_protocol(config.protocol)
-        history, lead = network.settings.history, network.settings.lead
-        opened = [open_store(path) for path in stores]
-        self.video_range = opened[0].attrs["data_range"] if "channel" in opened[0].dims else None
+        self._accelerator, self._settings = accelerator, settings
+        self.video_range = stores[0].video_range
         self.fingerprint = fingerprint(stores)
-        splits = {split for store in opened for split in store["split"].values}
+        splits = {split for of in stores for split in of.store["split"].values}
         validated = "val" if "val" in splits else "train"
-        self._windows = {
-            split: TrainingWindows(
-                training_sources(
-                    stores,
-                    history=history,
-                    lead=lead,
-                    stride=stride,
-                    split="train" if split == "train" else validated,
-                    cadence=config.cadence,
-                    least_echo=config.least_echo,
-                ),
-                history,
-                lead,
-                side=network.settings.side,
-                seed=integer_seed(config.seed, split),
-                augment=config.augment and split == "train",
-                reverse=config.reverse and split == "train",
-                liquid=config.liquid if split == "train" else 1.0,
-            )
-            for split, stride in (("train", 1), ("val", protocol.stride))
-        }
+        strides = {"train": 1, "val": load_protocol(config.protocol).stride}
+        self._windows = {split: self._find(config, stores, split, strides[split], validated) for split in strides}
         if validated == "train":
             logger.warning("no store has a validation split: validation is on windows of the training split")
         logger.info("%s", ", ".join(f"{len(w)} {split} windows" for split, w in self._windows.items()))
 
-    def training(self, step: int, size: int) -> Iterator[Batch]:
-        """Endless batches of `size` windows a process, from optimiser step `step` on."""
-        ranks = self._accelerator.num_processes
-        first = step * size * ranks
-        arrays = self._windows["train"].batches(first, size, rank=self._accelerator.process_index, ranks=ranks)
-        return (self._batch(batch) for batch in arrays)
+    def _find(
+        self, config: RunConfig, stores: Sequence[TrainingStore], split: str, stride: int, validated: str
+    ) -> TrainingWindows:
+        settings, training = self._settings, split == "train"
+        sources = training_sources(
+            stores,
+            history=settings.history,
+            lead=settings.lead,
+            stride=stride,
+            split="train" if training else validated,
+            cadence=config.cadence,
+            least_echo=config.least_echo,
+        )
+        return TrainingWindows(
+            sources,
+            settings.history,
+            settings.lead,
+            side=settings.side,
+            seed=integer_seed(config.seed, split),
+            augment=config.augment and training,
+            reverse=config.reverse and training,
+            liquid=config.liquid if training else 1.0,
+        )
 
-    def validation(self, size: int) -> list[Batch]:
-        """A few batches, always the same."""
+    def numbers(self, step: int, batch: int) -> range:
+        """The sample numbers of this process in a step: its share of the `batch` samples of all processes.
+
+        Raises:
+            InputError: when the processes cannot share the batch evenly.
+        """
+        processes = self._accelerator.num_processes
+        if batch % processes:
+            raise InputError(
+                "the batch is shared by all processes", got=f"{batch} windows for {processes} processes",
+                expected=f"a multiple of {processes}", remedy="set stages.STAGE.batch",
+            )  # fmt: skip
+        share = batch // processes
+        first = step * batch + self._accelerator.process_index * share
+        return range(first, first + share)
+
+    def training(self, step: int, batch: int) -> Iterator[Batch]:
+        """Endless batches, from optimiser step `step` on; see `numbers`."""
+        while True:
+            yield self._batch("train", self.numbers(step, batch))
+            step += 1
+
+    def validation(self, batch: int) -> list[tuple[range, Batch]]:
+        """A few batches and their sample numbers, always the same, in every process."""
         windows = self._windows["val"]
-        count = min(FEW_BATCHES, max(1, len(windows) // size))
-        arrays = windows.batches(0, min(size, len(windows)))
-        return [self._batch(next(arrays)) for _ in range(count)]
+        count, size = min(FEW_BATCHES, max(1, len(windows) // batch)), min(batch, len(windows))
+        parts = [range(first, first + size) for first in range(0, count * size, size)]
+        return [(numbers, self._batch("val", numbers)) for numbers in parts]
 
-    def _batch(self, arrays: tuple) -> Batch:
-        return Batch(*map(torch.from_numpy, arrays)).to(self._accelerator.device)
+    def _batch(self, split: str, numbers: range) -> Batch:
+        settings, windows = self._settings, self._windows[split]
+        values, observed = (np.stack(arrays) for arrays in zip(*map(windows.sample, numbers), strict=True))
+        past, ahead = slice(None, settings.history), slice(settings.history, None)
+        scale = settings.frame_scale
+        history = clip_of(values[:, past], observed[:, past], scale)
+        if settings.first_guess != "none":
+            grids = [windows.grid(number) for number in numbers]
+            one_by_one = zip(values[:, None, past], observed[:, None, past], grids, strict=True)
+            guesses = [settings.guess(counts, seen, *grid) for counts, seen, grid in one_by_one]
+            history = history._replace(guess=Guess.joined(guesses))
+        future = clip_of(values[:, ahead], observed[:, ahead], scale)
+        return Batch(history, future).to(torch.device(self._accelerator.device))

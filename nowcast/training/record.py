@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
+from nowcast.models.frames import Clip, FrameScale
 from nowcast.models.network import Batch
 from nowcast.plots.maps import plot_samples
 
@@ -15,8 +17,9 @@ from nowcast.plots.maps import plot_samples
 class Metrics:
     """The record of a run folder."""
 
-    def __init__(self, run: Path, video_range: int | None = None):
+    def __init__(self, run: Path, scale: FrameScale, video_range: int | None = None):
         """The record of the run folder `run`; `video_range` is the largest value where it trains on video."""
+        self._scale = scale
         self._video_range = video_range
         self._file = run / "metrics.jsonl"
         self._pictures = run / "samples"
@@ -35,21 +38,19 @@ class Metrics:
         with self._file.open("a") as file:
             file.write(json.dumps({"stage": stage, "step": step, "time": round(time.time(), 3), **numbers}) + "\n")
 
-    def picture(self, stage: str, step: int, batch: Batch, preview: Any) -> None:
-        """Save samples/STAGE-STEP.png: history, observed future and what the stage makes of it."""
+    def picture(self, stage: str, step: int, batch: Batch, preview: Tensor) -> None:
+        """Save samples/STAGE-STEP.png: history, observed future and the stage's preview."""
         self._pictures.mkdir(exist_ok=True)
-        history, future = (
-            _with_gaps(counts[0], seen[0])
-            for counts, seen in ((batch.history, batch.history_observed), (batch.future, batch.future_observed))
-        )
-        figure = plot_samples(history, future, preview[:1].float().cpu().numpy(), video_range=self._video_range)
+        history, future = self._with_gaps(batch.history), self._with_gaps(batch.future)
+        shown = self._scale.floored(self._scale.to_values(preview[:1].float())).cpu().numpy()
+        shown = shown[:, :, 0] if self._video_range is None else shown
+        figure = plot_samples(history, future, shown, video_range=self._video_range)
         figure.savefig(self._pictures / f"{stage}-{step:07d}.png", dpi=80)
 
-
-def _with_gaps(counts: Tensor, seen: Tensor) -> np.ndarray:
-    """Counts (T, ..., H, W), NaN where they were not seen (T, H, W)."""
-    seen = seen.reshape(len(seen), *[1] * (counts.ndim - 3), *seen.shape[-2:])
-    return np.where(seen.cpu(), counts.cpu(), np.nan)
+    def _with_gaps(self, clip: Clip) -> np.ndarray:
+        """Values of the first clip (T, [C,] H, W), NaN where missing."""
+        values = self._scale.to_values(clip.frames[0]).where(clip.observed[0], torch.nan).cpu().numpy()
+        return values[:, 0] if self._video_range is None else values
 
 
 def _is_past(record: dict[str, Any], stage: str, step: int) -> bool:

@@ -1,6 +1,7 @@
 """Windows to train on: of several stores, in an order that a seed and a sample's number decide."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import zarr
 
 from nowcast.data.orientations import turned
 from nowcast.data.seeds import numpy_generator
-from nowcast.data.windows import Window, find_windows, frames_for_network
+from nowcast.data.windows import Window, find_windows
 from pipelines.errors import InputError
 from pipelines.store.schema import data_range, open_pixels, open_store, pixels
 from pipelines.store.units import MAX_COUNT, MISSING, counts_to_vil, vil_to_counts
@@ -17,13 +18,42 @@ from pipelines.store.units import MAX_COUNT, MISSING, counts_to_vil, vil_to_coun
 _ECHO = 16  # counts; the least of the thresholds
 
 
-def channels_of(stores: Iterable[Path]) -> int:
+class TrainingStore:
+    """An archive store of a training run, opened once.
+
+    Attributes:
+        path: Where it lies.
+        store: Its open dataset (see pipelines.store.schema).
+        array: Its pixels, uint8.
+    """
+
+    def __init__(self, path: Path):
+        self.path, self.store, self.array = path, open_store(path), open_pixels(path)
+
+    @property
+    def video_range(self) -> int | None:
+        """The largest value of a video; None of radar."""
+        return data_range(self.store.attrs) if "channel" in self.store.dims else None
+
+    @property
+    def pixel_km(self) -> float:
+        """Kilometres along a side of a pixel."""
+        return float(self.store["x"][1] - self.store["x"][0]) / 1000
+
+    @cached_property
+    def echo_shares(self) -> np.ndarray:
+        """Share of each event's pixels that reach 16 counts."""
+        events = (np.asarray(self.array[number]) for number in range(self.array.shape[0]))
+        return np.array([((frames >= _ECHO) & (frames < MISSING)).mean() for frames in events])
+
+
+def channels_of(stores: Iterable[TrainingStore]) -> int:
     """Channels of the frames of some stores; 1 of radar.
 
     Raises:
         InputError: when they differ, or some are of radar and some of video.
     """
-    shapes = {pixels(open_store(path)).shape[2:-2] for path in stores}
+    shapes = {pixels(of.store).shape[2:-2] for of in stores}
     if len(shapes) > 1:
         what = "stores of different channels, or of radar and video, do not go together"
         raise InputError(what, got=" and ".join(str(shape) for shape in sorted(shapes)))
@@ -32,7 +62,7 @@ def channels_of(stores: Iterable[Path]) -> int:
 
 
 def training_sources(
-    stores: Iterable[Path],
+    stores: Iterable[TrainingStore],
     *,
     history: int,
     lead: int,
@@ -40,7 +70,7 @@ def training_sources(
     split: str,
     cadence: tuple[float, float] | None = None,
     least_echo: float = 0.0,
-) -> list[tuple[Path, list[Window]]]:
+) -> list[tuple[TrainingStore, list[Window]]]:
     """Each store that has a split, with its windows (see `find_windows`).
 
     Args:
@@ -58,18 +88,18 @@ def training_sources(
     """
     least = None if cadence is None else (history + lead) * 3 // 4
     sources = []
-    for path in stores:
-        store = open_store(path)
+    for of in stores:
+        store = of.store
         if split not in store["split"].values:
             continue
         if "channel" in store.dims and (cadence or least_echo):
-            raise InputError("cadence and least_echo choose windows of radar", got=f"{path}, a store of video")
+            raise InputError("cadence and least_echo choose windows of radar", got=f"{of.path}, a store of video")
         for step in _steps(store, cadence, least):
             windows = find_windows(
                 store, history=history, lead=lead, stride=stride, split=split, step=step, least=least
             )
-            shares = _echo_shares(path) if least_echo else np.ones(store.sizes["event"])
-            sources.append((path, [window for window in windows if shares[window.event] >= least_echo]))
+            shares = of.echo_shares if least_echo else np.ones(store.sizes["event"])
+            sources.append((of, [window for window in windows if shares[window.event] >= least_echo]))
     if not any(windows for _, windows in sources):
         raise InputError(
             f"no store has a window of split {split}",
@@ -88,13 +118,6 @@ def _steps(store: xr.Dataset, cadence: tuple[float, float] | None, least: int | 
     return [step for step in range(1, longest + 1) if cadence[0] <= step * minutes <= cadence[1]]
 
 
-def _echo_shares(path: Path) -> np.ndarray:
-    """Share of each event's pixels that reach 16 counts."""
-    array = open_pixels(path)
-    events = (np.asarray(array[number]) for number in range(array.shape[0]))
-    return np.array([((frames >= _ECHO) & (frames < MISSING)).mean() for frames in events])
-
-
 class TrainingWindows:
     """Training windows by sample number: number n is the same window, turned the same way, in every run of a seed.
 
@@ -104,7 +127,7 @@ class TrainingWindows:
 
     def __init__(
         self,
-        sources: Sequence[tuple[Path, list[Window]]],
+        sources: Sequence[tuple[TrainingStore, list[Window]]],
         history: int,
         lead: int,
         *,
@@ -130,14 +153,13 @@ class TrainingWindows:
         Raises:
             InputError: when frames are smaller than `side`.
         """
-        arrays = [open_pixels(store) for store, _ in sources]
-        self._largest = min(data_range(zarr.open_group(store, mode="r").attrs) for store, _ in sources)
-        for (store, _), array in zip(sources, arrays, strict=True):
-            if min(array.shape[-2:]) < side:
-                raise InputError(f"frames of {store} are too small", got=array.shape[-2:], expected=f"{side} or more")
-        self._windows = [
-            (array, window) for array, (_, windows) in zip(arrays, sources, strict=True) for window in windows
-        ]
+        self._largest = min(data_range(of.store.attrs) for of, _ in sources)
+        for of, _ in sources:
+            if min(of.array.shape[-2:]) < side:
+                raise InputError(
+                    f"frames of {of.path} are too small", got=of.array.shape[-2:], expected=f"{side} or more"
+                )
+        self._windows = [(of, window) for of, windows in sources for window in windows]
         self._history, self._length, self._side = history, history + lead, side
         self._seed, self._augment, self._reverse, self._liquid = seed, augment, reverse, liquid
         self._epoch, self._order = -1, np.zeros(0, int)
@@ -147,18 +169,26 @@ class TrainingWindows:
 
     def __getitem__(self, number: int) -> np.ndarray:
         """Counts uint8 with shape (history + lead, [channel,] side, side), missing above data_range."""
-        epoch, position = divmod(number, len(self._windows))
-        if epoch != self._epoch:
-            self._epoch = epoch
-            self._order = numpy_generator(self._seed, "order", epoch).permutation(len(self._windows))
-        array, window = self._windows[self._order[position]]
-        frames = self._read(array, window, number)
+        of, window = self._chosen(number)
+        frames = self._read(of.array, window, number)
         if self._reverse and numpy_generator(self._seed, "reverse", number).integers(2):
             frames = frames[::-1]
         if self._liquid > 1:
             power = numpy_generator(self._seed, "liquid", number).uniform(-1, 1)
             frames = _scaled(self._liquid**power)[frames]
         return self._turned(frames, number) if self._augment else frames
+
+    def _chosen(self, number: int) -> tuple[TrainingStore, Window]:
+        epoch, position = divmod(number, len(self._windows))
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._order = numpy_generator(self._seed, "order", epoch).permutation(len(self._windows))
+        return self._windows[self._order[position]]
+
+    def grid(self, number: int) -> tuple[float, float]:
+        """Minutes between the frames of sample `number`, and kilometres along a side of its pixels."""
+        of, window = self._chosen(number)
+        return window.step * of.store.attrs["cadence_minutes"], of.pixel_km
 
     def _read(self, array: zarr.Array, window: Window, number: int) -> np.ndarray:
         """The frames of a window, missing where the event has none."""
@@ -184,20 +214,11 @@ class TrainingWindows:
         turns, flip = numpy_generator(self._seed, "augment", number).integers((4, 2))
         return turned(frames, int(turns + 4 * flip))
 
-    def batches(self, first: int, size: int, *, rank: int = 0, ranks: int = 1) -> Iterator[tuple[np.ndarray, ...]]:
-        """Endless batches from sample number `first` on: (history, history_observed, future, future_observed).
-
-        Counts are float32 with shape (size, frames, [channel,] y, x), zero where missing; observed has no channel. With
-        several processes each takes its own share of the numbers.
-        """
-        while True:
-            start = first + rank * size
-            counts = np.stack([self[number] for number in range(start, start + size)])
-            seen = counts <= self._largest
-            frames, observed = frames_for_network(np.where(seen, counts, 0).astype("float32"), seen)
-            past, ahead = slice(None, self._history), slice(self._history, None)
-            yield frames[:, past], observed[:, past], frames[:, ahead], observed[:, ahead]
-            first += size * ranks
+    def sample(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """Values, float32, zero where missing, and where they were observed; both with the shape of `self[number]`."""
+        counts = self[number]
+        seen = counts <= self._largest
+        return np.where(seen, counts, 0).astype("float32"), seen
 
 
 def _scaled(factor: float) -> np.ndarray:

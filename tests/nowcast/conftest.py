@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict
 from torch import nn
 
 import nowcast.models
-from nowcast.models.network import Network, NetworkSettings
+from nowcast.diffusion.samplers import draw_noise
+from nowcast.models.network import Network, NetworkSettings, Stage
 from nowcast.training.config import RunConfig, parse_config
 from pipelines.store import schema as store
 
@@ -31,6 +32,9 @@ class Sampling(BaseModel):
 
 
 class Settings(NetworkSettings):
+    offset: float = 0.0
+    scale: float = 1.0
+    echo: float = -1e9
     rate_of_nan: float = 0.0
     sampling: Sampling = Sampling()
 
@@ -39,41 +43,50 @@ class Settings(NetworkSettings):
         return self.sampling.member_batch
 
 
+class ToyStage(Stage):
+    """Learns one linear layer: the gain alone, or the offset beside it."""
+
+    def __init__(self, network, name):
+        self.network, self.name = network, name
+
+    @property
+    def trained(self):
+        return getattr(self.network, self.name)
+
+    def begin(self, batches):
+        self.network.scale.fill_(torch.stack([batch.history.frames.mean() for batch in batches]).mean())
+
+    def loss(self, batch, draws):
+        network = self.network
+        noise = draw_noise(batch.future.frames.shape[1:], draws.cases)
+        last = batch.history.frames[:, -1:, ..., None] / 50
+        out = network.gain(last) + (network.offset(last) if self.name == "offset" else 0)
+        loss = ((out[..., 0] - batch.future.frames / 50 - 0.1 * noise) ** 2).mean()
+        return {"loss": loss * (float("nan") if network.settings.rate_of_nan else 1), "noise": noise.mean()}
+
+    def preview(self, batch, draws):
+        return batch.history.frames[:, -1:].expand(-1, self.network.settings.lead, -1, -1, -1)
+
+
 class Toy(Network):
     """Two scalars: stage one learns a gain, stage two an offset."""
 
     Settings = Settings
-    stages = ("gain", "offset")
 
     def __init__(self, settings: Settings, *, pretrained: bool = True):
         super().__init__(settings, pretrained=pretrained)
         self.gain = nn.Linear(1, 1, bias=False)
         self.offset = nn.Linear(1, 1)
         self.register_buffer("scale", torch.zeros(()))
+        self.stages = {name: ToyStage(self, name) for name in ("gain", "offset")}
 
-    def trained_modules(self, stage):
-        return [getattr(self, stage)]
+    def condition(self, history):
+        return history.frames
 
-    def begin(self, stage, batches):
-        self.scale.fill_(torch.stack([batch.history.mean() for batch in batches]).mean())
-
-    def loss(self, stage, batch, generator):
-        noise = torch.randn(batch.future.shape, generator=generator)
-        last = batch.history[:, -1:, :, :, None] / 50
-        out = self.gain(last) + (self.offset(last) if stage == "offset" else 0)
-        loss = ((out[..., 0] - batch.future / 50 - 0.1 * noise) ** 2).mean()
-        return {"loss": loss * (float("nan") if self.settings.rate_of_nan else 1), "noise": noise.mean()}
-
-    def preview(self, stage, batch, generator):
-        return batch.history[:, -1:].expand(-1, self.settings.lead, -1, -1)
-
-    def condition(self, history, observed):
-        return history
-
-    def generate(self, history, steps, generators):
-        last = history[:, None, -1:].expand(-1, len(generators[0]), steps, -1, -1)
-        noise = [[torch.randn(last.shape[2:], generator=g) for g in row] for row in generators]
-        return last + self.settings.sampling.gain * torch.stack([torch.stack(row) for row in noise])
+    def generate(self, history, draws):
+        last = history[:, None, -1:].expand(-1, len(draws.generators[0]), self.settings.lead, -1, -1, -1)
+        noise = draw_noise(last.shape[2:], draws.flat).view(last.shape)
+        return last + self.settings.sampling.gain * noise
 
 
 @pytest.fixture

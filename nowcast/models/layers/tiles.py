@@ -6,19 +6,28 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 
 class Tile(NamedTuple):
-    """A square of a latent domain, by its south-west corner."""
+    """A square of a domain, of pixels or latent locations, by its south-west corner."""
 
     row: int
     column: int
     side: int
 
+    @property
+    def rows(self) -> slice:
+        """Its rows in the domain."""
+        return slice(self.row, self.row + self.side)
+
+    @property
+    def columns(self) -> slice:
+        """Its columns in the domain."""
+        return slice(self.column, self.column + self.side)
+
     def of(self, x: Tensor) -> Tensor:
         """The tile's part of `x` with shape (..., h, w)."""
-        return x[..., self.row : self.row + self.side, self.column : self.column + self.side]
+        return x[..., self.rows, self.columns]
 
 
 def cover(height: int, width: int, side: int) -> list[Tile]:
@@ -50,9 +59,3 @@ def blend(parts: Iterable[Tensor], tiles: Sequence[Tile], height: int, width: in
         tile.of(weights).add_(weight.to(part.device))
     assert total is not None
     return total / weights
-
-
-def pad_to(x: Tensor, multiple: int) -> Tensor:
-    """`x` (..., H, W) with zeros to the north and east until its sides are whole multiples."""
-    height, width = x.shape[-2:]
-    return pad(x, (0, -width % multiple, 0, -height % multiple))

@@ -10,12 +10,14 @@ Nothing here departs from the paper, but the start is chosen: the input projecti
 U and every residual branch end in zeros, so that training starts from mu = E(x), the frame VAE as it is.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from nowcast.diffusion.samplers import draw_noise
 from nowcast.models.layers.attention import Attention
 from nowcast.models.predldm.frame_vae import FrameVAE, FrameVAESettings
 
@@ -55,14 +57,14 @@ class Reconstruction(NamedTuple):
     log_variance: Tensor
 
 
-def draw_time_mask(batch: int, times: int, ratio: float, generator: torch.Generator) -> Tensor:
-    """M of equation 10, with shape (batch, times): -inf at floor(ratio * times) time locations drawn at random, else 0.
+def draw_time_mask(times: int, ratio: float, generators: Sequence[torch.Generator]) -> Tensor:
+    """M of equation 10, with shape (B, times): -inf at floor(ratio * times) time locations drawn at random, else 0.
 
-    At least one location is kept, or the softmax would have nothing to attend to.
+    At least one location is kept, or the softmax would have nothing to attend to. Each row has its own generator.
     """
     hidden = min(int(ratio * times), times - 1)
-    order = torch.rand(batch, times, generator=generator).argsort(dim=1)
-    return torch.zeros(batch, times).masked_fill(order < hidden, float("-inf"))
+    order = torch.stack([torch.rand(times, generator=generator) for generator in generators]).argsort(dim=1)
+    return torch.zeros(len(generators), times).masked_fill(order < hidden, float("-inf"))
 
 
 class TemporalLayer(nn.Module):
@@ -117,11 +119,11 @@ class TemporalTransformer(nn.Module):
         Args:
             encoded: E(x) with shape (B, T, C, h, w).
             frames: The input x itself with shape (B, T, K, H, W).
-            observed: Where it was observed, shape (B, T, H, W).
+            observed: Where it was observed, shape (B, T, 1, H, W).
             mask: M of equation 9 with shape (B, T), the same at every location, head and layer; None hides nothing.
         """
         batch, times, _, height, width = encoded.shape
-        inputs = torch.cat([frames.transpose(1, 2), observed.to(frames.dtype)[:, None]], 1)
+        inputs = torch.cat([frames, observed.to(frames.dtype)], 2).transpose(1, 2)
         embedding = self.position(nn.functional.silu(self.patches(inputs)))
         z_s = encoded + embedding.transpose(1, 2)  # z_s = E(x) + U
         z = self.project(z_s.permute(0, 3, 4, 1, 2).reshape(batch * height * width, times, -1))
@@ -142,23 +144,29 @@ class MTVAE(nn.Module):
         self.frame_vae = frame_vae
         self.transformer = TemporalTransformer(settings, frame_settings, frame_vae.channels)
         self.mask_ratio = settings.mask_ratio
+        self.factor, self.latent_channels = frame_settings.factor, frame_settings.latent_channels
+        self.is_pretrained = frame_settings.pretrained is not None
+
+    @property
+    def trained(self) -> nn.Module:
+        """The transformer alone beside a pretrained frame VAE, else all."""
+        return self.transformer if self.is_pretrained else self
 
     def encode(self, frames: Tensor, observed: Tensor) -> Tensor:
-        """Mean latents (B, T, C, h, w), float32, of frames (B, T, K, H, W) observed at (B, T, H, W)."""
+        """Mean latents (B, T, C, h, w), float32, of frames (B, T, K, H, W) observed at (B, T, 1, H, W)."""
         return self.transformer(self.frame_vae.encode(frames), frames, observed)[0]
 
     def decode(self, latents: Tensor) -> Tensor:
         """Frames (B, T, K, H, W), float32."""
         return self.frame_vae.decode(latents).float()
 
-    def forward(self, frames: Tensor, observed: Tensor, generator: torch.Generator) -> Reconstruction:
-        """Encodes, samples z~ and decodes; noise, and in training the mask, are drawn from `generator` (a CPU one)."""
+    def forward(self, frames: Tensor, observed: Tensor, generators: Sequence[torch.Generator]) -> Reconstruction:
+        """Encode, sample z~ and decode; noise, and in training the mask, come from one CPU generator per clip."""
         mask = None
         if self.transformer.training:
-            batch, times = frames.shape[:2]
-            mask = draw_time_mask(batch, times, self.mask_ratio, generator).to(frames.device)  # (10)
+            mask = draw_time_mask(frames.shape[1], self.mask_ratio, generators).to(frames.device)  # (10)
         mean, log_variance = self.transformer(self.frame_vae.encode(frames), frames, observed, mask)
-        noise = torch.randn(mean.shape, generator=generator).to(mean.device)
+        noise = draw_noise(mean.shape[1:], generators).to(mean.device)
         return Reconstruction(self.decode(mean + noise * (0.5 * log_variance).exp()), mean, log_variance)
 
 

@@ -5,11 +5,9 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from nowcast.data.conventions import ECHO
 from nowcast.diffusion.samplers import check_sampler
-from nowcast.models.guess import GUESSES
 from nowcast.models.network import NetworkSettings
-from nowcast.models.predldm.denoiser import Denoiser, DenoiserSettings
+from nowcast.models.predldm.denoiser import DenoiserSettings
 from nowcast.models.predldm.frame_vae import FrameVAESettings
 from nowcast.models.predldm.mtvae import MTVAESettings
 
@@ -58,32 +56,37 @@ class EnsembleSettings(BaseModel):
     blocks: tuple[int, ...] = (1, 4, 16)
 
 
+class AutoencoderSettings(BaseModel):
+    """Which autoencoder stands between frames and latents.
+
+    Attributes:
+        kind: mt, the paper's MT-VAE (see nowcast.models.predldm.autoencoder).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["mt"] = "mt"
+
+
 class PredLDMSettings(NetworkSettings):
     """The `network` section of a PredLDM configuration.
 
     Attributes:
-        offset: Count that the network sees as 0.
-        scale: Counts that the network sees as 1. The paper's VAE wants [-1, 1]: offset and scale 127.5.
+        autoencoder: Which autoencoder.
         frame_vae: Frame encoder and decoder.
         mtvae: Temporal transformer and its loss.
         denoiser: Size of the diffusion transformer.
-        objective: What the denoiser predicts, a key of OBJECTIVES.
-        echo: Counts below are none and become 0; 0 for video.
-        first_guess: What the denoiser is given beside the history, and starts from (see GUESSES); none in the paper.
-            With steps each member starts from one of its own around S-PROG, which the denoiser is given too.
+        objective: The quantity that the denoiser predicts, a key of OBJECTIVES.
         loss_weights: Weights of the two terms of equation 14, forecast and condition.
         sampling: How members are drawn.
         ensemble: The loss of the third stage.
     """
 
-    offset: float = 127.5
-    scale: float = 127.5
+    autoencoder: AutoencoderSettings = AutoencoderSettings()
     frame_vae: FrameVAESettings = FrameVAESettings()
     mtvae: MTVAESettings = MTVAESettings()
     denoiser: DenoiserSettings = DenoiserSettings()
     objective: Literal["epsilon", "v", "flow"] = "epsilon"
-    echo: float = ECHO
-    first_guess: Literal["none", "advection", "sprog", "steps"] = "none"
     loss_weights: tuple[float, float] = (1.0, 1.0)
     sampling: SamplingSettings = SamplingSettings()
     ensemble: EnsembleSettings = EnsembleSettings()
@@ -94,9 +97,14 @@ class PredLDMSettings(NetworkSettings):
         return self.sampling.member_batch
 
     @property
-    def turns(self) -> int:
+    def orientations(self) -> int:
         """See `NetworkSettings`."""
         return self.sampling.turns
+
+    @property
+    def multiple(self) -> int:
+        """See `NetworkSettings`: whole latent locations."""
+        return self.frame_vae.factor
 
     @property
     def latent_side(self) -> int:
@@ -108,16 +116,7 @@ class PredLDMSettings(NetworkSettings):
         check_sampler(self.objective, self.sampling.sampler, self.sampling.steps)
         if self.side % (self.frame_vae.factor * self.denoiser.patch):
             raise ValueError(f"side {self.side} is no multiple of frame_vae.factor times denoiser.patch")
-        if self.channels > 1 and self.first_guess != "none":
-            raise ValueError("a first guess is of a single channel")
         for name, part in (("mtvae", self.mtvae), ("denoiser", self.denoiser)):
             if part.hidden % part.heads:
                 raise ValueError(f"{name}.hidden {part.hidden} is no multiple of {name}.heads")
         return self
-
-    def build_denoiser(self) -> Denoiser:
-        """A new denoiser of this size."""
-        channels, guesses = self.frame_vae.latent_channels, len(GUESSES[self.first_guess])
-        told = guesses * channels + 1 if guesses else 0
-        drawn = self.frame_vae.factor**2 if self.first_guess == "steps" else 0
-        return Denoiser(self.denoiser, channels, self.latent_side, self.history, self.lead, told, drawn)

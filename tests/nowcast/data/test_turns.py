@@ -1,11 +1,12 @@
-import dataclasses
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
 from nowcast.data.orientations import WAYS, turned, turned_back
 from nowcast.models.forecaster import Cases
-from nowcast.models.network import Network, NetworkSettings, TrainedForecaster
+from nowcast.models.network import Network, NetworkSettings
+from nowcast.models.trained import TrainedForecaster
 
 FIELD = np.array([[1, 2, 3], [4, 5, 6]])
 
@@ -25,10 +26,13 @@ def test_there_are_eight_ways_and_each_has_a_way_back():
 
 
 class Settings(NetworkSettings):
+    side: int = 2
+    offset: float = 0.0
+    scale: float = 1.0
     ways: int = WAYS
 
     @property
-    def turns(self) -> int:
+    def orientations(self) -> int:
         return self.ways
 
 
@@ -36,27 +40,19 @@ class Marking(Network):
     """Persistence but for the first pixel that it sees, which says whose generator was given: 1000 or more."""
 
     Settings = Settings
-    stages = ()
+    whole_domain = True
+    stages: ClassVar = {}
 
-    def trained_modules(self, stage):
-        return []
-
-    def loss(self, stage, batch, generator):
-        raise NotImplementedError
-
-    def preview(self, stage, batch, generator):
-        raise NotImplementedError
-
-    def condition(self, history, observed):
+    def condition(self, history):
         self.conditioned = getattr(self, "conditioned", 0) + 1
-        return history[:, -1]
+        return history.frames[:, -1]
 
-    def generate(self, condition, steps, generators):
-        counts = condition[:, None, None].repeat(1, len(generators[0]), steps, 1, 1)
-        for case, members in zip(counts, generators, strict=True):
+    def generate(self, condition, draws):
+        frames = condition[:, None, None].repeat(1, len(draws.generators[0]), self.settings.lead, 1, 1, 1)
+        for case, members in zip(frames, draws.generators, strict=True):
             for member, generator in zip(case, members, strict=True):
-                member[:, 0, 0] = 1000 + generator.initial_seed() % 1000
-        return counts
+                member[:, 0, 0, 0] = 1000 + generator.initial_seed() % 1000
+        return frames
 
 
 @pytest.fixture
@@ -84,12 +80,10 @@ def test_a_turned_member_does_not_depend_on_the_others(cases):
 
 def test_a_case_is_encoded_once_for_each_way(cases):
     forecaster = TrainedForecaster(Marking(Settings()))
-    for members in (range(16), range(16, 20)):
-        forecaster.predict(cases, 1, members, seed=0)
+    members = forecaster.prepare(cases, 1, seed=0)
+    for numbers in (range(16), range(16, 20)):
+        members(numbers)
     assert forecaster.network.conditioned == WAYS
-    mask = np.arange(cases.observed.size).reshape(cases.observed.shape) > 0
-    forecaster.predict(dataclasses.replace(cases, observed=mask), 1, range(8), seed=0)
-    assert forecaster.network.conditioned == 2 * WAYS
 
 
 def test_without_turns_all_see_the_case_as_it_is(cases):

@@ -11,12 +11,14 @@ from typer.testing import CliRunner
 from nowcast.cli import app as cli
 from nowcast.data.windows import find_windows, history_of
 from nowcast.models.checkpoint import load_network
-from nowcast.models.network import Batch, TrainedForecaster
+from nowcast.models.frames import FrameScale, clip_of
+from nowcast.models.network import Batch, Draws
 from nowcast.models.predldm.frame_vae import FrameVAESettings, block_cosines, build_frame_vae
 from nowcast.models.predldm.network import PredLDM
 from nowcast.models.predldm.settings import PredLDMSettings
+from nowcast.models.trained import TrainedForecaster
 from nowcast.training.config import load_config
-from nowcast.training.windows import TrainingWindows, channels_of, training_sources
+from nowcast.training.windows import TrainingStore, TrainingWindows, channels_of, training_sources
 from pipelines.errors import InputError
 from pipelines.store.schema import open_store
 
@@ -70,7 +72,7 @@ def test_a_network_of_grey_frames_refuses_colours(footage, tmp_path):
     history = history_of(store, find_windows(store, history=10, lead=10, stride=20, split="test"), 10)
     config = load_config("kth-small", list(SMALL))
     forecaster = TrainedForecaster(PredLDM(PredLDMSettings(**config.network)))
-    with pytest.raises(InputError, match="trained on frames of other channels; got 3x16x16"):
+    with pytest.raises(InputError, match="trained on frames of other channels; got 3; expected 1"):
         forecaster.forecast(history, (1 + np.arange(10)) * np.timedelta64(83333, "us"), 1, 0)
 
 
@@ -78,8 +80,9 @@ def test_channels_are_the_store_s_and_the_same_in_all(footage, tmp_path, small_s
     grey, colour = (
         prepared(footage, tmp_path / name, *options) for name, options in (("grey", ("--grey",)), ("colour", ()))
     )
-    assert [channels_of([store]) for store in (grey, colour, small_store)] == [1, 3, 1]
-    for pair in ([grey, colour], [grey, small_store]):
+    grey, colour, radar = map(TrainingStore, (grey, colour, small_store))
+    assert [channels_of([store]) for store in (grey, colour, radar)] == [1, 3, 1]
+    for pair in ([grey, colour], [grey, radar]):
         with pytest.raises(InputError, match="do not go together"):
             channels_of(pair)
     with pytest.raises(InputError, match="windows of radar"):
@@ -87,15 +90,14 @@ def test_channels_are_the_store_s_and_the_same_in_all(footage, tmp_path, small_s
 
 
 def test_batches_of_colour_are_whole_and_of_grey_like_radar(footage, tmp_path):
-    for options, shape in ((("--grey",), (1, 10, 16, 16)), ((), (1, 10, 3, 16, 16))):
+    for options, shape in ((("--grey",), (1, 20, 1, 16, 16)), ((), (1, 20, 3, 16, 16))):
         store = prepared(footage, tmp_path / f"{len(options)}", *options)
-        sources = training_sources([store], history=10, lead=10, stride=1, split="train")
+        sources = training_sources([TrainingStore(store)], history=10, lead=10, stride=1, split="train")
         windows = TrainingWindows(sources, 10, 10, side=16, seed=0, augment=True)
-        history, history_seen, future, future_seen = next(windows.batches(0, 1))
-        assert history.shape == future.shape == shape
-        assert history_seen.shape == future_seen.shape == (1, 10, 16, 16)
-        assert history_seen.all() and future_seen.all()
-    np.testing.assert_array_equal(future[0, :, :, 0, 0], [(10 * n, 100, 200 - 10 * n) for n in range(10, 20)])
+        values, seen = windows.sample(0)
+        clip = clip_of(values[None], seen[None], FrameScale(0, 1, 0))
+        assert clip.frames.shape == shape and clip.observed.shape == (1, 20, 1, 16, 16) and clip.observed.all()
+    np.testing.assert_array_equal(values[10:, :, 0, 0], [(10 * n, 100, 200 - 10 * n) for n in range(10, 20)])
 
 
 def test_block_cosines_of_colours_begin_with_their_mean():
@@ -122,13 +124,14 @@ def test_the_small_vae_of_colours_starts_as_a_cosine_transform():
 def test_no_echo_is_cut_off_in_video():
     config = load_config("kth-small", list(SMALL))
     assert config.network["echo"] == 0
-    dark = torch.full((1, 10, 16, 16), 3.0)
-    seen = torch.ones(1, 10, 16, 16, dtype=torch.bool)
-    batch = Batch(dark, seen, dark, seen)
+    dark = np.full((1, 10, 16, 16), 3, "float32")
     exact = {
         "frame_vae": {"factor": 4, "latent_channels": 16, "channels": [8, 8]},
         "mtvae": {"hidden": 16, "layers": 1, "heads": 2},
     }
     network = PredLDM(PredLDMSettings(**{**config.network, **exact}))
-    made = network.preview("autoencoder", batch, torch.Generator())
-    torch.testing.assert_close(made, dark, atol=0.01, rtol=0)
+    scale = network.settings.frame_scale
+    clip = clip_of(dark, dark > 0, scale)
+    made = network.stages["autoencoder"].preview(Batch(clip, clip), Draws([[torch.Generator()]]))
+    shown = scale.floored(scale.to_values(made)).numpy()
+    np.testing.assert_allclose(shown[:, :, 0], dark, atol=0.01)

@@ -10,7 +10,8 @@ from safetensors.torch import load_file
 
 from nowcast.models.checkpoint import load_network, load_tensors, save_half
 from nowcast.training.config import parse_config
-from nowcast.training.run import TrainingStoppedError, learning_rate, train
+from nowcast.training.loop import TrainingStoppedError, learning_rate
+from nowcast.training.run import train
 from pipelines.errors import InputError
 
 
@@ -35,10 +36,10 @@ def test_training_leaves_model_config_metrics_and_pictures(toy_config, small_sto
 
 
 def test_twenty_steps_equal_ten_and_ten(toy_config, small_store, tmp_path, monkeypatch):
-    from nowcast.training import run as training
+    from nowcast.training import loop as training
 
     whole = weights(train(toy_config, [small_store], tmp_path / "whole", device="cpu").parent)
-    save = training._StageRun._save_state
+    save = training.StageRun.save_state
 
     def save_and_be_killed(self):
         save(self)
@@ -46,10 +47,10 @@ def test_twenty_steps_equal_ten_and_ten(toy_config, small_store, tmp_path, monke
             raise KeyboardInterrupt
 
     for stage in ("gain", "offset"):
-        monkeypatch.setattr(training._StageRun, "_save_state", save_and_be_killed)
+        monkeypatch.setattr(training.StageRun, "save_state", save_and_be_killed)
         with pytest.raises(KeyboardInterrupt):
             train(toy_config, [small_store], tmp_path / "parts", device="cpu", stage=stage)
-        monkeypatch.setattr(training._StageRun, "_save_state", save)
+        monkeypatch.setattr(training.StageRun, "save_state", save)
         train(toy_config, [small_store], tmp_path / "parts", device="cpu", stage=stage)
     parts = weights(tmp_path / "parts")
     assert all(torch.equal(parts[name], whole[name]) for name in whole)
@@ -61,19 +62,19 @@ def test_twenty_steps_equal_ten_and_ten(toy_config, small_store, tmp_path, monke
 
 
 def test_steps_after_the_last_checkpoint_are_done_and_recorded_again(toy_config, small_store, tmp_path, monkeypatch):
-    from nowcast.training import run as training
+    from nowcast.training import loop as training
 
-    step = training._StageRun._one_step
+    step = training.StageRun.one_step
 
     def killed_at_fourteen(self, *args):
         if self.step == 14:
             raise KeyboardInterrupt
         return step(self, *args)
 
-    monkeypatch.setattr(training._StageRun, "_one_step", killed_at_fourteen)
+    monkeypatch.setattr(training.StageRun, "one_step", killed_at_fourteen)
     with pytest.raises(KeyboardInterrupt):
         train(toy_config, [small_store], tmp_path / "run", device="cpu", stage="gain")
-    monkeypatch.setattr(training._StageRun, "_one_step", step)
+    monkeypatch.setattr(training.StageRun, "one_step", step)
     train(toy_config, [small_store], tmp_path / "run", device="cpu", stage="gain")
     records = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert [r["step"] for r in records if "loss" in r] == list(range(1, 21))
@@ -105,7 +106,7 @@ def test_other_stores_are_refused_unless_overwritten(toy_config, small_store, tm
     run = train(toy_config, [small_store], tmp_path / "run", device="cpu").parent
     before = weights(run)
     train(toy_config, [moved], run, device="cpu")
-    with pytest.raises(InputError, match="was trained on other stores; take another one or --overwrite"):
+    with pytest.raises(InputError, match="was trained on other stores; choose another --run folder, or --overwrite"):
         train(toy_config, [other], run, device="cpu")
     assert all(torch.equal(before[name], tensor) for name, tensor in weights(run).items())
     train(toy_config, [other], run, device="cpu", overwrite=True)
@@ -164,9 +165,9 @@ def test_muon_resumes_exactly(toy_config, small_store, tmp_path):
     stages = {"gain": {"steps": 6, "batch": 2, "rate": 0.01, "optimizer": "muon", "validate_every": 3}}
     config = changed(toy_config, stages=stages)
     whole = weights(train(config, [small_store], tmp_path / "whole", device="cpu").parent)
-    from nowcast.training import run as training
+    from nowcast.training import loop as training
 
-    step = training._StageRun._one_step
+    step = training.StageRun.one_step
 
     def stop_at_four(self, *args):
         if self.step == 4:
@@ -174,7 +175,7 @@ def test_muon_resumes_exactly(toy_config, small_store, tmp_path):
         return step(self, *args)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training._StageRun, "_one_step", stop_at_four)
+        patch.setattr(training.StageRun, "one_step", stop_at_four)
         with pytest.raises(KeyboardInterrupt):
             train(config, [small_store], tmp_path / "parts", device="cpu")
     parts = weights(train(config, [small_store], tmp_path / "parts", device="cpu").parent)
@@ -190,12 +191,12 @@ def test_unknown_stage_and_unknown_setting(toy_config, small_store, tmp_path):
 
 def test_average_of_weights_by_hand(toy_config, small_store, tmp_path):
     # Three steps: the average takes the first weights whole, then (1 + n) / (10 + n) of itself.
-    from nowcast.training import run as training
+    from nowcast.training import loop as training
 
     config = changed(toy_config, stages={**toy_config.model_dump()["stages"], "gain": {
         "steps": 3, "batch": 2, "rate": 0.1, "validate_every": 3}})  # fmt: skip
     seen = []
-    step = training._StageRun._one_step
+    step = training.StageRun.one_step
 
     def watch(self, *args):
         value = step(self, *args)
@@ -203,7 +204,7 @@ def test_average_of_weights_by_hand(toy_config, small_store, tmp_path):
         return value
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training._StageRun, "_one_step", watch)
+        patch.setattr(training.StageRun, "one_step", watch)
         train(config, [small_store], tmp_path / "run", device="cpu", stage="gain")
     average = seen[0]
     for count, weight in enumerate(seen[1:], start=1):

@@ -3,7 +3,7 @@ import pytest
 import zarr
 
 from nowcast.data.windows import Window, find_windows, history_of
-from nowcast.training.windows import TrainingWindows, training_sources
+from nowcast.training.windows import TrainingStore, TrainingWindows, training_sources
 from pipelines.errors import InputError
 from pipelines.store.schema import open_store
 from pipelines.store.units import counts_to_vil
@@ -12,6 +12,11 @@ from pipelines.store.units import counts_to_vil
 @pytest.fixture
 def opened(small_store):
     return open_store(small_store)
+
+
+@pytest.fixture
+def source(small_store):
+    return TrainingStore(small_store)
 
 
 def test_windows_by_hand(opened):
@@ -50,57 +55,53 @@ def test_history_carries_counts_time_and_place(opened):
     np.testing.assert_array_equal(history.values[0], opened["vil"].isel(event=5, frame=slice(10, 20)).values)
 
 
-def test_each_epoch_is_every_window_once_in_an_order_of_its_own(small_store, opened):
+def test_each_epoch_is_every_window_once_in_an_order_of_its_own(source, opened):
     windows = find_windows(opened, history=10, lead=10, stride=2, split="train")
-    plain = TrainingWindows([(small_store, windows)], 10, 10, side=16, seed=1)
+    plain = TrainingWindows([(source, windows)], 10, 10, side=16, seed=1)
     epochs = [[plain[n].tobytes() for n in range(e * len(windows), (e + 1) * len(windows))] for e in (0, 1)]
     assert len(set(epochs[0])) == len(windows)
     assert sorted(epochs[0]) == sorted(epochs[1]) and epochs[0] != epochs[1]
 
 
-def test_sample_number_decides_everything(small_store, opened):
+def test_sample_number_decides_everything(source, opened):
     windows = find_windows(opened, history=10, lead=10, stride=2, split="train")
-    first, second = (TrainingWindows([(small_store, windows)], 10, 10, side=16, seed=1, augment=True) for _ in range(2))
+    first, second = (TrainingWindows([(source, windows)], 10, 10, side=16, seed=1, augment=True) for _ in range(2))
     backwards = {n: second[n] for n in reversed(range(40))}
     assert all((first[n] == backwards[n]).all() for n in range(40))
-    other = TrainingWindows([(small_store, windows)], 10, 10, side=16, seed=2, augment=True)
+    other = TrainingWindows([(source, windows)], 10, 10, side=16, seed=2, augment=True)
     assert any((first[n] != other[n]).any() for n in range(40))
 
 
-def test_turning_keeps_the_pixels(small_store, opened):
+def test_turning_keeps_the_pixels(source, opened):
     windows = find_windows(opened, history=10, lead=10, stride=2, split="train")
     turned, plain = (
-        TrainingWindows([(small_store, windows)], 10, 10, side=16, seed=1, augment=augment) for augment in (True, False)
+        TrainingWindows([(source, windows)], 10, 10, side=16, seed=1, augment=augment) for augment in (True, False)
     )
     assert all((np.sort(turned[n], None) == np.sort(plain[n], None)).all() for n in range(8))
     assert len({np.argwhere(turned[n][0] == 255).tobytes() for n in range(30)}) >= 4  # the missing corner moves about
 
 
-def test_time_runs_backwards_in_half_of_the_windows(small_store, opened):
+def test_time_runs_backwards_in_half_of_the_windows(source, opened):
     windows = find_windows(opened, history=10, lead=10, stride=2, split="train")
     plain, reversing = (
-        TrainingWindows([(small_store, windows)], 10, 10, side=16, seed=1, reverse=reverse) for reverse in (False, True)
+        TrainingWindows([(source, windows)], 10, 10, side=16, seed=1, reverse=reverse) for reverse in (False, True)
     )
     forwards = [(reversing[n] == plain[n]).all() for n in range(60)]
     backwards = [(reversing[n] == plain[n][::-1]).all() for n in range(60)]
     assert 15 < sum(forwards) < 45 and all(a != b for a, b in zip(forwards, backwards, strict=True))
 
 
-def test_batches_mark_missing_and_share_between_ranks(small_store, opened):
+def test_samples_mark_missing(source, opened):
     windows = find_windows(opened, history=10, lead=10, stride=2, split="train")
-    data = TrainingWindows([(small_store, windows)], 10, 10, side=16, seed=1)
-    history, seen, future, future_seen = next(data.batches(4, 2))
-    assert history.shape == future.shape == seen.shape == (2, 10, 16, 16)
-    assert not seen[:, :, :2, :2].any() and (history[~seen] == 0).all() and future_seen[:, :, 2:].all()
-    whole = next(data.batches(0, 4))[0]
-    halves = [next(data.batches(0, 2, rank=rank, ranks=2))[0] for rank in (0, 1)]
-    np.testing.assert_array_equal(whole, np.concatenate(halves))
+    values, seen = TrainingWindows([(source, windows)], 10, 10, side=16, seed=1).sample(4)
+    assert values.shape == seen.shape == (20, 16, 16) and values.dtype == "float32"
+    assert not seen[:, :2, :2].any() and (values[~seen] == 0).all() and seen[:, 2:].all()
 
 
-def test_liquid_is_scaled_by_a_factor_a_window_and_missing_stays(small_store, opened):
+def test_liquid_is_scaled_by_a_factor_a_window_and_missing_stays(source, opened):
     windows = find_windows(opened, history=10, lead=10, stride=2, split="train")
     plain, scaled = (
-        TrainingWindows([(small_store, windows)], 10, 10, side=16, seed=1, liquid=liquid) for liquid in (1.0, 2.0)
+        TrainingWindows([(source, windows)], 10, 10, side=16, seed=1, liquid=liquid) for liquid in (1.0, 2.0)
     )
     factors = set()
     for number in range(8):
@@ -114,32 +115,32 @@ def test_liquid_is_scaled_by_a_factor_a_window_and_missing_stays(small_store, op
     assert len(factors) >= 4
 
 
-def test_a_range_of_cadences_takes_every_so_many_frames(small_store, opened):
+def test_a_range_of_cadences_takes_every_so_many_frames(source, opened):
     minutes = (opened["valid_time"].values[0, 1] - opened["valid_time"].values[0, 0]) / np.timedelta64(1, "m")
     choice = {"history": 4, "lead": 4, "stride": 1, "split": "train"}
-    [(_, plain)] = training_sources([small_store], **choice)
-    [(_, every_second)] = training_sources([small_store], cadence=(1.5 * minutes, 2.5 * minutes), **choice)
+    [(_, plain)] = training_sources([source], **choice)
+    [(_, every_second)] = training_sources([source], cadence=(1.5 * minutes, 2.5 * minutes), **choice)
     assert {window.step for window in plain} == {1} and {window.step for window in every_second} == {2}
     frames = opened.sizes["frame"]
     assert min(window.start for window in every_second) == -2  # the newest three of the history are needed
     assert max(window.start for window in every_second) == frames - 1 - 2 * 5
-    first = TrainingWindows([(small_store, [Window(0, -4, 2)])], 4, 4, side=16, seed=0)[0]
+    first = TrainingWindows([(source, [Window(0, -4, 2)])], 4, 4, side=16, seed=0)[0]
     assert (first[:2] == 255).all()
-    np.testing.assert_array_equal(first[2:], zarr.open_array(f"{small_store}/vil")[0, :12:2])
+    np.testing.assert_array_equal(first[2:], zarr.open_array(f"{source.path}/vil")[0, :12:2])
 
 
-def test_events_without_echo_are_left_out(small_store, opened):
+def test_events_without_echo_are_left_out(source, opened):
     choice = {"history": 10, "lead": 10, "stride": 1, "split": "train"}
     with pytest.raises(InputError, match="no store has a window of split train"):
-        training_sources([small_store], least_echo=1.0, **choice)
-    assert training_sources([small_store], least_echo=0.01, **choice) == training_sources([small_store], **choice)
+        training_sources([source], least_echo=1.0, **choice)
+    assert training_sources([source], least_echo=0.01, **choice) == training_sources([source], **choice)
 
 
-def test_a_square_is_cut_out_of_larger_frames(small_store, opened):
+def test_a_square_is_cut_out_of_larger_frames(source, opened):
     windows = find_windows(opened, history=10, lead=10, stride=2, split="train")
-    cut = TrainingWindows([(small_store, windows)], 10, 10, side=8, seed=1, augment=True)
-    middle = TrainingWindows([(small_store, [Window(0, 0)])], 10, 10, side=8, seed=1)
+    cut = TrainingWindows([(source, windows)], 10, 10, side=8, seed=1, augment=True)
+    middle = TrainingWindows([(source, [Window(0, 0)])], 10, 10, side=8, seed=1)
     assert cut[0].shape == (20, 8, 8)
-    np.testing.assert_array_equal(middle[0], zarr.open_array(f"{small_store}/vil")[0, :20, 4:12, 4:12])
+    np.testing.assert_array_equal(middle[0], zarr.open_array(f"{source.path}/vil")[0, :20, 4:12, 4:12])
     with pytest.raises(InputError, match="too small"):
-        TrainingWindows([(small_store, windows)], 10, 10, side=32, seed=1)
+        TrainingWindows([(source, windows)], 10, 10, side=32, seed=1)

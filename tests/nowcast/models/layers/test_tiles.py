@@ -2,7 +2,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nowcast.models.layers.tiles import blend, cover, pad_to
+from nowcast.models.layers.tiles import blend, cover
 
 
 def test_tiles_by_hand():
@@ -34,10 +34,3 @@ def test_between_two_tiles_the_blend_has_no_step():
     row = blend(parts, tiles, 8, 14)[4]
     assert row[0] == 0 and row[-1] == 1
     assert (row.diff() >= 0).all() and row.diff().max() <= 0.51  # two locations in common
-
-
-def test_padding_is_to_the_north_and_east():
-    x = torch.ones(1, 2, 13, 16)
-    padded = pad_to(x, 8)
-    assert padded.shape == (1, 2, 16, 16) and padded[..., :13, :].all() and not padded[..., 13:, :].any()
-    assert pad_to(x.bool(), 8).dtype == torch.bool

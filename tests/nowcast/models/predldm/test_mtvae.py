@@ -36,12 +36,12 @@ def mtvae() -> MTVAE:
 
 def clip(batch: int = 2, times: int = 10) -> tuple[torch.Tensor, torch.Tensor]:
     generator = seeded(3)
-    observed = torch.rand(batch, times, 8, 8, generator=generator) > 0.2
-    return torch.rand(batch, times, 1, 8, 8, generator=generator) * observed[:, :, None], observed
+    observed = torch.rand(batch, times, 1, 8, 8, generator=generator) > 0.2
+    return torch.rand(batch, times, 1, 8, 8, generator=generator) * observed, observed
 
 
 def test_six_of_ten_time_locations_are_masked():
-    mask = draw_time_mask(500, 10, 0.6, seeded())
+    mask = draw_time_mask(10, 0.6, [seeded()] * 500)
     assert set(mask.unique().tolist()) == {0.0, float("-inf")}
     assert (mask.isinf().sum(1) == 6).all()
     # Each location is hidden equally often: 300 of 500 times, give or take four standard errors.
@@ -50,7 +50,7 @@ def test_six_of_ten_time_locations_are_masked():
 
 @given(batch=st.integers(1, 5), times=st.integers(1, 25), ratio=st.floats(0, 0.999), seed=st.integers(0, 99))
 def test_a_mask_never_hides_all(batch, times, ratio, seed):
-    mask = draw_time_mask(batch, times, ratio, seeded(seed))
+    mask = draw_time_mask(times, ratio, [seeded(seed)] * batch)
     assert mask.shape == (batch, times)
     assert (mask == 0).any(1).all()
     assert (mask.isinf().sum(1) == min(int(ratio * times), times - 1)).all()
@@ -84,7 +84,7 @@ def test_masks_are_drawn_in_training_only_and_from_the_generator(mtvae):
     frames, observed = clip()
 
     def mean(seed: int) -> torch.Tensor:
-        return mtvae(frames, observed, seeded(seed)).mean
+        return mtvae(frames, observed, [seeded(seed)] * len(frames)).mean
 
     assert torch.equal(mean(1), mean(1))
     assert (mean(1) - mean(2)).abs().max() > 1e-3
@@ -98,22 +98,22 @@ def test_one_mask_serves_every_location_of_a_sample(mtvae):
     transformer = shaken(mtvae.transformer)
     torch.nn.init.zeros_(transformer.position.weight)  # U alone differs near the edges
     encoded = torch.randn(2, 10, 2, 1, 1, generator=seeded()).expand(-1, -1, -1, 2, 2)
-    frames, observed = torch.zeros(2, 10, 1, 8, 8), torch.ones(2, 10, 8, 8, dtype=torch.bool)
-    mean, _ = transformer(encoded, frames, observed, draw_time_mask(2, 10, 0.6, seeded()))
+    frames, observed = torch.zeros(2, 10, 1, 8, 8), torch.ones(2, 10, 1, 8, 8, dtype=torch.bool)
+    mean, _ = transformer(encoded, frames, observed, draw_time_mask(10, 0.6, [seeded()] * 2))
     torch.testing.assert_close(mean, mean[..., :1, :1].expand_as(mean))
 
 
 def test_training_starts_from_the_frame_vae(mtvae):
     frames, observed = clip()
     encoded = mtvae.frame_vae.encode(frames)
-    mean, log_variance = mtvae.transformer(encoded, frames, observed, draw_time_mask(2, 10, 0.6, seeded()))
+    mean, log_variance = mtvae.transformer(encoded, frames, observed, draw_time_mask(10, 0.6, [seeded()] * 2))
     torch.testing.assert_close(mean, encoded, atol=1e-5, rtol=1e-5)
     assert (log_variance == -10).all()
 
 
 def test_positional_embedding_tells_time_and_missing_pixels(mtvae):
     shaken(mtvae)
-    frames, observed = torch.ones(1, 10, 1, 8, 8), torch.ones(1, 10, 8, 8, dtype=torch.bool)
+    frames, observed = torch.ones(1, 10, 1, 8, 8), torch.ones(1, 10, 1, 8, 8, dtype=torch.bool)
     latents = mtvae.encode(frames, observed)
     assert (latents[:, 0] - latents[:, 5]).abs().max() > 1e-3
     assert (mtvae.encode(frames, ~observed) - latents).abs().max() > 1e-3
@@ -133,7 +133,7 @@ def test_latents_are_sampled_around_their_mean(mtvae):
     mtvae.decode = lambda z: decoded.append(z) or z  # type: ignore[method-assign]
     with torch.no_grad():
         torch.nn.init.constant_(mtvae.transformer.log_variance.bias, 2 * torch.tensor(0.5).log())
-    result = mtvae(frames, observed, seeded())
+    result = mtvae(frames, observed, [seeded()] * len(frames))
     deviation = (decoded[0] - result.mean).std().item()
     assert deviation == pytest.approx(0.5, rel=0.1)
 

@@ -1,0 +1,70 @@
+"""Networks that regress the future on the history: one stage, one member, and only `forward` to write.
+
+x: history in network units (B, T, C, H, W). y: future (B, lead, C, H, W). The loss is the mean squared error over
+observed pixels; a network that trains otherwise overrides `regression`.
+"""
+
+from abc import abstractmethod
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from nowcast.models.frames import Clip
+from nowcast.models.layers.masked import weighted_mean
+from nowcast.models.network import Batch, Draws, Network, NetworkSettings, Stage
+
+
+class Regressed(NamedTuple):
+    """Predicted frames, their targets and where these were observed: (B, T, C, H, W), the same, (B, T, 1, H, W)."""
+
+    prediction: Tensor
+    target: Tensor
+    observed: Tensor
+
+
+class RegressionStage(Stage):
+    """The only stage: mean squared error on observed pixels."""
+
+    def __init__(self, network: "RegressionNetwork"):
+        self.network = network
+
+    @property
+    def trained(self) -> nn.Module:
+        """The whole network."""
+        return self.network
+
+    def loss(self, batch: Batch, draws: Draws) -> dict[str, Tensor]:
+        """See `Stage.loss`."""
+        made = self.network.regression(batch, draws)
+        return {"loss": weighted_mean((made.prediction - made.target).square(), made.observed.float())}
+
+    def preview(self, batch: Batch, draws: Draws) -> Tensor:
+        """The forecast."""
+        return self.network(batch.history)
+
+
+class RegressionNetwork(Network[Tensor]):
+    """A deterministic network: write `forward`, and `Settings` where it has settings of its own."""
+
+    Settings = NetworkSettings
+    deterministic = True
+
+    def __init__(self, settings: NetworkSettings, *, pretrained: bool = True):
+        super().__init__(settings, pretrained=pretrained)
+        self.stages = {"regression": RegressionStage(self)}
+
+    @abstractmethod
+    def forward(self, history: Clip) -> Tensor:
+        """The forecast with shape (B, lead, C, H, W), network units, of a history with its first guesses."""
+
+    def regression(self, batch: Batch, draws: Draws) -> Regressed:
+        """The frames that the loss compares."""
+        return Regressed(self(batch.history), batch.future.frames, batch.future.observed)
+
+    def condition(self, history: Clip) -> Tensor:
+        """The forecast itself."""
+        return self(history)
+
+    def generate(self, condition: Tensor, draws: Draws) -> Tensor:
+        """One member."""
+        return condition[:, None]
