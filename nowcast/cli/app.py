@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from nowcast.cli.console import bar, console, tell
+from nowcast.cli.console import bar, console, note, tell
 from nowcast.cli.forecast import Device, Seed, models
 from nowcast.cli.forecast import forecast as forecast_command
 from nowcast.cli.prepare import (
@@ -104,11 +104,11 @@ def train(
 
     given = [Path(init), Path(init) / "model.safetensors"] if init else []
     refuse_inputs(run / "model.safetensors", [*store, *given])
-    options: dict[str, Any] = {"stage": stage, "init": init, "device": device, "overwrite": overwrite}
+    resolved, base = load_config(config, settings), load_config(config)
     try:
-        tell(train_run(load_config(config, settings), store, run, base=load_config(config), **options))
+        tell(train_run(resolved, store, run, base=base, stage=stage, init=init, device=device, overwrite=overwrite))
     except TrainingInterrupted as stopped:
-        err.print(str(stopped), markup=False, highlight=False, soft_wrap=True)
+        note(stopped)
         raise typer.Exit(1) from None
 
 

@@ -21,8 +21,6 @@ from nowcast.data.conventions import lead_times as lead_times_of
 from pipelines.errors import InputError
 from pipelines.store.schema import data_range
 
-
-
 Members = Callable[[Sequence[int]], np.ndarray]
 """Makes members by number: values with shape (case, member, lead, ...)."""
 

@@ -74,8 +74,8 @@ class NetworkSettings(BaseModel):
         scale: Counts that the network sees as 1. With offset 127.5 frames are on [-1, 1].
         echo: Counts below are no echo and become 0 in a forecast; 0 for video.
         first_guess: First guesses that the network is given (see nowcast.models.guess.GUESSES); none by default.
-        motion_errors: Minutes per frame and kilometres per pixel for which members' own guesses draw the errors of their
-            motion. By default those of the store or file.
+        motion_errors: Minutes per frame and kilometres per pixel, from which members' own guesses draw the errors of
+            their motion. By default those of the store or file.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

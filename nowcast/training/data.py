@@ -119,7 +119,7 @@ class TrainingData:
         if settings.first_guess != "none":
             grids = [windows.grid(number) for number in numbers]
             one_by_one = zip(values[:, None, past], observed[:, None, past], grids, strict=True)
-            guesses = [settings.guess(counts, seen, *grid) for counts, seen, grid in one_by_one]
-            history = history._replace(guess=Guess.joined(guesses))
+            guesses = (settings.guess(counts, seen, *grid) for counts, seen, grid in one_by_one)
+            history = history._replace(guess=Guess.joined([guess for guess in guesses if guess is not None]))
         future = clip_of(values[:, ahead], observed[:, ahead], scale)
         return Batch(history, future).to(torch.device(self._accelerator.device))

@@ -133,5 +133,5 @@ def test_no_echo_is_cut_off_in_video():
     scale = network.settings.frame_scale
     clip = clip_of(dark, dark > 0, scale)
     made = network.stages["autoencoder"].preview(Batch(clip, clip), Draws([[torch.Generator()]]))
-    shown = scale.floored(scale.to_values(made)).numpy()
+    shown = scale.floored(scale.to_values(made)).detach().numpy()
     np.testing.assert_allclose(shown[:, :, 0], dark, atol=0.01)
