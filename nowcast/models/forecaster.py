@@ -16,10 +16,11 @@ from typing import ClassVar
 import numpy as np
 import xarray as xr
 
-from nowcast.data.conventions import DURATION, MAX_COUNT, time_text
+from nowcast.data.conventions import DURATION, time_text
 from nowcast.data.conventions import lead_times as lead_times_of
 from pipelines.errors import InputError
 from pipelines.store.schema import data_range
+from pipelines.store.units import MAX_COUNT
 
 Members = Callable[[Sequence[int]], np.ndarray]
 """Makes members by number: values with shape (case, member, lead, ...)."""

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
-import zarr
 
 from nowcast.data.orientations import turned
 from nowcast.data.seeds import numpy_generator
 from nowcast.data.windows import Window, find_windows
 from pipelines.errors import InputError
+from pipelines.store.reading import Pixels
 from pipelines.store.schema import data_range, open_pixels, open_store, pixels
 from pipelines.store.units import MAX_COUNT, MISSING, counts_to_vil, vil_to_counts
 
@@ -190,7 +190,7 @@ class TrainingWindows:
         of, window = self._chosen(number)
         return window.step * of.store.attrs["cadence_minutes"], of.pixel_km
 
-    def _read(self, array: zarr.Array, window: Window, number: int) -> np.ndarray:
+    def _read(self, array: Pixels, window: Window, number: int) -> np.ndarray:
         """The frames of a window, missing where the event has none."""
         y, x = self._corner(array.shape[-2:], number)
         wanted = window.start + window.step * np.arange(self._length)

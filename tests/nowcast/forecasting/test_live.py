@@ -287,7 +287,7 @@ def test_overlapping_tiles_are_blended_with_weights_that_fall_to_their_edges(tin
     shared = (first[..., 5:] * hat[5:] + second[..., :3] * hat[:3]) / (hat[5:] + hat[:3])
     torch.testing.assert_close(blended["field"][..., 5:8], shared)
     torch.testing.assert_close(blended["field"][..., :5], first[..., :5])
-    assert (first[..., 5:] - second[..., :3]).abs().mean() > 0.1  # laid side by side they would not be alike
+    assert (first[..., 5:] - second[..., :3]).abs().mean() > 0.05  # predictions of one step that are not alike
 
 
 def test_the_commands_with_the_weights_that_come_along(both, tmp_path):
