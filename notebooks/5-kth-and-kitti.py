@@ -74,10 +74,10 @@ for person, speed in ((1, 2.0), (2, 3.0), (17, 2.5)):
 # overlap.
 
 # %%
-from pipelines.video import prepare as video
+from pipelines.building.prepare import prepare
 from pipelines.video.kth import plan_kth
 
-print(video.prepare(plan_kth(work / "kth"), work / "kth.zarr"))
+print(prepare(plan_kth(work / "kth"), work / "kth.zarr"))
 
 # %%
 from pipelines.store.schema import open_store
@@ -121,7 +121,7 @@ for frame in range(40):
 # %%
 from pipelines.video.kitti import plan_kitti
 
-print(video.prepare(plan_kitti(work / "kitti"), work / "kitti.zarr"))
+print(prepare(plan_kitti(work / "kitti"), work / "kitti.zarr"))
 kitti = open_store(work / "kitti.zarr")
 
 # %%

@@ -1,7 +1,7 @@
 """Live mode: the newest frames of a file of radar as a store of one event, which is forecast like any other.
 
 The file is of any format of `pipelines.radar.files` that holds several frames: CF NetCDF or Zarr. What it measures
-becomes counts as in `pipelines.radar.prepare`, and a latitude-longitude grid square pixels as in
+becomes counts as in `pipelines.radar.loops`, and a latitude-longitude grid square pixels as in
 `pipelines.radar.grid`. The whole grid is one event, called as the file is, however large it is.
 """
 

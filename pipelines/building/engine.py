@@ -13,7 +13,7 @@ and the list is written last, so that a reader never meets half an object and a 
 import json
 import logging
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -23,9 +23,11 @@ import numcodecs.blosc
 import numpy as np
 import zarr
 
+from pipelines.building.plan import Plan, Reader
 from pipelines.building.workers import run
 from pipelines.errors import InputError
 from pipelines.store import schema as store
+from pipelines.store.reading import readable
 from pipelines.store.rejects import PartlyReadError, Reject, read_rejects, write_rejects
 from pipelines.store.whole import clear_when_full, exclusive, replacing, to_disk
 
@@ -34,7 +36,6 @@ log = logging.getLogger(__name__)
 # Several threads would write the blocks of a chunk in the order in which they finish, and no two runs the same bytes.
 numcodecs.blosc.use_threads = False
 
-Reader = Callable[[Sequence[Any]], np.ndarray]
 _IDENTITY = ("schema", "schema_version", "protocol", "reducer", "cadence_minutes", "event_list_hash")
 
 
@@ -47,31 +48,12 @@ class _Shard:
     todo: tuple[int, ...]
 
 
-def build(
-    path: Path,
-    events: Sequence[store.Event],
-    read: Reader,
-    *,
-    side: int,
-    pixel_m: float = 1.0,
-    channels: Sequence[str] = (),
-    attrs: dict,
-    workers: int = 1,
-    scheduler: str | None = None,
-    overwrite: bool = False,
-) -> int:
-    """Build the store of `events` at `path`, going on where an earlier run was stopped.
+def build(path: Path, plan: Plan, *, workers: int = 1, scheduler: str | None = None, overwrite: bool = False) -> int:
+    """Build the store of a plan at `path`; a run that was stopped is resumed.
 
     Args:
         path: Where the store will appear.
-        events: Its events, in order.
-        read: Gives the pixels of some of them, uint8 with the store's dims, those above its data_range missing;
-            raises InputError where it cannot, PartlyReadError where it can in part, and is then asked for one event at
-            a time. Must be picklable when there are several workers.
-        side: Pixels along a side.
-        pixel_m: Metres along a side of a pixel.
-        channels: Names of the channels of a video; none for radar.
-        attrs: Attributes of the store, see `store.attributes`.
+        plan: Its events and how they are read.
         workers: Processes.
         scheduler: Address of a dask scheduler whose workers, on the same file system, do the work instead.
         overwrite: Replace the store that is at `path`.
@@ -82,32 +64,53 @@ def build(
 
     Raises:
         InputError: when something else is at `path`, or a store of another plan and `overwrite` is false; when another
-            run is writing it; when no event can be read; when the disk is full.
+            command is writing it; when no event can be read; when the disk is full.
     """
-    building = path.with_name(f".{path.name}.partial")
+    building, events, attrs = path.with_name(f".{path.name}.partial"), plan.events, plan.attributes()
     with exclusive(path), clear_when_full(path, "free some and run again: what is written already is kept"):
         mending = path.exists() and not _may_be_replaced(path, attrs, overwrite)
         root = path if mending else building / "store"
-        if mending:
-            shards = _rejected_shards(path, events)
-            if not shards:
-                if not (building / "store").exists():  # what a run leaves that was killed after its last move
-                    shutil.rmtree(building, ignore_errors=True)
-                log.info("%s is up to date: %d events", path, len(events))
-                return 0
-            shutil.rmtree(building, ignore_errors=True)
-            (building / "done").mkdir(parents=True)
-        else:
-            create = partial(store.create, events=events, side=side, pixel_m=pixel_m, channels=channels, attrs=attrs)
-            _begin(building, attrs, create)
-            shards = _unmarked_shards(building, events)
+        shards = _to_mend(path, building, events) if mending else _to_build(building, plan, attrs)
+        if mending and not shards:
+            log.info("%s is up to date: %d events", path, len(events))
+            return 0
         for unfinished in root.rglob("*.partial*"):
             unfinished.unlink()
-        write = partial(_write_shard, root, building / "done", read)
+        write = partial(_write_shard, root, building / "done", plan.read)
         run(write, shards, workers=workers, scheduler=scheduler, label=f"writing {path.name}")
         rejects = _finish(building, root, path, events, attrs)
     asked = {shard.events[number].id for shard in shards for number in shard.todo}
     return len(asked - {reject.event for reject in rejects})
+
+
+def _to_mend(path: Path, building: Path, events: Sequence[store.Event]) -> list[_Shard]:
+    """The shards with events that an earlier run could not read, with a folder for their marks."""
+    rejected = {reject.event for reject in read_rejects(path)}
+    shards = _shards(events, [number for number, event in enumerate(events) if event.id in rejected])
+    if shards or not (building / "store").exists():  # else a run of another plan is unfinished beside this store
+        shutil.rmtree(building, ignore_errors=True)
+    if shards:
+        (building / "done").mkdir(parents=True)
+    return shards
+
+
+def _to_build(building: Path, plan: Plan, attrs: dict) -> list[_Shard]:
+    """The shards that are not done, in the folder that the store grows in, which an earlier run may have left."""
+    growing = building / "store"
+    left = [reject for mark in _marks(building) for reject in _read_mark(mark)[1]]
+    if not (growing.exists() and _is_same(growing, attrs, left)):
+        shutil.rmtree(building, ignore_errors=True)
+        (building / "done").mkdir(parents=True)
+        store.create(
+            building / "new",
+            plan.events,
+            side=plan.rules.grid,
+            pixel_m=plan.pixel_m,
+            channels=plan.channels,
+            attrs=attrs,
+        )
+        (building / "new").rename(growing)
+    return _unmarked_shards(building, plan.events)
 
 
 def _may_be_replaced(path: Path, attrs: dict, overwrite: bool) -> bool:
@@ -128,7 +131,8 @@ def _is_same(path: Path, attrs: dict, rejects: Sequence[Reject]) -> bool:
     Raises:
         InputError: when what is at `path` is no store, and so must not be replaced.
     """
-    found = zarr.open(path, mode="r").attrs if (path / "zarr.json").is_file() else {}
+    with readable(path):
+        found = zarr.open(path, mode="r").attrs if (path / "zarr.json").is_file() else {}
     if found.get("schema") != store.SCHEMA:
         raise InputError(f"{path} exists and is not an archive store", remedy="choose another path")
     mended = tuple(f"{reject.file} " for reject in rejects)
@@ -140,24 +144,6 @@ def _is_same(path: Path, attrs: dict, rejects: Sequence[Reject]) -> bool:
     return same_files and all(found.get(name) == attrs[name] for name in _IDENTITY)
 
 
-def _begin(building: Path, attrs: dict, create: Callable[[Path], None]) -> None:
-    """Make the folder that the store grows in, unless an earlier run of the same plan left one."""
-    growing = building / "store"
-    marks = _marks(building)
-    if growing.exists() and _is_same(growing, attrs, [reject for mark in marks for reject in _read_mark(mark)[1]]):
-        return
-    shutil.rmtree(building, ignore_errors=True)
-    (building / "done").mkdir(parents=True)
-    create(building / "new")
-    (building / "new").rename(growing)
-
-
-def _rejected_shards(path: Path, events: Sequence[store.Event]) -> list[_Shard]:
-    """The shards with events that an earlier run could not read."""
-    rejected = {reject.event for reject in read_rejects(path)}
-    return _shards(events, [number for number, event in enumerate(events) if event.id in rejected])
-
-
 def _unmarked_shards(building: Path, events: Sequence[store.Event]) -> list[_Shard]:
     """The shards that an unfinished run left to do, or could not read all of."""
     todo: list[int] = []
@@ -167,7 +153,7 @@ def _unmarked_shards(building: Path, events: Sequence[store.Event]) -> list[_Sha
         rejected = {reject.event for reject in _read_mark(mark)[1]} if mark.exists() else None
         todo += [number for number in shard if rejected is None or events[number].id in rejected]
     if len(todo) < len(events):
-        log.info("going on with %s: %d of %d events are done", building, len(events) - len(todo), len(events))
+        log.info("resuming %s: %d of %d events are done", building, len(events) - len(todo), len(events))
     return _shards(events, todo)
 
 

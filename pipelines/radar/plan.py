@@ -12,105 +12,27 @@
   listed among the rejects if its name says its time, else it is left out.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
 from pathlib import Path
 
+import numpy as np
+
+from pipelines.building.plan import LeftOut, Plan, amount, counted
 from pipelines.building.workers import progress
 from pipelines.errors import InputError
 from pipelines.radar.files import Header, commonest_step, find_files, product, read_header, time_in_name
-from pipelines.radar.grid import Grid, Tiling, square
-from pipelines.store.protocol import Protocol
-from pipelines.store.schema import TILE, Event
+from pipelines.radar.grid import Tiling, square
+from pipelines.radar.loops import Frame, Loop, RadarEvent, read_events
+from pipelines.store.protocol import FACTOR, Protocol
+from pipelines.store.schema import TILE
+from pipelines.store.units import QUANTITIES
 
 MAX_FRAMES = 49  # of an event by default, as SEVIR's
 _OFF_STEP = 0.25
 _SAME_PIXELS = 0.01
-_LISTED = 10
-
-
-@dataclass(frozen=True)
-class Frame:
-    """A field of a file, or the fault for which it is missing.
-
-    Attributes:
-        file: Path of the file.
-        number: Its place in the file.
-        fault: Why it cannot be read; empty when it can.
-    """
-
-    file: str
-    number: int
-    fault: str = ""
-
-
-@dataclass(frozen=True)
-class Loop:
-    """What all tiles of an event's time are cut from.
-
-    Attributes:
-        frames: One a step of the cadence; None where there is no file.
-        grid: Grid of the files.
-        quantity: One of `units.QUANTITIES`.
-        tiling: The tiles.
-    """
-
-    frames: tuple[Frame | None, ...]
-    grid: Grid
-    quantity: str
-    tiling: Tiling
-
-
-@dataclass(frozen=True, kw_only=True)
-class RadarEvent(Event):
-    """Tile (row, column) of a loop, counted from the south-west."""
-
-    loop: Loop
-    row: int
-    column: int
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What will be read.
-
-    Attributes:
-        events: In order of time, product and tile.
-        pixel_m: Metres along a side of a pixel of the store.
-        cadence_minutes: Minutes between frames.
-        files: Name and bytes of each source file.
-        left_out: Files, or fields of them, that are not taken, each with the reason.
-    """
-
-    events: tuple[RadarEvent, ...]
-    pixel_m: float
-    cadence_minutes: float
-    files: tuple[tuple[str, int], ...]
-    left_out: tuple[str, ...]
-
-    @property
-    def quantities(self) -> list[str]:
-        """What the files measure."""
-        return sorted({event.loop.quantity for event in self.events})
-
-    def describe(self, protocol: Protocol) -> str:
-        """The plan in a few lines."""
-        frames = len(self.events[0].offsets)
-        loops = {event.loop for event in self.events}
-        lacking = sum(frame is None for loop in loops for frame in loop.frames)
-        size = sum(size for _, size in self.files) / 1e9
-        faults = sorted({frame.fault for loop in loops for frame in loop.frames if frame and frame.fault})
-        lines = [
-            f"plan: {len(self.events)} events of {frames} frames, every {self.cadence_minutes:g} minutes, from "
-            f"{len(self.files)} files ({size:.2f} GB) of {', '.join(self.quantities)}, protocol {protocol.name}",
-            f"  loops: {len(loops)}, of whose frames {lacking} are lacking",
-            f"  tiles: {TILE} x {TILE} pixels of {self.pixel_m / 1000:g} km, reducer {protocol.reducer}",
-        ]
-        lines += [f"  {split}: {n} events" for split, n in Counter(event.split for event in self.events).items()]
-        return "\n".join(lines + _listed("cannot be read", faults) + _listed("left out", self.left_out))
 
 
 @dataclass(frozen=True)
@@ -137,13 +59,13 @@ def make_plan(
         protocol: Gives the splits.
         coarsen: Pixels averaged along each side.
         frames: Frames of an event; by default the longest sequence is divided evenly into at most `MAX_FRAMES` each.
-        limit: Take the first so many events only.
+        limit: Take the first `limit` events only.
 
     Raises:
         InputError: when there are no files, none can be read, or they do not belong into one store.
     """
     paths = find_files(sources)
-    left_out: list[str] = []
+    left_out: list[LeftOut] = []
     series = list(_series(paths, left_out))
     cadence = _cadence(series)
     tilings = {one.name: Tiling(square(one.header.grid), coarsen) for one in series}
@@ -165,8 +87,51 @@ def make_plan(
         )
     ]  # fmt: skip
     events = sorted(events, key=lambda event: (event.time, event.id))[:limit]
-    sizes = tuple((path.name, _size(path)) for path in paths)
-    return Plan(tuple(events), pixel_m, cadence.total_seconds() / 60, sizes, tuple(left_out))
+    reducer = {1: "none", FACTOR: "mean"}.get(coarsen, f"mean{coarsen}")
+    return _described(
+        events,
+        files=tuple((path.name, _size(path)) for path in paths),
+        left_out=tuple(left_out),
+        rules=protocol.of_radar(cadence.total_seconds() / 60, reducer),
+        pixel_m=pixel_m,
+    )
+
+
+def _described(
+    events: Sequence[RadarEvent],
+    *,
+    files: tuple[tuple[str, int], ...],
+    left_out: tuple[LeftOut, ...],
+    rules: Protocol,
+    pixel_m: float,
+) -> Plan:
+    loops = {event.loop: event for event in events}
+    quantities = sorted({loop.quantity for loop in loops})
+    lacking = sum(frame is None for loop in loops for frame in loop.frames)
+    frames = sum(len(loop.frames) for loop in loops)
+    faults = sorted({frame.fault for loop in loops for frame in loop.frames if frame and frame.fault})
+    tiles = counted(len(events), "tile") if len(loops) == 1 else f"{len(events)} tiles of {len(loops)} sequences"
+    times = [time for event in (events[0], events[-1]) for time in event.valid_times[[0, -1]]]
+    return Plan(
+        title=f"{tiles}, {TILE} x {TILE} pixels ({pixel_m / 1000:g} km), {counted(len(events[0].offsets), 'frame')} "
+        f"every {rules.cadence_minutes:g} minutes, {_span(min(times), max(times))} UTC, from "
+        f"{amount(files)} of {', '.join(quantities)}; "
+        + (f"{lacking} of {frames} frames are missing" if lacking else "no gaps"),
+        events=tuple(events),
+        read=read_events,
+        rules=rules,
+        files=files,
+        left_out=left_out,
+        faults=tuple(LeftOut("", fault) for fault in faults),
+        pixel_m=pixel_m,
+        attrs={"counts_from": [f"{quantity}: {QUANTITIES[quantity].relation}" for quantity in quantities]},
+    )
+
+
+def _span(first: np.datetime64, last: np.datetime64) -> str:
+    """Two times to the minute; a date that is the same is said once."""
+    begin, end = (str(time.astype("datetime64[m]")).replace("T", " ") for time in (first, last))
+    return f"{begin} to {end.removeprefix(begin[:11])}"
 
 
 def _size(path: Path) -> int:
@@ -174,7 +139,7 @@ def _size(path: Path) -> int:
     return sum(part.stat().st_size for part in ([path] if path.is_file() else path.rglob("*")) if part.is_file())
 
 
-def _series(paths: Sequence[Path], left_out: list[str]) -> Iterator[_Series]:
+def _series(paths: Sequence[Path], left_out: list[LeftOut]) -> Iterator[_Series]:
     """The series of all files that can be read, with what cannot be placed in one added to `left_out`.
 
     Raises:
@@ -195,13 +160,13 @@ def _series(paths: Sequence[Path], left_out: list[str]) -> Iterator[_Series]:
     for name, files in sorted(scanned.items()):
         usual = next((header for _, header in files if isinstance(header, Header)), None)
         if usual is None:
-            left_out += [str(error) for _, error in files]
+            left_out += [LeftOut("", str(error)) for _, error in files]
         else:
             yield _Series(name, usual, _frames(files, usual, left_out))
 
 
 def _frames(
-    files: Iterable[tuple[Path, Header | InputError]], usual: Header, left_out: list[str]
+    files: Iterable[tuple[Path, Header | InputError]], usual: Header, left_out: list[LeftOut]
 ) -> dict[datetime, Frame]:
     frames: dict[datetime, Frame] = {}
     for path, header in files:
@@ -209,9 +174,9 @@ def _frames(
         times = [time_in_name(path)] if isinstance(header, InputError) else header.times
         for number, time in enumerate(times):
             if time is None:
-                left_out.append(fault)
+                left_out.append(LeftOut("", fault))
             elif time in frames and not frames[time].fault:
-                left_out.append(f"{path.name}: a second field of {time}")
+                left_out.append(LeftOut(path.name, f"a second field of {time}"))
             else:
                 frames[time] = Frame(str(path), number, fault)
     return frames
@@ -256,7 +221,7 @@ def _pixel(tilings: dict[str, Tiling]) -> float:
 
 
 def _sequences(
-    series: _Series, cadence: timedelta, gap: int, left_out: list[str]
+    series: _Series, cadence: timedelta, gap: int, left_out: list[LeftOut]
 ) -> Iterator[tuple[datetime, dict[int, Frame]]]:
     """Start and frames, by the number of their step, of each sequence; `gap` lacking frames end one."""
     start, steps = datetime.min, dict[int, Frame]()
@@ -265,7 +230,7 @@ def _sequences(
         step = round(exact)
         if steps and abs(exact - step) <= _OFF_STEP and step - max(steps) <= gap:
             if step in steps:
-                left_out.append(f"{Path(frame.file).name}: a second field within a step of {cadence}, at {time}")
+                left_out.append(LeftOut(Path(frame.file).name, f"a second field within a step of {cadence}, at {time}"))
             else:
                 steps[step] = frame
             continue
@@ -294,8 +259,3 @@ def _events(name: str, start: datetime, loop: Loop, cadence: timedelta, protocol
                 row=row,
                 column=column,
             )
-
-
-def _listed(title: str, lines: Sequence[str]) -> list[str]:
-    more = [f"  and {len(lines) - _LISTED} more"] if len(lines) > _LISTED else []
-    return [f"{title}: {len(lines)}", *(f"  {line}" for line in lines[:_LISTED]), *more] if lines else []

@@ -15,71 +15,20 @@ events only (see pipelines.building.engine).
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
+from pipelines.building.plan import LeftOut, Plan, amount, counted
 from pipelines.building.workers import progress
 from pipelines.errors import InputError
 from pipelines.sevir.archive import Archive
-from pipelines.sevir.rows import LeftOut, Usual, choose, one_row_an_event, unfit, with_offsets
+from pipelines.sevir.read import PlannedEvent, read_events
+from pipelines.sevir.rows import Usual, choose, one_row_an_event, unfit, with_offsets
 from pipelines.store import geo
 from pipelines.store.protocol import Protocol
-from pipelines.store.schema import Event
-
-_LISTED_IDS = 10
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlannedEvent(Event):
-    """An event and where its pixels are: `vil[index]` of `file`, a name below the data folder.
-
-    Attributes:
-        file: Name of its file.
-        index: Its place in the file.
-        step: Every so many-th frame of the file is taken.
-        fault: Why it cannot be read; empty when it can.
-    """
-
-    file: str
-    index: int
-    step: int = 1
-    fault: str = ""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What will be read.
-
-    Attributes:
-        events: In order of time, then id.
-        left_out: Rows not taken.
-        pixel_m: Metres along a side of an archive pixel.
-        files: Name and bytes of each source file; None where it is absent.
-    """
-
-    events: tuple[PlannedEvent, ...]
-    left_out: tuple[LeftOut, ...]
-    pixel_m: float
-    files: tuple[tuple[str, int | None], ...]
-
-    def describe(self, protocol: Protocol) -> str:
-        """The plan in a few lines: events and windows of each split, and what is not taken and why."""
-        frames = len(self.events[0].offsets)
-        windows = max(0, (frames - protocol.history - protocol.lead) // protocol.stride + 1)
-        size = sum(size or 0 for _, size in self.files) / 1e9
-        lines = [
-            f"plan: {len(self.events)} events of {frames} frames from {len(self.files)} files ({size:.2f} GB), "
-            f"protocol {protocol.name}: {protocol.reducer} to {protocol.grid} x {protocol.grid}"
-        ]
-        for split, count in Counter(event.split for event in self.events).items():
-            lines.append(
-                f"  {split}: {count} events, {count * windows} windows of {protocol.history} -> {protocol.lead}"
-            )
-        faulty = [LeftOut(event.id, event.fault) for event in self.events if event.fault]
-        lines += listed("cannot be read", faulty) + listed("left out of the catalog's rows", self.left_out)
-        return "\n".join(lines)
 
 
 def make_plan(
@@ -131,7 +80,20 @@ def make_plan(
     if faults and (len(faults) == len(checked) or not skip_bad):
         others = f" (and {len(faults) - 1} more events like it)" if len(faults) > 1 else ""
         raise InputError(f"{faults[0]}{others}", remedy="or say --skip-bad to go on without its events")
-    return Plan(tuple(checked), tuple(left_out), usual.pixel_m, files)
+    pixel_m = protocol.factor * usual.pixel_m
+    return Plan(
+        title=f"{counted(len(checked), 'event')} of {counted(usual.frames, 'frame')} every "
+        f"{protocol.cadence_minutes:g} minutes, {protocol.grid} x {protocol.grid} pixels ({pixel_m / 1000:g} km), from "
+        f"{amount(files)}",
+        events=tuple(checked),
+        read=partial(read_events, archive, protocol.reducer),
+        rules=protocol,
+        files=files,
+        left_out=tuple(left_out),
+        source="catalog row",
+        faults=tuple(LeftOut(event.id, event.fault) for event in checked if event.fault),
+        pixel_m=pixel_m,
+    )
 
 
 def _planned(row: dict, protocol: Protocol) -> PlannedEvent:
@@ -156,18 +118,6 @@ def _planned(row: dict, protocol: Protocol) -> PlannedEvent:
 def _summary(left_out: Iterable[LeftOut]) -> str:
     reasons = Counter(row.reason for row in left_out)
     return "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(3))
-
-
-def listed(title: str, rows: Sequence[LeftOut]) -> list[str]:
-    """Lines that say what was left out, by reason; none where nothing was."""
-    by_reason: dict[str, list[str]] = {}
-    for row in rows:
-        by_reason.setdefault(row.reason, []).append(row.id)
-    lines = [f"{title}: {len(rows)}"] if rows else []
-    for reason, ids in by_reason.items():
-        more = f" and {len(ids) - _LISTED_IDS} more" if len(ids) > _LISTED_IDS else ""
-        lines.append(f"  {reason}: {', '.join(ids[:_LISTED_IDS])}{more}")
-    return lines
 
 
 def _check_files(

@@ -1,9 +1,7 @@
 """SEVIR's HDF5 files of VIL, in a folder or a bucket, to a store."""
 
 import logging
-from collections import Counter
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 from typing import TypedDict, Unpack
@@ -12,15 +10,17 @@ import dask.array
 import numpy as np
 import xarray as xr
 
-from pipelines.building import engine
+from pipelines.building.plan import Plan, Reader
+from pipelines.building.prepare import Summary
+from pipelines.building.prepare import prepare as make_store
 from pipelines.building.resample import REDUCERS
 from pipelines.errors import InputError
-from pipelines.sevir.archive import Archive, locate
+from pipelines.sevir.archive import locate
 from pipelines.sevir.catalog import read_catalog
-from pipelines.sevir.plan import Plan, PlannedEvent, make_plan
+from pipelines.sevir.plan import make_plan
+from pipelines.sevir.read import PlannedEvent
 from pipelines.store.protocol import Protocol, load_protocol
-from pipelines.store.rejects import FILE, Reject, read_rejects
-from pipelines.store.schema import attributes, template
+from pipelines.store.schema import template
 from pipelines.store.units import MISSING
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class Choice(TypedDict, total=False):
         grid: Pixels along a side instead: 384 takes all pixels, 128 reduces them.
         reducer: Another reducer than the protocol's.
         events: Ids to take; all by default.
-        limit: Take the first so many events only.
+        limit: Take the first `limit` events only.
         max_missing: Leave out events with a larger share of missing pixels, by the catalog.
         skip_bad: Go on without events whose file is absent or cannot be opened, or whose index is not in it: they
             become rejects. Without it any such event ends the run before anything is written.
@@ -51,56 +51,7 @@ class Choice(TypedDict, total=False):
     skip_bad: bool
 
 
-@dataclass(frozen=True)
-class Job:
-    """A checked plan, with the archive and the protocol that it was made for; its text says what will be taken."""
-
-    archive: Archive
-    rules: Protocol
-    plan: Plan
-
-    def __str__(self) -> str:
-        return self.plan.describe(self.rules)
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What `prepare` did.
-
-    Attributes:
-        store: Path of the store.
-        events: Events in it, rejects included.
-        written: Events written by this run; 0 when the store was up to date.
-        splits: Events in each split.
-        left_out: Rows of the catalog that were not taken.
-        rejects: Events that could not be read in whole.
-        source: What is left out of: rows of a catalog, or files.
-    """
-
-    store: Path
-    events: int
-    written: int
-    splits: dict[str, int]
-    left_out: int
-    rejects: tuple[Reject, ...] = ()
-    source: str = "catalog rows"
-
-    def __str__(self) -> str:
-        splits = ", ".join(f"{count} {split}" for split, count in self.splits.items())
-        parts = [f"{self.store}: {self.events} events ({splits})"]
-        if self.written or not self.rejects:
-            parts.append(f"{self.written} of them written now" if self.written else "up to date, nothing to do")
-        parts.append(f"{self.left_out} {self.source} left out")
-        if self.rejects:
-            rejected = len({reject.event for reject in self.rejects})
-            parts.append(
-                f"{rejected} events could not be read and are missing, see {self.store / FILE}: "
-                "mend their files and run again, only those are done"
-            )
-        return "; ".join(parts)
-
-
-def plan_archive(archive: str | Path, **choice: Unpack[Choice]) -> Job:
+def plan_archive(archive: str | Path, **choice: Unpack[Choice]) -> Plan:
     """Decide what to take of an archive, and check that it can be read; nothing is written.
 
     Args:
@@ -112,7 +63,7 @@ def plan_archive(archive: str | Path, **choice: Unpack[Choice]) -> Job:
     """
     rules = _rules(choice.get("protocol", "sevir-128-10-10"), choice.get("grid"), choice.get("reducer"))
     files, catalog = locate(archive, choice.get("catalog"))
-    plan = make_plan(
+    return make_plan(
         read_catalog(catalog),
         files,
         rules,
@@ -122,7 +73,6 @@ def plan_archive(archive: str | Path, **choice: Unpack[Choice]) -> Job:
         max_missing=rules.max_missing if choice.get("max_missing") is None else choice["max_missing"],
         skip_bad=choice.get("skip_bad", False),
     )
-    return Job(files, rules, plan)
 
 
 def prepare(
@@ -135,41 +85,17 @@ def prepare(
     tell: Callable[[str], None] = log.info,
     **choice: Unpack[Choice],
 ) -> Summary:
-    """Make the store of an archive under a protocol; run again, it goes on, mends, or does nothing.
+    """Make the store of an archive (see `pipelines.building.prepare`).
 
     What is wrong already when the plan is made (no catalog, an absent file, an index out of range) ends the run before
     anything is written, unless `skip_bad`. What shows only in reading (a damaged chunk) costs its events only: they
     are the summary's rejects.
 
-    Args:
-        archive: Folder or fsspec URL with CATALOG.csv and data/, or that data folder with the catalog beside it.
-        store: Where the store will appear.
-        workers: Processes.
-        scheduler: Address of a dask scheduler that does the work instead.
-        overwrite: Replace a store made from other events or otherwise.
-        tell: Is given the plan in words before the work begins.
-        **choice: See `Choice`.
-
     Raises:
         InputError: for anything wrong with the archive or the options, or when no event can be read.
     """
-    job = plan_archive(archive, **choice)
-    tell(str(job))
-    plan, rules = job.plan, job.rules
-    written = engine.build(
-        Path(store),
-        plan.events,
-        partial(read_events, job.archive, rules.reducer),
-        side=rules.grid,
-        pixel_m=rules.factor * plan.pixel_m,
-        attrs=_attributes(job),
-        workers=workers,
-        scheduler=scheduler,
-        overwrite=overwrite,
-    )
-    splits = dict(Counter(event.split for event in plan.events))
-    rejects = tuple(read_rejects(Path(store)))
-    return Summary(Path(store), len(plan.events), written, splits, len(plan.left_out), rejects)
+    plan = plan_archive(archive, **choice)
+    return make_store(plan, store, workers=workers, scheduler=scheduler, overwrite=overwrite, tell=tell)
 
 
 def open_archive(archive: str | Path, **choice: Unpack[Choice]) -> xr.Dataset:
@@ -188,61 +114,19 @@ def open_archive(archive: str | Path, **choice: Unpack[Choice]) -> xr.Dataset:
     """
     if not {"protocol", "grid", "reducer"} & set(choice):
         choice["reducer"] = "none"
-    job = plan_archive(archive, **choice)
-    plan, side = job.plan, job.rules.grid
-    dataset = template(plan.events, side=side, pixel_m=job.rules.factor * plan.pixel_m, attrs=_attributes(job))
+    plan = plan_archive(archive, **choice)
+    side = plan.rules.grid
+    dataset = template(plan.events, side=side, pixel_m=plan.pixel_m, attrs=plan.attributes())
     shape = (len(plan.events[0].offsets), side, side)
-    read = dask.delayed(partial(_lazy_event, job.archive, job.rules.reducer), pure=False, traverse=False)
+    read = dask.delayed(partial(_lazy_event, plan.read), pure=False, traverse=False)
     vil = dask.array.stack([dask.array.from_delayed(read(event), shape, "float32") for event in plan.events])
     return dataset.drop_vars("missing_fraction").assign(vil=(dataset["vil"].dims, vil, dataset["vil"].attrs))
 
 
-def _lazy_event(archive: Archive, reducer: str, event: PlannedEvent) -> np.ndarray:
-    counts = read_events(archive, reducer, [event])[0].astype("float32")
+def _lazy_event(read: Reader, event: PlannedEvent) -> np.ndarray:
+    counts = read([event])[0].astype("float32")
     counts[counts == MISSING] = np.nan
     return counts
-
-
-def _attributes(job: Job) -> dict:
-    plan, rules = job.plan, job.rules
-    return attributes(
-        plan.events,
-        protocol=rules.name,
-        reducer=rules.reducer,
-        cadence_minutes=rules.cadence_minutes,
-        source_files=[f"{name} absent" if size is None else f"{name} {size} bytes" for name, size in plan.files],
-    ) | {"left_out": [f"{row.id}: {row.reason}" for row in plan.left_out]}
-
-
-def read_events(archive: Archive, reducer: str, events: Sequence[PlannedEvent]) -> np.ndarray:
-    """Reduced counts of events, uint8 with shape (event, frame, y, x), 255 missing.
-
-    Raises:
-        InputError: when one of them cannot be read.
-    """
-    faults = [event.fault for event in events if event.fault]
-    if faults:
-        raise InputError(faults[0])
-    reduced: dict[str, np.ndarray] = {}
-    for name in {event.file for event in events}:
-        members = [event for event in events if event.file == name]
-        try:
-            reduced |= archive.trying(partial(_read_file, archive, name, reducer, members))
-        except (OSError, KeyError, ValueError) as error:
-            path = f"{archive.root}/{name}"
-            raise InputError(f"{path} cannot be read", got=error, remedy="fetch it anew and run again") from error
-    return np.stack([reduced[event.id] for event in events])
-
-
-def _read_file(archive: Archive, name: str, reducer: str, events: Sequence[PlannedEvent]) -> dict[str, np.ndarray]:
-    with archive.hdf5(name) as file:
-        vil = file["vil"]
-        counts = np.empty(vil.shape[1:], np.uint8)  # one for all: new memory would cost more than the reading
-        reduced = {}
-        for event in events:
-            vil.read_direct(counts, np.s_[event.index])
-            reduced[event.id] = REDUCERS[reducer](counts[..., :: event.step])
-        return reduced
 
 
 def _rules(protocol: str, grid: int | None, reducer: str | None) -> Protocol:

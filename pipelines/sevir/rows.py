@@ -7,17 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from pipelines.building.plan import LeftOut
 from pipelines.errors import InputError
 from pipelines.sevir.catalog import NUMBERS
 from pipelines.store import geo
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """A row of the catalog that is not taken, and why."""
-
-    id: str
-    reason: str
 
 
 def choose(rows: pd.DataFrame, events: Collection[str]) -> pd.DataFrame:

@@ -10,15 +10,15 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
+from pipelines.building.plan import LeftOut, Plan, amount, counted
 from pipelines.building.workers import progress
 from pipelines.errors import InputError
-from pipelines.sevir.plan import listed
-from pipelines.sevir.rows import LeftOut
 from pipelines.store.protocol import Protocol, load_protocol
-from pipelines.store.schema import Event
 from pipelines.video.footage import inspect
+from pipelines.video.pictures import Clip, read_clips
 
 EPOCH = datetime(2000, 1, 1)  # of a video's first frame, since nothing tells when it was taken
 CHANNELS = {"square-grey": ("grey",), "square-rgb": ("red", "green", "blue")}
@@ -48,54 +48,6 @@ class Video:
     spans: tuple[tuple[int, int], ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Clip(Event):
-    """An event and where its frames are.
-
-    Attributes:
-        path: The video.
-        file: Its name below the data set.
-        frames: Numbers of its frames in the video.
-        fault: Why the video cannot be read; empty when it can.
-    """
-
-    path: Path
-    file: str
-    frames: range
-    fault: str = ""
-
-
-@dataclass(frozen=True)
-class ClipPlan:
-    """What will be read; its text says so.
-
-    Attributes:
-        rules: The protocol.
-        clips: The events, in order of their ids.
-        files: Name and bytes of each video.
-        left_out: Videos that are not taken.
-        dropped: Frames at the ends of videos that no clip has.
-    """
-
-    rules: Protocol
-    clips: tuple[Clip, ...]
-    files: tuple[tuple[str, int], ...]
-    left_out: tuple[LeftOut, ...]
-    dropped: int
-
-    def __str__(self) -> str:
-        rules, size = self.rules, sum(size for _, size in self.files) / 1e9
-        lines = [
-            f"plan: {len(self.clips)} clips of {rules.history} + {rules.lead} frames at {rules.fps:g} a second, one "
-            f"every {rules.stride}, from {len(self.files)} videos ({size:.2f} GB), protocol {rules.name}: "
-            f"{rules.reducer} to {rules.grid} x {rules.grid}"
-        ]
-        lines += [f"  {split}: {count} clips" for split, count in Counter(clip.split for clip in self.clips).items()]
-        lines.append(f"  dropped at the ends of videos: {self.dropped} frames")
-        faulty = [LeftOut(clip.id, clip.fault) for clip in self.clips if clip.fault]
-        return "\n".join(lines + listed("cannot be read", faulty) + listed("left out of the videos", self.left_out))
-
-
 def protocol_of_video(name: str) -> Protocol:
     """The protocol of this name.
 
@@ -109,7 +61,7 @@ def protocol_of_video(name: str) -> Protocol:
     return rules
 
 
-def plan_clips(videos: Iterable[Video], rules: Protocol, left_out: Sequence[LeftOut] = ()) -> ClipPlan:
+def plan_clips(videos: Iterable[Video], rules: Protocol, left_out: Sequence[LeftOut] = ()) -> Plan:
     """Look into every video and cut it into clips; nothing is decoded.
 
     A video that cannot be opened stands in the plan as one clip with a fault.
@@ -141,7 +93,20 @@ def plan_clips(videos: Iterable[Video], rules: Protocol, left_out: Sequence[Left
             advance()
     if not clips:
         raise InputError("no video to take", got=f"{len(gone)} left out", remedy=gone[0].reason if gone else None)
-    return ClipPlan(rules, tuple(clips), tuple(files), tuple(gone), dropped)
+    channels = CHANNELS[rules.reducer]
+    return Plan(
+        title=f"{counted(len(clips), 'clip')} of {rules.history} + {rules.lead} frames at {rules.fps:g} a second, one "
+        f"every {rules.stride}, from {amount(files, 'video')}",
+        events=tuple(clips),
+        read=partial(read_clips, rules.grid, len(channels)),
+        rules=rules,
+        files=tuple(files),
+        left_out=tuple(gone),
+        source="video",
+        faults=tuple(LeftOut(clip.id, clip.fault) for clip in clips if clip.fault),
+        notes=(f"  dropped at the ends of videos: {counted(dropped, 'frame')}",),
+        channels=channels,
+    )
 
 
 class _UnfitError(Exception):

@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from pipelines.building.plan import LeftOut, Plan
 from pipelines.errors import InputError
-from pipelines.sevir.rows import LeftOut
-from pipelines.video.clips import ClipPlan, Video, plan_clips, protocol_of_video
+from pipelines.video.clips import Video, plan_clips, protocol_of_video
 
 VAL_DRIVES = ("2011_09_26_drive_0005_sync",)  # PredNet's, Lotter et al. (2017), doi:10.48550/arXiv.1605.08104
 TEST_SETS = range(6, 11)
@@ -21,7 +21,7 @@ _VIDEO = re.compile(r"(?:.*/)?(set(\d\d)/V\d\d\d)(?:\.seq)?")
 
 def plan_kitti(
     source: str | Path, caltech: str | Path | None = None, protocol: str = "kitti-caltech-128-10-10"
-) -> ClipPlan:
+) -> Plan:
     """The clips of KITTI's folder, and of Caltech's where it is given; each may be a part of the whole.
 
     Raises:

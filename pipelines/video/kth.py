@@ -7,9 +7,9 @@ leaves out the frames in which nobody is there.
 import re
 from pathlib import Path
 
+from pipelines.building.plan import LeftOut, Plan
 from pipelines.errors import InputError
-from pipelines.sevir.rows import LeftOut
-from pipelines.video.clips import ClipPlan, Video, plan_clips, protocol_of_video
+from pipelines.video.clips import Video, plan_clips, protocol_of_video
 
 TRAIN_PERSONS = range(1, 17)  # 17 to 25 for the test
 
@@ -17,7 +17,7 @@ _NAME = re.compile(r"(person(\d\d)_([a-z]+)_d\d)(_uncomp)?")
 _SEQUENCES = re.compile(r"^(person\d\d_[a-z]+_d\d)\s+frames\s+([-\d, \t]+)", re.MULTILINE)
 
 
-def plan_kth(source: str | Path, protocol: str = "kth-128-10-10") -> ClipPlan:
+def plan_kth(source: str | Path, protocol: str = "kth-128-10-10") -> Plan:
     """The clips of KTH's folder, or of a part of it.
 
     Raises:

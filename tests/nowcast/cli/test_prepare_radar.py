@@ -67,9 +67,12 @@ def store(source, tmp_path, nowcast):
 def test_a_dry_run_prints_the_plan_and_writes_nothing(source, tmp_path, nowcast):
     code, out, _ = nowcast("prepare-radar", source, tmp_path / "s.zarr", "--dry-run", "--frames", 11)
     assert code == 0
-    assert out.startswith(
-        "plan: 2 events of 11 frames, every 10 minutes, from 1 files (0.00 GB) of rain rate in mm h-1"
+    assert out.splitlines()[0].startswith(
+        "plan: 2 tiles of 2 sequences, 128 x 128 pixels (1 km), 11 frames every 10 minutes, "
+        "2020-10-31 00:00 to 03:30 UTC, from 1 file ("
     )
+    assert out.splitlines()[0].endswith(" MB) of rain rate in mm h-1; no gaps")
+    assert out.splitlines()[-1] == "  too short to score: 11 frames, 20 needed"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -127,7 +130,7 @@ def test_a_file_that_cannot_be_placed_is_said_and_exit_code_three(source, tmp_pa
     (tmp_path / "demo_broken.nc").write_text("no NetCDF")
     code, out, _ = nowcast("prepare-radar", source, tmp_path / "demo_broken.nc", tmp_path / "s.zarr", "--workers", 1)
     assert code == 3
-    assert out.rstrip().endswith("1 events (1 test); 1 of them written now; 1 files left out")
+    assert out.rstrip().endswith("1 event (1 test); 1 written now; 1 file left out")
     assert "demo_broken.nc cannot be read" in nowcast("info", tmp_path / "s.zarr")[1]
 
 

@@ -13,8 +13,8 @@ from nowcast.models.persistence import Persistence
 from nowcast.verification import save, save_states, scores_of, states
 from nowcast.verification.metrics.perceptual import Perception
 from nowcast.verification.metrics.table import METRICS
+from pipelines.building.prepare import prepare
 from pipelines.video.kitti import plan_kitti
-from pipelines.video.prepare import prepare
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ioos_sos checker:DeprecationWarning")
 

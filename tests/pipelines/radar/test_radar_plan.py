@@ -40,19 +40,19 @@ def taken(plan) -> list[list[int | None]]:
 
 def test_one_sequence(tmp_path):
     plan = make_plan([write(tmp_path / "obs_20200501.nc", [0, 5, 10])], RULES)
-    assert plan.cadence_minutes == 5
+    assert plan.rules.cadence_minutes == 5
     assert plan.pixel_m == 1000
     (event,) = plan.events
     assert event.id == "obs-20200501T120000-00-00"
     assert (event.time, event.offsets, event.split) == (START, (0, 300, 600), "test")
     assert (event.corner_x, event.corner_y) == (1000, 1000)  # 130 - 128 pixels, halved
     assert taken(plan) == [[0, 1, 2]]
-    assert plan.quantities == ["SEVIR counts"]
+    assert "of SEVIR counts; no gaps" in plan.title
 
 
 def test_a_lacking_frame_is_missing_and_times_may_be_off_by_seconds(tmp_path):
     plan = make_plan([write(tmp_path / "obs.nc", [0, 2.1, 3.9, 8, 10])], RULES)
-    assert plan.cadence_minutes == 2
+    assert plan.rules.cadence_minutes == 2
     assert taken(plan) == [[0, 1, 2, None, 3, 4]]
     assert plan.events[0].offsets == (0, 120, 240, 360, 480, 600)
 
@@ -60,15 +60,18 @@ def test_a_lacking_frame_is_missing_and_times_may_be_off_by_seconds(tmp_path):
 @pytest.mark.parametrize("seconds", [30, 100, 150])
 def test_cadences_of_parts_of_a_minute(tmp_path, seconds):
     plan = make_plan([write(tmp_path / "obs.nc", [seconds / 60 * n for n in range(4)])], RULES)
-    assert plan.cadence_minutes == seconds / 60
+    assert plan.rules.cadence_minutes == seconds / 60
     assert plan.events[0].offsets == (0, seconds, 2 * seconds, 3 * seconds)
-    rules = RULES.of_radar(plan.cadence_minutes, "none")
+    rules = RULES.of_radar(plan.rules.cadence_minutes, "none")
     assert 60 * load_protocol(rules.name).cadence_minutes == pytest.approx(seconds, abs=1e-7)
 
 
 def test_sequences_end_at_long_gaps_and_between_steps(tmp_path):
     plan = make_plan([write(tmp_path / "obs.nc", [0, 10, 20, 60, 70, 104, 114])], RULES, frames=3)
     assert taken(plan) == [[0, 1, 2], [3, 4, None], [5, 6, None]]
+    assert plan.title.startswith("3 tiles of 3 sequences, 128 x 128 pixels (1 km), 3 frames every 10 minutes, ")
+    assert ", 2020-05-01 12:00 to 14:04 UTC, from 1 file (" in plan.title
+    assert plan.title.endswith("of SEVIR counts; 2 of 9 frames are missing")
     assert [event.time - START for event in plan.events] == [timedelta(minutes=m) for m in (0, 60, 104)]
 
 
@@ -120,14 +123,14 @@ def test_files_that_cannot_be_used_cost_their_frames(tmp_path):
     assert "1210.nc cannot be read" in faults[2]
     assert "1215.nc has another grid" in faults[3]
     assert "1220.nc has rain rate in mm h-1, not SEVIR counts" in faults[4]
-    assert [line.split()[0].rstrip(":") for line in plan.left_out] == [
+    assert [str(part).split()[0].rstrip(":") for part in plan.left_out] == [
         "obs_202005011205.nc",
         "obs_broken.nc",
         "other_202005011200.nc",
     ]
-    text = plan.describe(RULES)
+    text = str(plan)
     assert "cannot be read: 3\n" in text
-    assert "left out: 3\n" in text
+    assert "left out of the files: 3\n" in text
 
 
 def test_splits_are_by_the_dates_of_the_protocol(tmp_path):

@@ -2,11 +2,11 @@ import h5py
 import numpy as np
 import pytest
 
+from pipelines.building.plan import LeftOut
 from pipelines.errors import InputError
 from pipelines.sevir.archive import Archive
 from pipelines.sevir.catalog import read_catalog
 from pipelines.sevir.plan import make_plan
-from pipelines.sevir.rows import LeftOut
 from pipelines.store import geo
 from pipelines.store.protocol import load_protocol
 
@@ -24,7 +24,7 @@ def test_a_plan_says_what_where_and_when(archive):
     assert (second.file, second.index) == ("vil/2018/one.h5", 1)
     assert second.valid_times[0] == np.datetime64("2018-05-01T10:50:00")
     assert second.corner_y == pytest.approx(2 * 6370997 * np.sin(np.radians(0.05)), abs=0.1)
-    assert plan.pixel_m == 1000
+    assert plan.pixel_m == 3000
     assert [name for name, _ in plan.files] == ["vil/2018/one.h5", "vil/2019/two.h5"]
     assert plan.files[0][1] == (archive.data / "vil/2018/one.h5").stat().st_size
     assert plan.left_out == ()
@@ -234,14 +234,14 @@ def test_with_skip_bad_a_file_outside_the_archive_is_an_error_still(archive):
 def test_a_plan_in_words(archive):
     archive.rows += [dict(archive.rows[0]), archive.rows[1] | {"time_utc": "yesterday", "id": "D"}]
     (archive.data / "vil/2019/two.h5").unlink()
-    text = plan_of(archive, skip_bad=True).describe(load_protocol(str(archive.protocol)))
-    assert text.splitlines() == [
-        "plan: 3 events of 5 frames from 2 files (0.00 GB), protocol tiny: mean to 4 x 4",
-        "  train: 2 events, 4 windows of 2 -> 2",  # frames 0-3 and 1-4 of each
-        "  test: 1 events, 2 windows of 2 -> 2",
+    assert str(plan_of(archive, skip_bad=True)).splitlines() == [
+        "plan: 3 events of 5 frames every 5 minutes, 4 x 4 pixels (3 km), from 2 files (0.0 MB)",
+        "  protocol tiny: mean to 4 x 4 pixels",
+        "  train: 2 events, 4 windows of 2 -> 2 frames",  # frames 0-3 and 1-4 of each
+        "  test: 1 event, 2 windows of 2 -> 2 frames",
         "cannot be read: 1",
         f"  event C: no file {archive.data}/vil/2019/two.h5; fetch it, or take its rows out of the catalog: C",
-        "left out of the catalog's rows: 2",
+        "left out of the catalog rows: 2",
         "  a repeated row, equal to the one taken: A",
         "  its time_utc cannot be read: D",
     ]

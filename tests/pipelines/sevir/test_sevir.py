@@ -13,6 +13,7 @@ import zarr
 
 from pipelines.building.resample import REDUCERS, mean
 from pipelines.errors import InputError
+from pipelines.sevir import plan as planning
 from pipelines.sevir import prepare as sevir
 from pipelines.sevir.prepare import prepare
 from pipelines.store.schema import open_store
@@ -38,7 +39,7 @@ def test_a_store_holds_the_reduced_counts_of_every_event(archive, tmp_path):
     summary = prepare_tiny(archive, tmp_path / "s.zarr")
     assert (summary.events, summary.written, summary.splits) == (3, 3, {"train": 2, "test": 1})
     assert str(summary) == (
-        f"{tmp_path / 's.zarr'}: 3 events (2 train, 1 test); 3 of them written now; 0 catalog rows left out"
+        f"{tmp_path / 's.zarr'}: 3 events (2 train, 1 test); 3 written now; 0 catalog rows left out"
     )
     dataset = open_store(tmp_path / "s.zarr")
     for event, counts in archive.counts.items():
@@ -129,7 +130,7 @@ def test_a_damaged_chunk_costs_its_event_only_and_mended_only_that_is_read(archi
     assert (summary.events, summary.written) == (3, 2)
     assert [(reject.event, reject.file) for reject in summary.rejects] == [("B", "vil/2018/one.h5")]
     assert "cannot be read" in summary.rejects[0].reason
-    assert "1 events could not be read" in str(summary)
+    assert "1 event could not be read and is missing" in str(summary)
     line = json.loads((tmp_path / "s.zarr" / "rejects.jsonl").read_text())
     assert line == {"event": "B", "file": "vil/2018/one.h5", "reason": summary.rejects[0].reason, "partly": False}
     dataset = open_store(tmp_path / "s.zarr")
@@ -140,8 +141,8 @@ def test_a_damaged_chunk_costs_its_event_only_and_mended_only_that_is_read(archi
     assert (again.written, len(again.rejects)) == (0, 1)
     assert "up to date" not in str(again)
     path.write_bytes(sound)
-    read, seen = sevir.read_events, []
-    monkeypatch.setattr(sevir, "read_events", lambda *args: seen.extend(one.id for one in args[2]) or read(*args))
+    read, seen = planning.read_events, []
+    monkeypatch.setattr(planning, "read_events", lambda *args: seen.extend(one.id for one in args[2]) or read(*args))
     mended = prepare_tiny(archive, tmp_path / "s.zarr")
     assert (mended.written, mended.rejects, seen) == (1, (), ["B"])
     assert contents(tmp_path / "s.zarr") == contents(tmp_path / "whole.zarr")
@@ -189,14 +190,14 @@ def test_the_store_tells_what_was_left_out(archive, tmp_path):
 
 KILLED = """
 import os, signal, sys
-from pipelines.sevir import prepare as sevir
-read = sevir.read_events
+from pipelines.sevir import plan, prepare
+read = plan.read_events
 def dying(data, reducer, events):
     if events[0].id == "M14":
         os.kill(os.getpid(), signal.SIGKILL)
     return read(data, reducer, events)
-sevir.read_events = dying
-sevir.prepare(sys.argv[1], sys.argv[2], protocol=sys.argv[3])
+plan.read_events = dying
+prepare.prepare(sys.argv[1], sys.argv[2], protocol=sys.argv[3])
 """
 
 
@@ -206,8 +207,8 @@ def test_a_killed_run_goes_on_and_ends_byte_identical(twenty, tmp_path, monkeypa
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
     assert not killed.exists()
 
-    read, seen = sevir.read_events, []
-    monkeypatch.setattr(sevir, "read_events", lambda *args: seen.append(args[2][0].id) or read(*args))
+    read, seen = planning.read_events, []
+    monkeypatch.setattr(planning, "read_events", lambda *args: seen.append(args[2][0].id) or read(*args))
     assert prepare_tiny(twenty, killed).written == 7
     assert seen == ["M14"]
     monkeypatch.undo()
@@ -263,8 +264,8 @@ def test_an_open_archive_is_what_prepare_would_write(archive, tmp_path, choice):
 
 
 def test_an_open_archive_reads_only_what_is_computed(archive, monkeypatch):
-    read, seen = sevir.read_events, []
-    monkeypatch.setattr(sevir, "read_events", lambda *args: seen.extend(one.id for one in args[2]) or read(*args))
+    read, seen = planning.read_events, []
+    monkeypatch.setattr(planning, "read_events", lambda *args: seen.extend(one.id for one in args[2]) or read(*args))
     lazy = sevir.open_archive(archive.root, protocol=str(archive.protocol))
     assert seen == []
     assert lazy["vil"].dtype == "float32"

@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipelines.building.prepare import prepare
 from pipelines.errors import InputError
 from pipelines.store.rejects import read_rejects
 from pipelines.store.schema import open_store
+from pipelines.video.folder import plan_folder
 from pipelines.video.kitti import plan_kitti
 from pipelines.video.kth import plan_kth
-from pipelines.video.prepare import plan_folder, prepare, squared
+from pipelines.video.pictures import squared
 
 
 def make_kth(footage, root: Path) -> Path:
@@ -53,7 +55,7 @@ def test_a_picture_made_larger_is_interpolated():
 
 def test_kth_in_clips_of_twenty_frames_by_person(tmp_path, footage):
     plan = plan_kth(make_kth(footage, tmp_path / "kth"))
-    assert [(clip.id, clip.split, clip.event_type, clip.frames) for clip in plan.clips] == [
+    assert [(clip.id, clip.split, clip.event_type, clip.frames) for clip in plan.events] == [
         ("person01_boxing_d1/0000", "train", "boxing", range(20)),
         ("person01_boxing_d1/0020", "train", "boxing", range(20, 40)),
         ("person17_boxing_d1/0000", "test", "boxing", range(20)),
@@ -61,7 +63,6 @@ def test_kth_in_clips_of_twenty_frames_by_person(tmp_path, footage):
     assert [(row.id, row.reason) for row in plan.left_out] == [
         ("person16_boxing_d1", "shorter than 20 frames at 25 a second")
     ]
-    assert plan.dropped == 5
     assert "3 clips of 10 + 10 frames at 25 a second" in str(plan)
     assert "dropped at the ends of videos: 5 frames" in str(plan)
 
@@ -70,14 +71,14 @@ def test_the_published_sequences_of_kth_are_kept_apart(tmp_path, footage):
     root = make_kth(footage, tmp_path / "kth")
     (root / "00sequences.txt").write_text("person01_boxing_d1\t\tframes\t2-22, 24-44\nperson17_boxing_d1\t*missing*\n")
     plan = plan_kth(root)
-    assert [clip.frames for clip in plan.clips] == [range(1, 21), range(23, 43), range(20)]
-    assert plan.dropped == 2
+    assert [clip.frames for clip in plan.events] == [range(1, 21), range(23, 43), range(20)]
+    assert "dropped at the ends of videos: 2 frames" in str(plan)
 
 
 def test_a_store_of_kth(tmp_path, footage):
     summary = prepare(plan_kth(make_kth(footage, tmp_path / "kth")), tmp_path / "kth.zarr")
     assert (summary.events, summary.written, summary.splits, summary.left_out) == (3, 3, {"train": 2, "test": 1}, 1)
-    assert "1 videos left out" in str(summary)
+    assert "1 video left out" in str(summary)
     store = open_store(tmp_path / "kth.zarr")
     assert store["video"].dims == ("event", "frame", "channel", "y", "x")
     assert (store["video"].shape, store["video"].dtype) == ((3, 20, 1, 128, 128), np.uint8)
@@ -109,14 +110,14 @@ def test_kitti_trains_and_caltech_at_a_third_of_its_frames_tests(tmp_path, foota
     footage.pictures(tmp_path / "caltech" / "set07" / "V001", footage.frames(16) * 4)
     footage.seq(tmp_path / "caltech" / "set01" / "V000.seq", footage.frames(16) * 4)
     plan = plan_kitti(tmp_path / "kitti", tmp_path / "caltech")
-    assert [(clip.id, clip.split) for clip in plan.clips] == [
+    assert [(clip.id, clip.split) for clip in plan.events] == [
         ("2011_09_26_drive_0001_sync/image_02/0000", "train"),
         ("2011_09_26_drive_0005_sync/image_03/0000", "val"),
         ("set06/V000/0000", "test"),
         ("set07/V001/0000", "test"),
     ]
     assert [(row.id, row.reason) for row in plan.left_out] == [("set01/V000", "of Caltech's training sets")]
-    assert plan.dropped == 2 + 2  # frames 0, 3, ..., 63 are 22
+    assert "dropped at the ends of videos: 4 frames" in str(plan)  # 2 + 2: frames 0, 3, ..., 63 are 22
     prepare(plan, tmp_path / "kitti.zarr")
     store = open_store(tmp_path / "kitti.zarr")
     assert list(store["channel"].values) == ["red", "green", "blue"]
@@ -137,7 +138,7 @@ def test_any_folder_with_a_size_a_rate_and_splits(tmp_path, footage):
     footage.video(tmp_path / "in" / "train" / "odd.mkv", footage.frames(60), fps=25)
     footage.pictures(tmp_path / "in" / "val" / "b", footage.frames(20))
     plan = plan_folder(tmp_path / "in", size=16, fps=15, grey=True, split_rule="folders")
-    assert {clip.id: clip.split for clip in plan.clips} == {
+    assert {clip.id: clip.split for clip in plan.events} == {
         "test/a.mkv/0000": "test",
         "train/a.mkv/0000": "train",
         "val/b/0000": "val",
@@ -155,11 +156,11 @@ def test_percentages_of_the_videos_by_their_names(tmp_path):
         (tmp_path / "in" / f"{number}").mkdir(parents=True)
         for frame in range(20):
             (tmp_path / "in" / f"{number}" / f"{frame}.png").touch()
-    splits = {clip.id: clip.split for clip in plan_folder(tmp_path / "in", split_rule="50/25/25").clips}
+    splits = {clip.id: clip.split for clip in plan_folder(tmp_path / "in", split_rule="50/25/25").events}
     assert set(splits.values()) == {"train", "val", "test"}
     assert 10 < sum(split == "train" for split in splits.values()) < 30
     shutil.rmtree(tmp_path / "in" / "7")
-    fewer = {clip.id: clip.split for clip in plan_folder(tmp_path / "in", split_rule="50/25/25").clips}
+    fewer = {clip.id: clip.split for clip in plan_folder(tmp_path / "in", split_rule="50/25/25").events}
     assert fewer == {name: split for name, split in splits.items() if name != "7/0000"}
 
 
