@@ -1,4 +1,4 @@
-"""The picture of README.md: observed, S-PROG, a member of STEPS, a member of PredLDM and its probability of 74 counts.
+"""Draw README's picture: observed, S-PROG, a STEPS member, a PredLDM member, and PredLDM's probability of 74 counts.
 
 python tests/benchmarks/picture.py STORE PREDLDM.nc STEPS.nc SPROG.nc OUT.png [CASE]
 """
@@ -19,7 +19,7 @@ _LEADS = np.array([10, 20, 30, 50], "timedelta64[m]")
 
 
 def main(store: str, predldm: str, steps: str, sprog: str, out: str, case: str = "0") -> None:
-    """Draw and save it."""
+    """Draw and save the picture."""
     ours, theirs, guess = (
         one_case(open_forecast(Path(file)), int(case)).sel(lead_time=_LEADS).load() for file in (predldm, steps, sprog)
     )

@@ -1,9 +1,9 @@
-"""The tables of RESULTS.md from files of scores.
+"""Print the tables of RESULTS.md from score files.
 
 python tests/benchmarks/skill.py SCORES.nc REACHED.nc
 
-SCORES.nc by `nowcast verify ... --out`, REACHED.nc with --reached too. The deterministic summary of an ensemble is the
-warning that its own probabilities expect the largest CSI of (`csi_decided`); of one forecast, itself.
+`nowcast verify ... --out` writes SCORES.nc, and with --reached REACHED.nc. For CSI, an ensemble is summarised by the
+warning whose expected CSI is largest by the ensemble's own probabilities (`csi_decided`).
 """
 
 import sys
@@ -16,7 +16,7 @@ _WAVENUMBERS = [1, 2, 4, 8, 16, 24, 32]
 
 
 def main(scores: str, reached: str) -> None:
-    """Print CRPS, spread/skill and CSI of each forecast, differences to it, CSI by lead time, and members' energy."""
+    """Print CRPS, spread/skill and CSI per forecast, differences from each reference, CSI by lead time, and energy."""
     whole, inner = (xr.open_dataset(path, decode_timedelta=False) for path in (scores, reached))
     print("| | CRPS fair | first, middle, last lead | reached | spread/skill | CSI 16 / 74 / 133 |")
     print("|---|---|---|---|---|---|")
