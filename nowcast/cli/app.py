@@ -1,4 +1,4 @@
-"""The command line: each command loads its configuration, calls one function and prints a path.
+"""The command line: each command calls one function and prints the path of what was made.
 
 Heavy libraries are imported inside the commands, so that `nowcast --help` answers at once.
 """
@@ -50,10 +50,12 @@ def _main(
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for everything that the demo makes.")] = Path("nowcast-demo"),
-    with_training: Annotated[bool, typer.Option("--train", help="Train a small model and forecast with it.")] = False,
+    out: Annotated[Path, typer.Option(help="Folder for all outputs.")] = Path("nowcast-demo"),
+    with_training: Annotated[
+        bool, typer.Option("--train", help="Train a small model first and forecast with it.")
+    ] = False,
 ) -> None:
-    """Walk the whole path on a simulated archive; ends with a score table, a page of scores and a map."""
+    """Run every step on a simulated archive: store, forecasts, a table and a page of scores, and a map."""
     from nowcast.cli.demo import run_demo
 
     run_demo(out, console, with_training=with_training)
@@ -61,11 +63,11 @@ def demo(
 
 @app.command()
 def simulate_sevir(
-    out: Annotated[Path, typer.Argument(help="Folder to write: CATALOG.csv and data/vil/.")],
-    events: Annotated[int, typer.Option(help="Number of storm events.")] = 24,
+    out: Annotated[Path, typer.Argument(help="Folder to write; gets CATALOG.csv and data/vil/.")],
+    events: Annotated[int, typer.Option(help="Number of events.")] = 24,
     seed: Seed = 0,
 ) -> None:
-    """Write a simulated SEVIR archive in the real layout."""
+    """Write a simulated archive in the layout of SEVIR."""
     from pipelines.simulation.storms import simulate_archive
 
     tell(simulate_archive(out, events=events, seed=seed, progress=bar("simulate, events")))
@@ -78,7 +80,7 @@ for prepare in (prepare_sevir, prepare_radar, prepare_kth, prepare_kitti, prepar
 @app.command()
 def info(
     path: Annotated[Path, typer.Argument(help="Store, run, checkpoint, forecast, score file or configuration.")],
-    everything: Annotated[bool, typer.Option("--all", help="List everything, not the first lines only.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="List everything, not only the first lines.")] = False,
 ) -> None:
     """Describe a store, run, checkpoint, forecast, score file or configuration."""
     from nowcast.cli.info import describe
@@ -88,16 +90,18 @@ def info(
 
 @app.command()
 def train(
-    config: Annotated[str, typer.Argument(help="A configuration of configs/ by name, or a YAML file.")],
-    store: Annotated[list[Path], typer.Option(help="Zarr store to train on; repeat for more.")],
-    run: Annotated[Path, typer.Option(help="Run folder; an unfinished one is gone on with.")],
-    stage: Annotated[str, typer.Option(help="One stage of the model, or all.")] = "all",
-    init: Annotated[str | None, typer.Option(help="Run, checkpoint or name of shipped weights to begin with.")] = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", help="key=value over the configuration.")] = None,
+    config: Annotated[str, typer.Argument(help="Configuration: a name from configs/, or a YAML file.")],
+    store: Annotated[list[Path], typer.Option(help="Store to train on. Repeat for more.")],
+    run: Annotated[Path, typer.Option(help="Run folder. An unfinished run is resumed.")],
+    stage: Annotated[str, typer.Option(help="Name of one training stage, or all.")] = "all",
+    init: Annotated[str | None, typer.Option(help="Run, checkpoint or shipped weights to start from.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="KEY=VALUE, replaces a setting. Repeat for more.")
+    ] = None,
     device: Device = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Train a model; resumes exactly where it was stopped."""
+    """Train a model. A stopped run is resumed exactly where it stopped."""
     from nowcast.training.config import load_config
     from nowcast.training.loop import TrainingInterrupted
     from nowcast.training.run import train as train_run
@@ -237,10 +241,10 @@ def animate(
 
 @app.command()
 def benchmark(
-    name: Annotated[str, typer.Argument(help="ensemble-cpu: seconds and memory of an ensemble, beside STEPS.")],
-    ensemble: Annotated[int, typer.Option(min=2, help="Members.")] = 100,
+    name: Annotated[str, typer.Argument(help="ensemble-cpu: seconds and peak memory of an ensemble.")],
+    ensemble: Annotated[int, typer.Option(min=2, help="Number of members.")] = 100,
 ) -> None:
-    """Measure a forecast on this machine beside its peer's, in one run."""
+    """Measure predldm and pysteps STEPS on this machine, side by side."""
     from nowcast.cli.benchmark import run_benchmark
 
     console.print(run_benchmark(name, ensemble))
@@ -250,7 +254,7 @@ app.command()(models)
 
 
 def main() -> None:
-    """Entry point: wrong input is one line on standard error and exit code 2, anything else one line and 1."""
+    """Run a command. Errors are one line on standard error; exit code 2 for wrong input, 1 for all others."""
     try:
         code = app(sys.argv[1:] or ["--help"], prog_name="nowcast", standalone_mode=False)
     except typer.Abort:
@@ -265,7 +269,7 @@ def main() -> None:
 
 
 def _one_line(error: Exception) -> tuple[str, int]:
-    """The line that an error is told in, and the exit code."""
+    """The line that states an error, and the exit code."""
     if isinstance(error, InputError):
         return str(error), 2
     if hasattr(error, "format_message"):  # of typer: wrong options and arguments

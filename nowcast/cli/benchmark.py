@@ -1,4 +1,4 @@
-"""`nowcast benchmark`: how long a forecast takes on this machine, beside its peer's in the same run."""
+"""`nowcast benchmark`: seconds and memory of a forecast on this machine, beside pysteps STEPS in the same run."""
 
 import multiprocessing
 import os
@@ -9,23 +9,23 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from rich.progress import track
 from rich.table import Table
 
+from nowcast.cli.console import bar
 from pipelines.errors import InputError
 
-_RUNS = 3  # the fastest counts, since whatever else a machine does only ever costs time
+_RUNS = 3  # the fastest counts: other work on the machine can only add time
 
 
 def ensemble_cpu(members: int) -> Table:
-    """Seconds and peak memory of an ensemble of predldm and of pysteps STEPS: one case of 128 x 128, 10 frames to 10.
+    """Seconds and peak memory of an ensemble of predldm and of pysteps STEPS: one case of 128 x 128, ten lead times.
 
-    Each runs in a process of its own, from the history in memory to the members in memory; loading the model and, for
-    both, a first run are not counted.
+    Each runs in a process of its own and is timed from the history in memory to the members in memory. Loading the
+    model and a first run are not counted.
     """
     with tempfile.TemporaryDirectory() as folder:
         store = _one_case(Path(folder))
-        costs = {name: _in_a_process(name, store, members) for name in track(("predldm", "steps"), "benchmark")}
+        costs = {name: _in_a_process(name, store, members) for name in bar("benchmark, models")(("predldm", "steps"))}
     table = Table(title=f"{members} members of 128 x 128, ten lead times, {os.cpu_count()} cores")
     for heading in ("model", "seconds", "of steps", "peak MiB"):
         table.add_column(heading, justify="left" if heading == "model" else "right")
@@ -41,7 +41,7 @@ def run_benchmark(name: str, members: int) -> Table:
     """Run a benchmark of the table.
 
     Raises:
-        InputError: for a name that is not in it.
+        InputError: for an unknown name.
     """
     if name not in BENCHMARKS:
         raise InputError(f"no benchmark {name!r}", expected=f"one of {', '.join(BENCHMARKS)}")
@@ -63,7 +63,7 @@ def _in_a_process(name: str, store: Path, members: int) -> tuple[float, float]:
 
 
 def _cost(name: str, store: Path, members: int) -> tuple[float, float]:
-    """Seconds of the fastest run, and this process' peak memory in MiB."""
+    """Seconds of the fastest run, and peak memory of this process in MiB."""
     from nowcast.data.conventions import lead_times as lead_times_of
     from nowcast.data.windows import find_windows, history_of
     from nowcast.forecasting.forecast import load_forecaster
@@ -75,7 +75,7 @@ def _cost(name: str, store: Path, members: int) -> tuple[float, float]:
     lead_times = lead_times_of(dataset.attrs["cadence_minutes"], 10)
     seconds = []
     for run in range(_RUNS + 1):
-        forecaster, _ = load_forecaster(name, device="cpu")  # anew: what it keeps of a case would not be counted
+        forecaster, _ = load_forecaster(name, device="cpu")  # anew, so that nothing kept of a case goes uncounted
         size = forecaster.member_batch or members
         start = time.perf_counter()
         for first in range(0, members, size):

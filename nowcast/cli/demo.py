@@ -1,14 +1,15 @@
-"""The whole path on a simulated archive, each step shown as the command that does it."""
+"""`nowcast demo`: every step from a simulated archive to scores and a map, shown as the command that does it."""
 
+from collections.abc import Callable
 from importlib.util import find_spec
 from math import isnan
 from pathlib import Path
 
 import xarray as xr
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
+from nowcast.cli.console import bar, note, tell
 from nowcast.forecasting.forecast import Request, load_forecaster, write_forecast
 from nowcast.plots.curves import plot_scores
 from nowcast.plots.maps import save_forecast_map
@@ -26,12 +27,12 @@ COLUMNS = ("CRPS fair", "MAE", "spread / skill", "CSI >= 16", "CSI >= 74", "CSI 
 
 
 def run_demo(out: Path, console: Console, *, with_training: bool = False) -> None:
-    """Simulate, prepare, forecast, verify and draw; what an earlier run left finished is kept.
+    """Simulate an archive, prepare it, forecast, verify and draw. Forecasts of an earlier run are kept.
 
     Args:
-        out: Folder for all of it.
-        console: Where to say what is done.
-        with_training: Train a small model too, and forecast with that instead of the shipped one.
+        out: Folder for all outputs.
+        console: Console that the commands and their results are printed on.
+        with_training: Train a small model, and forecast with it instead of the weights of the package.
     """
 
     def step(command: str) -> None:
@@ -41,42 +42,57 @@ def run_demo(out: Path, console: Console, *, with_training: bool = False) -> Non
     events = EVENTS_TO_TRAIN_ON if with_training else EVENTS
     step(f"simulate-sevir {archive} --events {events}")
     if not (archive / "CATALOG.csv").exists():
-        simulate_archive(archive, events=events, seed=0, progress=lambda numbers: track(numbers, "simulate"))
+        simulate_archive(archive, events=events, seed=0, progress=bar("simulate, events"))
     step(f"prepare-sevir {archive} {store} --workers 2")
-    console.print(str(prepare(archive, store, protocol="sevir-128-10-10", workers=2)), soft_wrap=True)
+    tell(prepare(archive, store, protocol="sevir-128-10-10", workers=2, tell=tell))
     if with_training:
         step(f"train demo --store {store} --run {run}")
-        console.print(train(load_config("demo"), [store], run))
+        tell(train(load_config("demo"), [store], run))
+    forecast, *references = _forecasts(str(run) if with_training else "predldm", store, out, step)
+    _score(forecast, references, store, out, console, step)
+    step(f"plot {forecast} {out / 'map.png'} --store {store}")
+    tell(save_forecast_map(forecast, out / "map.png", store=store, overwrite=True))
+    tell(_next_steps(store, forecast))
 
+
+def _forecasts(model: str, store: Path, out: Path, step: Callable[[str], None]) -> list[Path]:
+    """The forecast files of a model and of its references, one case each."""
     files = []
-    for model in (str(run) if with_training else "predldm", *REFERENCES):
-        if model == "steps" and find_spec("pysteps") is None:
-            console.print("\nsteps is left out: pysteps is not installed (pip install pysteps)")
+    for name in (model, *REFERENCES):
+        if name == "steps" and find_spec("pysteps") is None:
+            tell("\nsteps is left out, since pysteps is not installed: pip install pysteps")
             continue
-        files.append(out / f"{Path(model).name}.nc")
-        step(f"forecast {model} {store} {files[-1]} --ensemble 100 --limit 1")
+        files.append(out / f"{Path(name).name}.nc")
+        step(f"forecast {name} {store} {files[-1]} --limit 1")
         if not files[-1].exists():
-            forecaster, described = load_forecaster(model)
-            write_forecast(forecaster, store, files[-1], Request(members=100, limit=1), described=described)
+            forecaster, described = load_forecaster(name)
+            write_forecast(
+                forecaster,
+                store,
+                files[-1],
+                Request(limit=1),
+                described=described,
+                tell=note,
+                progress=bar("forecast, batches of members"),
+            )
+    return files
 
-    forecast, references = files[0], files[1:]
+
+def _score(
+    forecast: Path, references: list[Path], store: Path, out: Path, console: Console, step: Callable[[str], None]
+) -> None:
+    """Score the forecasts: a table, a score file, a picture and a page."""
     named = "".join(f" --reference {file}" for file in references)
     step(f"verify {forecast} {store}{named} --out {out / 'scores.nc'} --report {out / 'page'}")
     sums = states(forecast, store, reference=references)
     scores = scores_of(sums)
-    console.print(_table({file.stem: summary_row(part) for file, part in zip(files, _parts(scores), strict=True)}))
-    console.print(save(scores, out / "scores.nc", overwrite=True))
+    parts = {file.stem: part for file, part in zip((forecast, *references), _parts(scores), strict=True)}
+    console.print(_table({name: summary_row(part) for name, part in parts.items()}))
+    tell(save(scores, out / "scores.nc", overwrite=True))
     with whole(out / "scores.png") as growing:
-        plot_scores({file.stem: part for file, part in zip(files, _parts(scores), strict=True)}).savefig(
-            growing, dpi=120
-        )
-    console.print(out / "scores.png")
-    console.print(
-        write_report(out / "page", sums, scores, forecast=forecast, store=store, reference=references, overwrite=True)
-    )
-    step(f"plot {forecast} {out / 'map.png'} --store {store}")
-    console.print(save_forecast_map(forecast, out / "map.png", store=store, overwrite=True))
-    console.print(_next_steps(store, forecast), markup=False, highlight=False, soft_wrap=True)
+        plot_scores(parts).savefig(growing, dpi=120)
+    tell(out / "scores.png")
+    tell(write_report(out / "page", sums, scores, forecast=forecast, store=store, reference=references, overwrite=True))
 
 
 def _parts(scores: xr.Dataset) -> list[xr.Dataset]:
@@ -85,7 +101,10 @@ def _parts(scores: xr.Dataset) -> list[xr.Dataset]:
 
 
 def _table(rows: dict[str, dict[str, float]]) -> Table:
-    table = Table(title="A held-out event, 100 members, all leads (counts)")
+    table = Table(
+        title="One held-out event, all lead times, errors in counts",
+        caption="persistence, advection and sprog have one member: their CRPS is their MAE",
+    )
     table.add_column("model", no_wrap=True)
     for heading in COLUMNS:
         table.add_column(heading, justify="right")
@@ -102,4 +121,4 @@ Next, on your own SEVIR (CATALOG.csv and data/vil/ in one folder):
   nowcast forecast run sevir.zarr forecast.nc --ensemble 100
   nowcast verify forecast.nc sevir.zarr --out scores.nc --report page
   nowcast plot forecast.nc map.png --store sevir.zarr
-What this made, in words: nowcast info {store}, nowcast info {forecast}"""
+To read about the results: nowcast info {store}, nowcast info {forecast}"""

@@ -58,7 +58,7 @@ def open_forecast(path: Path) -> xr.Dataset:
 
 
 def check_target(out: Path, overwrite: bool) -> None:
-    """Refuse a name that is not a forecast's, or is taken.
+    """Refuse a path that no forecast can be written to.
 
     Raises:
         InputError: for an `out` of another suffix, or that exists and may not be replaced or is not a forecast.
@@ -138,7 +138,7 @@ def _packed_arrays(path: Path, template: xr.Dataset) -> Iterator[Mapping[str, An
 
 
 def _coordinate_encoding(template: xr.Dataset) -> dict[str, dict[str, Any]]:
-    """What CF asks of coordinates: no 64-bit integers, but for times of video that need them, and nothing missing."""
+    """Encoding of coordinates by CF: no 64-bit integers, except for times of video, and no fill value."""
     rules: dict[str, dict[str, Any]] = {"f": {"_FillValue": None}}
     if "channel" not in template.dims:
         rules |= {"M": {"dtype": "int32"}, "m": {"dtype": "int32"}}
@@ -163,7 +163,7 @@ def forecast_template(
 
     Args:
         store: The store that is forecast.
-        windows: One a case.
+        windows: One window per case.
         history: Frames that the model sees; the last one's time is the init time.
         members: Member numbers.
         lead_times: Lead times, timedelta64.
@@ -196,7 +196,7 @@ def forecast_template(
 
 
 def _geography(events: xr.Dataset) -> dict[str, Any]:
-    """Coordinates that say where the pixels of each event are."""
+    """Coordinates that place the pixels of each event."""
     columns = (events[name].values for name in ("proj", "corner_x", "corner_y"))
     places = [
         lat_lon(str(proj), float(x), float(y), events["x"].values, events["y"].values)
@@ -211,7 +211,7 @@ def _geography(events: xr.Dataset) -> dict[str, Any]:
 
 
 def _mapped(forecast: xr.Dataset) -> xr.Dataset:
-    """With the grid mapping, where all cases have one projection; and if they lie in one place, on its coordinates."""
+    """Add the grid mapping where all cases share a projection, and projected coordinates where they share a place."""
     if len(set(forecast["proj"].values)) > 1:
         return forecast
     mapping = grid_mapping(forecast["proj"].values[0])
@@ -227,7 +227,7 @@ def _mapped(forecast: xr.Dataset) -> xr.Dataset:
 
 
 def attributes(store: xr.Dataset, seed: int, described: Mapping[str, Any]) -> dict[str, Any]:
-    """What a forecast file says of its origin; `described` is of the model, and settings become JSON."""
+    """Attributes that tell the origin of a forecast, with those of the model in `described`; settings become JSON."""
     attrs = {
         "Conventions": "CF-1.9" if "channel" in store.dims else "CF-1.8",  # 1.9 has 64-bit integers: times of video
         "title": f"nowcast by {described['model']}",

@@ -4,8 +4,7 @@ Cases are windows of an archive store, or the newest frames of a file of radar (
 """
 
 import math
-import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -123,11 +122,11 @@ def write_forecast(
     refuse_inputs(out, [source])
     check_target(out, overwrite)
     cases = find_cases(source, forecaster.window, request, tell)
-    for warning in _warnings(forecaster, cases.store, request, described):
+    minutes = cases.store.attrs["cadence_minutes"]
+    for warning in warnings_of(forecaster, described, request.members, minutes, cases.store):
         tell(warning)
-    numbers = [0] if forecaster.deterministic else list(range(request.members or MEMBERS))
-    lead_times = lead_times_of(cases.store.attrs["cadence_minutes"], cases.lead)
-    size = min(_at_once(forecaster, cases.store), len(numbers))
+    numbers, size = member_batches(forecaster, request.members, pixels(cases.store))
+    lead_times = lead_times_of(minutes, cases.lead)
     template = forecast_template(cases.store, cases.windows, cases.history, numbers, lead_times, size)
     template.attrs = attributes(cases.store, request.seed, described)
     if request.summary_only:
@@ -146,13 +145,27 @@ def write_forecast(
     return out
 
 
-def _warnings(forecaster: Forecaster, store: xr.Dataset, request: Request, described: dict[str, Any]) -> list[str]:
-    """What a user should know before the forecast: one member instead of many, frames unlike those of training."""
+def warnings_of(
+    forecaster: Forecaster,
+    described: Mapping[str, Any],
+    members: int | None,
+    cadence_minutes: float,
+    source: xr.Dataset | xr.DataArray,
+) -> list[str]:
+    """Lines to know before a forecast: one member instead of many, frames or pixels unlike those of the training.
+
+    Args:
+        forecaster: The model.
+        described: Description of it (see `load_forecaster`).
+        members: Ensemble size that was asked for.
+        cadence_minutes: Minutes between frames.
+        source: Store or history, whose x are metres.
+    """
     warnings = []
-    if forecaster.deterministic and (request.members or 1) > 1:
-        warnings.append(f"{described['model']} is deterministic: one member instead of {request.members}")
-    if "channel" not in store.dims:
-        unlike = range_warning(described, store.attrs["cadence_minutes"], store["x"].values)
+    if forecaster.deterministic and (members or 1) > 1:
+        warnings.append(f"{described['model']} is deterministic: one member instead of {members}")
+    if "channel" not in source.dims and "x" in source.coords:
+        unlike = range_warning(described, cadence_minutes, source["x"].values)
         warnings += [unlike] if unlike else []
     return warnings
 
@@ -171,9 +184,16 @@ def _count(number: int, name: str) -> str:
     return f"{number} {name}{'s' * (number != 1)}"
 
 
-def _at_once(forecaster: Forecaster, store: xr.Dataset) -> int:
-    """Members to ask for at once: as many as are best, and fit memory."""
+def member_batches(forecaster: Forecaster, members: int | None, frames: xr.DataArray) -> tuple[list[int], int]:
+    """The numbers of the members to make, and how many to ask for at once: as many as are best, and fit memory.
+
+    Args:
+        forecaster: The model.
+        members: Ensemble size that is asked for; 100 where it is None.
+        frames: Frames with two dims before those of a pixel.
+    """
+    numbers = [0] if forecaster.deterministic else list(range(members or MEMBERS))
     if forecaster.member_batch is None:
-        return sys.maxsize
-    fitting = PIXELS_AT_ONCE // math.prod(pixels(store).shape[2:])
-    return max(1, min(forecaster.member_batch, fitting))
+        return numbers, len(numbers)
+    fitting = PIXELS_AT_ONCE // math.prod(frames.shape[2:])
+    return numbers, max(1, min(forecaster.member_batch, fitting, len(numbers)))

@@ -1,7 +1,7 @@
-"""Summaries of an ensemble in place of its members: mean, spread, quantiles and probabilities of thresholds.
+"""Summaries of an ensemble instead of its members: mean, spread, quantiles and probabilities of thresholds.
 
-Taken of one case at a time from members packed as a forecast file packs them, two bytes a number, and so equal to what
-is computed from a file with members. Dims as there, without `member`, with `quantile` or `threshold` before lead_time.
+Computed case by case from members rounded to the file's 16-bit packing, so the result equals a summary of the written
+members. Dims as of a forecast file, without `member`, with `quantile` or `threshold` before lead_time.
 """
 
 from collections.abc import Callable, Iterator, Sequence
