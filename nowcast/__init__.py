@@ -1,3 +1,118 @@
-"""Stores to trained models, ensembles, scores and pictures."""
+"""Nowcasts of radar in a few lines of Python; `nowcast --help` has the command line.
+
+    model = nowcast.load("predldm")
+    forecast = model.forecast(history, members=100)          # a DataArray in, a DataArray out
+    nowcast.probability_at(forecast, 52.1, 5.2)              # P(>= 74 counts) at a place, by lead time
+    scores = nowcast.verify(forecast, obs)
+    nowcast.plot(forecast, obs).savefig("map.png")
+
+Libraries are imported when a function is called, so that `import nowcast` costs nothing.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pipelines import __version__ as __version__
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.figure import Figure
+
+    from nowcast.forecasting.door import Model
+
+
+def load(model: str | Path, *, device: str | None = None, sampling: dict[str, Any] | None = None) -> "Model":
+    """Load a model, whose `forecast` takes and returns xarray.
+
+    Args:
+        model: A name of `nowcast models`, such as "predldm"; or the path of a run folder or checkpoint.
+        device: "cpu" or "cuda"; by default a GPU if there is one.
+        sampling: Sampling settings that replace those of a diffusion model, such as {"steps": 5}.
+
+    Raises:
+        InputError: when there is no such model or device, or it has no such setting.
+    """
+    from nowcast.forecasting import door
+
+    return door.load(model, device=device, sampling=sampling)
+
+
+def verify(
+    forecast: "xr.DataArray | xr.Dataset | str | Path", obs: "xr.DataArray | xr.Dataset | str | Path", **options: Any
+) -> "xr.Dataset":
+    """Score a forecast against what was observed.
+
+    Args:
+        forecast: A forecast of `Model.forecast`, or the path of a forecast file.
+        obs: Observed radar, dims (time, y, x), with units as a history; or a store, open or by path.
+        options: Those of `nowcast.verification.verify`, such as `reference` or `samples`.
+
+    Returns:
+        Scores by lead time and over all lead times, in counts; see `nowcast.verification.verify`.
+
+    Raises:
+        InputError: when they do not fit together.
+    """
+    from nowcast.verification import verify as score
+
+    return score(*_pair(forecast, obs), **options)
+
+
+def plot(
+    forecast: "xr.DataArray | xr.Dataset | str | Path",
+    obs: "xr.DataArray | xr.Dataset | str | Path | None" = None,
+    **options: Any,
+) -> "Figure":
+    """Draw one case on maps: observation, ensemble mean, one member, probability and spread.
+
+    Args:
+        forecast: A forecast of `Model.forecast`, or the path of a forecast file.
+        obs: Observed radar as for `verify`; adds a row.
+        options: Those of `nowcast.plots.maps.plot_forecast`: case, member, lead_times.
+
+    Returns:
+        A figure of matplotlib; `savefig` writes it.
+
+    Raises:
+        InputError: when the forecast has no such case, member or lead time, or the observation lacks its event.
+    """
+    from nowcast.data.forecast_file import open_forecast
+    from nowcast.plots.maps import plot_forecast
+    from pipelines.store.schema import open_store
+
+    shown, store = _pair(forecast, obs)
+    shown = open_forecast(shown) if isinstance(shown, Path) else shown
+    return plot_forecast(shown, open_store(store) if isinstance(store, Path) else store, **options)
+
+
+def probability_at(
+    forecast: "xr.DataArray | xr.Dataset", latitude: float, longitude: float, threshold: float = 74.0
+) -> "xr.DataArray":
+    """Share of the members at or above a threshold in the pixel of a place, by lead time.
+
+    Args:
+        forecast: One case with coordinates latitude and longitude.
+        latitude: Degrees north.
+        longitude: Degrees east.
+        threshold: Threshold in counts; 74 counts are 0.78 kg m-2.
+
+    Raises:
+        InputError: when the place lies outside of the forecast, or the forecast has no latitude and longitude.
+    """
+    from nowcast.forecasting import door
+
+    return door.probability_at(forecast, latitude, longitude, threshold)
+
+
+def _pair(forecast: Any, obs: Any) -> tuple[Any, Any]:
+    """Paths as they are, and DataArrays as the datasets that verification and plots take."""
+    import xarray as xr
+
+    from nowcast.data.forecast_file import open_forecast
+    from nowcast.forecasting.door import forecast_dataset, observed_store
+
+    made = Path(forecast) if isinstance(forecast, str | Path) else forecast_dataset(forecast)
+    if isinstance(obs, xr.DataArray):
+        made = open_forecast(made) if isinstance(made, Path) else made
+        return made, observed_store(obs, made)
+    return made, Path(obs) if isinstance(obs, str) else obs

@@ -1,0 +1,235 @@
+"""The door for Python: forecasts from and to xarray, and the shapes that verification and plots take.
+
+`nowcast.load`, `nowcast.verify`, `nowcast.plot` and `nowcast.probability_at` use it. A history is a DataArray with dims
+time, y and x, or case, frame, y and x, in any order, whose name or units tell what it measures (see
+`pipelines.store.units`). A forecast is in counts, as in a forecast file.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from warnings import warn
+
+import numpy as np
+import xarray as xr
+
+from nowcast.data.conventions import COORDINATE_ATTRS, DURATION, TIME
+from nowcast.data.conventions import lead_times as lead_times_of
+from nowcast.forecasting import live
+from nowcast.forecasting.forecast import load_forecaster, member_batches, warnings_of
+from nowcast.models.forecaster import Forecaster
+from pipelines.errors import InputError
+from pipelines.store.units import COUNTS, MAX_COUNT, MISSING, QUANTITIES, quantise, quantity_of
+
+_KILOMETRES = ("km", "kilometre", "kilometer", "kilometres", "kilometers")
+_EARTH_RADIUS_KM = 6371.0
+_HALF_DIAGONAL = 0.75  # of a pixel's side, with a margin for projections
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that forecasts DataArrays; `nowcast.load` makes it.
+
+    Attributes:
+        name: Name of the model.
+        forecaster: The model behind the contract of `nowcast.models.forecaster`.
+        described: Attributes that its forecasts carry.
+    """
+
+    name: str
+    forecaster: Forecaster
+    described: dict[str, Any]
+
+    def forecast(
+        self, history: xr.DataArray, members: int | None = None, *, lead_times: int | None = None, seed: int = 0
+    ) -> xr.DataArray:
+        """Forecast what comes after the newest frames.
+
+        Args:
+            history: Radar with dims (time, y, x) or (case, frame, y, x), in any order, NaN missing: counts (units "1"),
+                VIL in kg m-2, rain rates (mm h-1 and others) or reflectivity (dBZ), told by `units` and, where it has
+                one, `standard_name`. Coordinate time, or valid_time(case, frame). The newest frames are used.
+            members: Ensemble size; 100 by default. A deterministic model makes one member.
+            lead_times: Number of lead times, one per frame; by default as many as the model was trained for, or ten.
+            seed: Seed of the random draws.
+
+        Returns:
+            Counts (0 to 254, NaN where no frame was observed), dims (member, lead_time, y, x), with case in front where
+            the history has it. Coordinates event, init_time, valid_time and those of the history's pixels, such as
+            latitude and longitude. `pipelines.store.units.counts_to_rain_rate` converts it to mm h-1.
+
+        Raises:
+            InputError: when the history has other dims, unknown units, impossible values, too few or uneven frames.
+        """
+        given, lead = self.forecaster.window or (live.LENGTH, live.LENGTH)
+        cases = counted_history(history, given)
+        minutes = float(np.diff(cases["valid_time"].values[0]).astype(DURATION)[0].astype(int)) / 6e7
+        leads = lead_times_of(minutes, lead_times or lead)
+        numbers, size = member_batches(self.forecaster, members, cases)
+        for warning in warnings_of(self.forecaster, self.described, members, minutes, cases):
+            warn(warning, stacklevel=2)
+        parts = [
+            self.forecaster.forecast(cases, leads, numbers[first : first + size], seed)
+            for first in range(0, len(numbers), size)
+        ]
+        return self._finished(xr.concat(parts, "member"), cases, history, seed)
+
+    def _finished(self, made: xr.DataArray, cases: xr.DataArray, history: xr.DataArray, seed: int) -> xr.DataArray:
+        """The forecast with times, attributes, and the pixels in the order and coordinates of the history."""
+        made = made.assign_coords(valid_time=made["init_time"] + made["lead_time"])
+        for name in COORDINATE_ATTRS.keys() & set(made.coords):
+            made[name].attrs |= COORDINATE_ATTRS[name]
+        if _is_southward(history):
+            made = made.isel(y=slice(None, None, -1))
+        made = made.assign_coords({axis: history[axis] for axis in "yx" if axis in history.coords})
+        about = {key: value for key, value in self.described.items() if isinstance(value, str)}
+        made.attrs = {**QUANTITIES[COUNTS].attrs, "data_range": MAX_COUNT, "seed": seed, **about}
+        return made if "case" in history.dims else made.isel(case=0)
+
+
+def load(model: str | Path, *, device: str | None = None, sampling: dict[str, Any] | None = None) -> Model:
+    """See `nowcast.load`."""
+    forecaster, described = load_forecaster(model, device=device, sampling=sampling)
+    return Model(described["model"], forecaster, described)
+
+
+def counted_history(history: xr.DataArray, frames: int) -> xr.DataArray:
+    """The newest frames of a history in counts, as a forecaster takes them (see `nowcast.models.forecaster`).
+
+    Raises:
+        InputError: see `Model.forecast`.
+    """
+    field = _with_cases(history)
+    if field.sizes["frame"] < frames:
+        raise InputError("the history is too short", got=f"{field.sizes['frame']} frames", expected=f"{frames} or more")
+    field = field.isel(frame=slice(-frames, None))
+    if _is_southward(history):
+        field = field.isel(y=slice(None, None, -1))
+    for axis in "yx":  # models take the size of a pixel from metres
+        if axis in field.coords and field[axis].attrs.get("units") in _KILOMETRES:
+            field = field.assign_coords({axis: (axis, 1000 * field[axis].values, {"units": "m"})})
+    return field.assign_coords(init_time=("case", field["valid_time"].values[:, -1]))
+
+
+def _with_cases(history: xr.DataArray) -> xr.DataArray:
+    """Counts with dims (case, frame, y, x), frames in order of time."""
+    if set(history.dims) == {"time", "y", "x"}:
+        times = history["time"].values.astype(TIME) if "time" in history.coords else None
+        field = history.rename(time="frame").drop_vars("frame", errors="ignore").expand_dims("case")
+        if times is not None:
+            field = field.assign_coords(valid_time=(("case", "frame"), times[None]))
+    else:
+        field = history
+    if set(field.dims) != {"case", "frame", "y", "x"}:
+        raise InputError(
+            "the history has other dims",
+            got=", ".join(map(str, history.dims)),
+            expected="time, y, x or case, frame, y, x",
+        )
+    if "valid_time" not in field.coords:
+        raise InputError("the history has no times", expected="the coordinate time, or valid_time(case, frame)")
+    field = _counts(field).transpose("case", "frame", "y", "x")
+    order = np.argsort(field["valid_time"].transpose("case", "frame").values[0], kind="stable")
+    events = field["event"].values if "event" in field.coords else "history"
+    names = np.broadcast_to(np.array(events, object), field.sizes["case"])
+    return field.isel(frame=order).assign_coords(event=("case", names))
+
+
+def _counts(field: xr.DataArray) -> xr.DataArray:
+    """The field in whole counts, float32, NaN missing.
+
+    Raises:
+        InputError: for units that are absent or not of radar, and values that the quantity cannot have.
+    """
+    units = field.attrs.get("units")
+    if units in QUANTITIES[COUNTS].units and "standard_name" not in field.attrs:
+        field = field.rename("vil")
+    quantity, factor = quantity_of(field)
+    if not quantity:
+        raise InputError(
+            "the history does not say what it measures",
+            got=f"units {units!r}",
+            expected="counts ('1'), 'kg m-2' (called vil), 'mm h-1' or 'dBZ'",
+            remedy="set history.attrs['units']",
+        )
+    counts = quantise(factor * np.asarray(field.values, "float32"), quantity)
+    values = np.where(counts == MISSING, np.float32(np.nan), counts)
+    return field.copy(data=values.astype("float32")).rename("vil").assign_attrs(units="1", data_range=MAX_COUNT)
+
+
+def _is_southward(history: xr.DataArray) -> bool:
+    """Whether rows run from north to south; models and maps take row 0 in the south."""
+    return "y" in history.coords and history.sizes["y"] > 1 and bool(history["y"][0] > history["y"][-1])
+
+
+def forecast_dataset(forecast: xr.DataArray | xr.Dataset) -> xr.Dataset:
+    """A forecast as a forecast file has it: a variable `vil`, dim case, row 0 in the south."""
+    if isinstance(forecast, xr.DataArray):
+        forecast = forecast.to_dataset(name="vil").assign_attrs(forecast.attrs)
+    if "case" not in forecast.dims:
+        forecast = forecast.expand_dims("case")
+        cased = [name for name in ("event", "init_time", "valid_time") if name in forecast.coords]
+        forecast = forecast.assign_coords({name: forecast[name].expand_dims("case") for name in cased})
+    return forecast.isel(y=slice(None, None, -1)) if _is_southward(forecast["vil"]) else forecast
+
+
+def observed_store(obs: xr.DataArray, forecast: xr.Dataset) -> xr.Dataset:
+    """Observed radar, dims (time, y, x), as a store in memory of the one event of a forecast.
+
+    Raises:
+        InputError: when it has other dims, units or pixels, or the forecast is of several events.
+    """
+    events = sorted(set(forecast["event"].values.astype(str)))
+    if len(events) > 1:
+        raise InputError("the forecast is of several events", got=", ".join(events), expected="one, or a store")
+    for axis in "yx":
+        if axis in obs.coords and axis in forecast.coords:
+            if not np.isin(forecast[axis], obs[axis]).all():
+                raise InputError(f"the observation has other pixels than the forecast: {axis} differs")
+            obs = obs.sel({axis: forecast[axis]})
+    field = _with_cases(obs).rename(case="event_number", frame="frame")
+    frames = field.isel(event_number=0, drop=True)
+    return xr.Dataset(
+        {"vil": (("event", "frame", "y", "x"), frames.values[None], {"units": "1"})},
+        {
+            "event": ("event", np.array(events, object)),
+            "valid_time": (("event", "frame"), frames["valid_time"].values[None]),
+        },
+    )
+
+
+def probability_at(
+    forecast: xr.DataArray | xr.Dataset, latitude: float, longitude: float, threshold: float
+) -> xr.DataArray:
+    """See `nowcast.probability_at`."""
+    field = forecast if isinstance(forecast, xr.DataArray) else forecast["vil"]
+    field = field.squeeze("case") if "case" in field.dims and field.sizes["case"] == 1 else field
+    if "case" in field.dims:
+        raise InputError("several cases", got=field.sizes["case"], expected="one: forecast.isel(case=NUMBER)")
+    if not {"latitude", "longitude"} <= set(field.coords):
+        raise InputError("the forecast has no latitude and longitude", expected="coordinates of each pixel")
+    lat, lon = (field[name].transpose("y", "x") for name in ("latitude", "longitude"))
+    away = _kilometres(lat.values, lon.values, latitude, longitude)
+    row, column = (int(number) for number in np.unravel_index(np.argmin(away), away.shape))
+    far = away[row, column]
+    if far > _HALF_DIAGONAL * _pixel_km(lat.values, lon.values, row, column):
+        place = f"{latitude:g} N {longitude:g} E"
+        raise InputError(f"{place} lies outside of the forecast", got=f"{far:.0f} km to its nearest pixel")
+    members = field.isel(y=row, x=column)
+    share = (members >= threshold).mean("member").where(members.notnull().all("member"))
+    return share.rename("probability").assign_attrs(
+        long_name=f"share of members at or above {threshold:g} counts", units="1"
+    )
+
+
+def _kilometres(lat: np.ndarray, lon: np.ndarray, latitude: float, longitude: float) -> np.ndarray:
+    """Great-circle distances in km of places from one, degrees."""
+    a, b, step = np.radians(lat), np.radians(latitude), np.radians(lon - longitude)
+    haversine = np.sin((a - b) / 2) ** 2 + np.cos(a) * np.cos(b) * np.sin(step / 2) ** 2
+    return 2 * _EARTH_RADIUS_KM * np.arcsin(np.sqrt(haversine))
+
+
+def _pixel_km(lat: np.ndarray, lon: np.ndarray, row: int, column: int) -> float:
+    """The distance in km from a pixel to its farther neighbour in a row or column."""
+    others = [(row - 1 if row else 1, column), (row, column - 1 if column else 1)]
+    return max(float(_kilometres(lat[place], lon[place], lat[row, column], lon[row, column])) for place in others)

@@ -1,0 +1,257 @@
+"""The door for Python: xarray in, xarray out, and what is refused on the way."""
+
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import nowcast
+from nowcast.data.forecast_file import open_forecast
+from nowcast.forecasting.door import Model
+from nowcast.forecasting.forecast import Request, load_forecaster, write_forecast
+from nowcast.models.forecaster import Forecaster
+from pipelines.errors import InputError
+from pipelines.store.geo import grid_mapping, lat_lon
+from pipelines.store.units import counts_to_rain_rate, counts_to_vil
+
+PROJ = "+proj=laea +lat_0=52 +lon_0=5 +R=6370997 +units=m"
+FIVE_MINUTES = np.timedelta64(5, "m")
+
+
+def make_history(frames=12, units="1", change=lambda counts: counts, **attrs) -> xr.DataArray:
+    """Storms that move east on 24 x 20 pixels of 2 km around 52 N 5 E, a corner never observed."""
+    y, x = np.mgrid[:24, :20]
+    counts = np.stack([150 * np.exp(-((y - 12) ** 2 + (x - 5 - n / 2) ** 2) / 18) for n in range(frames)])
+    counts = np.where(counts < 6, 0, np.rint(counts))
+    counts[:, :2, :3] = np.nan
+    centres = {"y": 2000.0 * (np.arange(24) - 11.5), "x": 2000.0 * (np.arange(20) - 9.5)}
+    lat, lon = lat_lon(PROJ, 0, 0, centres["x"], centres["y"])
+    return xr.DataArray(
+        change(counts),
+        dims=("time", "y", "x"),
+        coords={
+            "time": np.datetime64("2021-07-04T12:00", "ns") + np.arange(frames) * FIVE_MINUTES,
+            **{axis: (axis, metres, {"units": "m"}) for axis, metres in centres.items()},
+            "latitude": (("y", "x"), lat),
+            "longitude": (("y", "x"), lon),
+            "crs": ((), 0, grid_mapping(PROJ)),
+        },
+        name="radar",
+        attrs={"units": units, **attrs},
+    )
+
+
+class Showers(Forecaster):
+    """Member m of every pixel is 20 m counts at the first lead time, and grows by one at each of the others."""
+
+    member_batch = 2
+
+    def predict(self, cases, steps, members, seed):
+        field = np.array(members)[:, None] * 20.0 + np.arange(steps)
+        shape = (len(cases.keys), len(members), steps, *cases.frames.shape[2:])
+        return np.broadcast_to(field[None, :, :, None, None], shape)
+
+
+@pytest.fixture
+def showers():
+    return Model("showers", Showers(), {"model": "showers"})
+
+
+def test_a_data_array_comes_out_as_a_data_array_with_all_that_it_carried(showers):
+    history = make_history()
+    forecast = showers.forecast(history, members=5)
+    assert forecast.dims == ("member", "lead_time", "y", "x") and forecast.shape == (5, 10, 24, 20)
+    assert forecast.attrs["units"] == "1" and forecast.attrs["model"] == "showers" and forecast.attrs["seed"] == 0
+    assert forecast["init_time"].values == np.datetime64("2021-07-04T12:55")
+    np.testing.assert_array_equal(forecast["lead_time"], np.arange(1, 11) * FIVE_MINUTES)
+    np.testing.assert_array_equal(forecast["valid_time"], forecast["init_time"] + forecast["lead_time"])
+    for name in ("latitude", "longitude", "y", "x", "crs"):
+        xr.testing.assert_equal(
+            forecast[name].drop_vars(forecast[name].coords), history[name].drop_vars(history[name].coords)
+        )
+    np.testing.assert_array_equal(forecast[3, :, 9, 9], 60 + np.arange(10))
+    np.testing.assert_array_equal(forecast.isnull()[0, 0], history.isnull()[0])
+    assert showers.forecast(history, lead_times=3).shape == (100, 3, 24, 20)
+
+
+def test_the_same_forecast_as_of_the_file(tmp_path):
+    history = make_history()
+    file = history.rename("vil").drop_vars(["latitude", "longitude", "crs"]).assign_coords(
+        crs=((), 0, grid_mapping(PROJ)),
+        **{axis: (axis, history[axis].values, {"units": "m", "standard_name": f"projection_{axis}_coordinate"})
+           for axis in "yx"},
+    )  # fmt: skip
+    file.attrs["grid_mapping"] = "crs"
+    file.reset_coords("crs").to_netcdf(tmp_path / "history.nc")
+    forecaster, described = load_forecaster("steps")
+    out = write_forecast(
+        forecaster, tmp_path / "history.nc", tmp_path / "f.nc", Request(members=3), described=described
+    )
+    made = nowcast.load("steps").forecast(history, members=3)
+    written = open_forecast(out)["vil"].isel(case=0)
+    np.testing.assert_allclose(made, written, atol=1 / 256)
+    np.testing.assert_allclose(made["latitude"], written["latitude"], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("units", "change", "attrs"),
+    [
+        ("mm h-1", counts_to_rain_rate, {}),
+        ("m s-1", lambda counts: counts_to_rain_rate(counts) / 3.6e6, {"standard_name": "rainfall_rate"}),
+        ("dBZ", lambda counts: 10 * np.log10(200 * counts_to_rain_rate(counts).clip(1e-4) ** 1.6), {}),
+    ],
+)
+def test_units_of_radar_are_converted(units, change, attrs):
+    model = nowcast.load("persistence")
+    expected = model.forecast(make_history())
+    forecast = model.forecast(make_history(units=units, change=change, **attrs))
+    np.testing.assert_allclose(forecast, expected, atol=1)
+    assert forecast.attrs["units"] == "1"
+
+
+def test_vil_is_converted_and_known_by_its_name():
+    model = nowcast.load("persistence")
+    forecast = model.forecast(make_history(units="kg m-2", change=counts_to_vil).rename("vil"))
+    np.testing.assert_allclose(forecast, model.forecast(make_history()), atol=1)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.permutations(["time", "y", "x"]), st.booleans(), st.booleans())
+def test_neither_the_order_of_dims_nor_of_rows_nor_of_times_matters(order, southward, backward):
+    model = nowcast.load("advection")
+    history = make_history()
+    expected = model.forecast(history)
+    changed = history.transpose(*order)
+    changed = changed.isel(y=slice(None, None, -1)) if southward else changed
+    changed = changed.isel(time=slice(None, None, -1)) if backward else changed
+    forecast = model.forecast(changed)
+    np.testing.assert_array_equal(forecast["y"], changed["y"])
+    xr.testing.assert_allclose(forecast.sortby("y"), expected)
+
+
+def test_several_cases_keep_their_dim(showers, small_store):
+    from nowcast.data.windows import find_windows, history_of
+    from pipelines.store.schema import open_store
+
+    store = open_store(small_store)
+    cases = history_of(store, find_windows(store, history=10, lead=10, stride=10, split="test"), 10)
+    forecast = showers.forecast(cases.assign_attrs(units="1").transpose("y", "x", "frame", "case"), members=2)
+    assert forecast.dims == ("case", "member", "lead_time", "y", "x")
+    assert forecast["event"].values.tolist() == ["E4", "E5", "E5"] and "latitude" not in forecast.coords
+
+
+def test_kilometres_are_metres_to_the_model():
+    model = nowcast.load("persistence")
+    seen = {}
+
+    class Watching(type(model.forecaster)):
+        def predict(self, cases, steps, members, seed):
+            seen["km"] = cases.pixel_km
+            return super().predict(cases, steps, members, seed)
+
+    history = make_history()
+    kilometres = {axis: (axis, history[axis].values / 1000, {"units": "km"}) for axis in "yx"}
+    forecast = Model("watching", Watching(), {"model": "watching"}).forecast(history.assign_coords(kilometres))
+    assert seen["km"] == pytest.approx(2)
+    np.testing.assert_array_equal(forecast["x"], history["x"] / 1000)
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (lambda h: h.assign_attrs(units="K"), "does not say what it measures; got units 'K'"),
+        (lambda h: h.drop_attrs(), "does not say what it measures; got units None; .*set history.attrs"),
+        (lambda h: h + 300, "does not say what it measures"),
+        (lambda h: (h + 300).assign_attrs(units="1"), "cannot be 4.*expected 0 to 255"),
+        (lambda h: (h - 32).assign_attrs(units="mm h-1"), "rain rate in mm h-1 cannot be -32"),
+        (lambda h: h.rename(time="t"), "other dims; got t, y, x; expected time, y, x or case, frame, y, x"),
+        (lambda h: h.isel(y=0), "other dims; got time, x"),
+        (lambda h: h.drop_vars("time"), "the history has no times"),
+        (lambda h: h.isel(time=slice(6)), "too short; got 6 frames; expected 10 or more"),
+        (lambda h: h.drop_isel(time=7), "not evenly spaced"),
+    ],
+)
+def test_wrong_histories_are_refused_in_one_line(change, line):
+    with xr.set_options(keep_attrs=False), pytest.raises(InputError, match=line) as refused:
+        nowcast.load("persistence").forecast(change(make_history()))
+    assert "\n" not in str(refused.value)
+
+
+def test_warnings_tell_of_one_member_and_of_frames_unlike_those_of_the_training():
+    with pytest.warns(UserWarning, match="persistence is deterministic: one member instead of 50"):
+        assert nowcast.load("persistence").forecast(make_history(), members=50).sizes["member"] == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        nowcast.load("persistence").forecast(make_history())
+
+
+def test_the_probability_at_a_place_by_hand(showers):
+    forecast = showers.forecast(make_history(), members=5)  # 0, 20, 40, 60 and 80 counts
+    latitude, longitude = (float(forecast[name][9, 9]) for name in ("latitude", "longitude"))
+    for threshold, share in ((74, 0.2), (80, 0.2), (80.5, 0), (15, 0.8), (0, 1)):
+        probability = nowcast.probability_at(forecast, latitude, longitude, threshold)
+        assert probability.dims == ("lead_time",) and float(probability[0]) == pytest.approx(share)
+    assert float(nowcast.probability_at(forecast, latitude, longitude, 80.5)[1]) == pytest.approx(0.2)
+    assert nowcast.probability_at(forecast.expand_dims("case"), latitude, longitude).sizes == {"lead_time": 10}
+    corner = [float(forecast[name][0, 0]) for name in ("latitude", "longitude")]
+    assert nowcast.probability_at(forecast, *corner).isnull().all()
+
+
+def test_a_place_outside_of_the_forecast_is_refused_and_one_at_its_edge_is_not(showers):
+    forecast = showers.forecast(make_history(), members=2)
+    edge = lat_lon(PROJ, 0, 0, np.array([20_000.0 - 100]), np.array([24_000.0 - 100]))
+    outside = lat_lon(PROJ, 0, 0, np.array([20_000.0 + 2000]), np.array([0.0]))
+    nowcast.probability_at(forecast, edge[0].item(), edge[1].item())
+    for latitude, longitude in (map(np.ndarray.item, outside), (0, 0), (-52, 5), (52, 5 + 180)):
+        with pytest.raises(InputError, match=r"lies outside of the forecast; got .* km to its nearest pixel"):
+            nowcast.probability_at(forecast, latitude, longitude)
+    for lacking, line in (
+        (forecast.drop_vars("latitude"), "no latitude and longitude"),
+        (xr.concat([forecast] * 2, "case"), "several cases; got 2; expected one: forecast.isel"),
+    ):
+        with pytest.raises(InputError, match=line):
+            nowcast.probability_at(lacking, 52, 5)
+
+
+def test_verify_scores_a_forecast_against_an_observation_in_any_unit(showers):
+    whole = make_history(frames=22)
+    history, obs = whole.isel(time=slice(12)), whole.isel(time=slice(12, None))
+    forecast = nowcast.load("persistence").forecast(history)
+    scores = nowcast.verify(forecast, obs)
+    last = history.isel(time=-1).values
+    expected = np.nanmean(np.abs(obs.values - last), axis=(1, 2))
+    np.testing.assert_allclose(scores["mae"], expected, rtol=1e-5)
+    rain = make_history(frames=22, units="mm h-1", change=counts_to_rain_rate).isel(time=slice(12, None))
+    np.testing.assert_allclose(nowcast.verify(forecast, rain)["mae"], expected, atol=0.2)
+    southward = obs.isel(y=slice(None, None, -1))
+    np.testing.assert_allclose(nowcast.verify(forecast, southward)["mae"], expected, rtol=1e-5)
+    with pytest.raises(InputError, match="other pixels than the forecast: x differs"):
+        nowcast.verify(forecast, obs.isel(x=slice(10)))
+
+
+def test_verify_and_plot_take_files_and_stores(small_store, tmp_path):
+    forecaster, described = load_forecaster("persistence")
+    file = write_forecast(forecaster, small_store, tmp_path / "f.nc", Request(limit=1), described=described)
+    from nowcast.verification import verify
+
+    xr.testing.assert_equal(nowcast.verify(str(file), str(small_store)), verify(file, small_store))
+    assert len(nowcast.plot(file, small_store).axes) > len(nowcast.plot(str(file)).axes) > 4
+
+
+def test_plot_draws_a_forecast_with_and_without_its_observation(showers):
+    whole = make_history(frames=22)
+    forecast = showers.forecast(whole.isel(time=slice(12)), members=3)
+    alone = nowcast.plot(forecast, lead_times=[FIVE_MINUTES])
+    both = nowcast.plot(forecast, whole.isel(time=slice(12, None)), lead_times=[FIVE_MINUTES])
+    assert len(both.axes) > len(alone.axes)
+
+
+def test_import_of_nowcast_is_light():
+    code = "import sys, nowcast; print([m for m in ('torch', 'xarray', 'numpy', 'dask') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
