@@ -1,8 +1,10 @@
 """A plan of a toy reader, a list of events and a function, to a store; its words."""
 
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
+import pytest
 
 from pipelines.building.plan import LeftOut, Plan
 from pipelines.building.prepare import prepare
@@ -50,6 +52,44 @@ def test_a_finished_store_is_left_as_it_is(tmp_path):
     prepare(plan(2), tmp_path / "s.zarr")
     summary = prepare(plan(2, source="video"), tmp_path / "s.zarr")
     assert str(summary) == f"{tmp_path}/s.zarr: 2 events (2 test); up to date, nothing to do; 0 videos left out"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileEvent(Event):
+    """An event of a file of its own."""
+
+    file: str
+
+
+class Killed(BaseException):
+    """What stands for a kill in this process."""
+
+
+def test_a_file_mended_before_an_unfinished_run_is_resumed(tmp_path):
+    """Event 3 is damaged in the first run, which is killed in its second shard; then its file is mended."""
+    seen, damaged, fatal = [], {"3"}, {"20"}
+
+    def reading(events):
+        seen.extend(event.id for event in events)
+        if fatal & {event.id for event in events}:
+            raise Killed
+        if damaged & {event.id for event in events}:
+            raise InputError("damaged")
+        return np.full((len(events), 12, 128, 128), 9, "uint8")
+
+    whole = plan(24)
+    events = tuple(FileEvent(**vars(event), file=f"{event.id}.h5") for event in whole.events)
+    first = replace(whole, events=events, read=reading, files=tuple((event.file, 5) for event in events))
+    with pytest.raises(Killed):
+        prepare(first, tmp_path / "s.zarr")
+    assert not (tmp_path / "s.zarr").exists() and {"0", "3", "20"} <= set(seen)
+    mended = replace(first, files=tuple((name, 6 if name == "3.h5" else 5) for name, _ in first.files))
+    seen.clear(), damaged.clear(), fatal.clear()
+    summary = prepare(mended, tmp_path / "s.zarr")
+    assert set(seen) == {"3", *map(str, range(16, 24))}
+    assert summary.rejects == () and not (tmp_path / "s.zarr" / "rejects.jsonl").exists()
+    store = open_store(tmp_path / "s.zarr")
+    assert (store["missing_fraction"] == 0).all() and "3.h5 6 bytes" in store.attrs["source_files"]
 
 
 def test_a_plan_in_words():

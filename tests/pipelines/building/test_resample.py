@@ -111,6 +111,14 @@ def test_antialias_gives_missing_pixels_no_weight():
     assert antialias(ramp([*rows, (4, slice(0, 5))]))[0, 1, 1] == M  # 45 of 81 missing
 
 
+def test_antialias_keeps_a_corner_block_of_which_half_is_seen():
+    frame = np.full((9, 9, 1), 10, "uint8")
+    frame[[0, 2]] = M  # weights 2 3 2 1 along each axis: 32 of 64 are seen
+    assert antialias(frame)[0, 0, 0] == 10
+    frame[3, 0] = M
+    assert antialias(frame)[0, 0, 0] == M
+
+
 def test_antialias_is_pillows():
     image = pytest.importorskip("PIL.Image")
     frames = np.random.default_rng(0).integers(0, 255, (384, 384, 1), dtype="uint8")

@@ -75,6 +75,25 @@ def test_sequences_end_at_long_gaps_and_between_steps(tmp_path):
     assert [event.time - START for event in plan.events] == [timedelta(minutes=m) for m in (0, 60, 104)]
 
 
+def test_as_many_lacking_frames_as_an_event_has_end_a_sequence(tmp_path):
+    plan = make_plan([write(tmp_path / "two.nc", [0, 10, 20, 50, 60])], RULES, frames=3)
+    assert taken(plan) == [[0, 1, 2], [None, None, 3], [4, None, None]]
+    plan = make_plan([write(tmp_path / "three.nc", [0, 10, 20, 60, 70])], RULES, frames=3)
+    assert taken(plan) == [[0, 1, 2], [3, 4, None]]
+
+
+def test_a_file_that_can_be_read_takes_the_place_of_a_broken_one_of_its_time(tmp_path):
+    write(tmp_path / "obs_202005011200.nc", [0])
+    (tmp_path / "obs_202005011205.nc").write_text("no NetCDF")
+    write(tmp_path / "obs_20200501_1205.nc", [5])
+    plan = make_plan([tmp_path], RULES)
+    frames = plan.events[0].loop.frames
+    assert [(Path(frame.file).name, frame.fault) for frame in frames] == [
+        ("obs_202005011200.nc", ""),
+        ("obs_20200501_1205.nc", ""),
+    ]
+
+
 def test_long_sequences_are_several_events_without_overlap(tmp_path):
     plan = make_plan([write(tmp_path / "obs.nc", list(range(0, 70, 10)))], RULES, frames=3)
     assert taken(plan) == [[0, 1, 2], [3, 4, 5], [6, None, None]]

@@ -176,7 +176,10 @@ def test_a_lost_projection_that_the_corners_contradict(archive):
     lon, lat = geo.projection(geo.SEVIR_PROJ)(x + 12000, y + 12000, inverse=True)
     archive.rows[0] |= {"proj": "", "urcrnrlat": lat, "urcrnrlon": lon}
     assert plan_of(archive).left_out == ()
-    archive.rows[0]["urcrnrlon"] = lon + 0.1
+    for stretch, taken in ((1.005, 3), (1.05, 2), (0.95, 2)):
+        lon, lat = geo.projection(geo.SEVIR_PROJ)(x + 12000 * stretch, y + 12000, inverse=True)
+        archive.rows[0] |= {"urcrnrlat": lat, "urcrnrlon": lon}
+        assert len(plan_of(archive).events) == taken
     assert plan_of(archive).left_out == (LeftOut("A", "its proj is lost, and its corners are not in SEVIR's"),)
     archive.rows[0]["proj"] = "+proj=nonsense"
     assert plan_of(archive).left_out == (LeftOut("A", "its proj cannot be read"),)

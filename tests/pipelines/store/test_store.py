@@ -1,5 +1,6 @@
 import json
 import warnings
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -93,6 +94,12 @@ def test_the_event_list_hash_tells_lists_apart():
     assert store.event_list_hash(events) != store.event_list_hash(events[:1])
     assert store.event_list_hash(events) != store.event_list_hash(events[::-1])
     assert store.event_list_hash(events) != store.event_list_hash([event(1), event(2, STEREO)])
+    assert store.event_list_hash(events) != store.event_list_hash([event(1), replace(event(2), split="test")])
+
+
+def test_frame_times_of_a_video_are_rounded_to_the_nearest_microsecond():
+    clip = store.Event(id="C", time=datetime(2000, 1, 1), offsets=(0, 1 / 30, 2 / 30), split="test")
+    assert (clip.valid_times - clip.valid_times[0]).astype(int).tolist() == [0, 33_333, 66_667]
 
 
 def test_no_store_is_an_input_error(tmp_path):
