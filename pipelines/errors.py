@@ -2,13 +2,13 @@
 
 
 class InputError(ValueError):
-    """Wrong use or wrong input, said in one line.
+    """Wrong use or wrong input, described in one line.
 
     Args:
-        what: What is wrong, naming the file, event or option.
-        got: What was found, where that helps.
-        expected: What should have been there.
-        remedy: What the reader can do about it.
+        what: The fault, naming the file, event or option.
+        got: The value found, where that helps.
+        expected: The value that was expected.
+        remedy: The action that mends it.
     """
 
     def __init__(self, what: str, *, got: object = None, expected: object = None, remedy: str | None = None):

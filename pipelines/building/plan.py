@@ -1,4 +1,4 @@
-"""A plan: the events of a store, how they are read, and what of the source is not taken, known before anything is read.
+"""A plan: the events of a store, how to read them, and the parts of the source that are not taken.
 
 Every reader makes one of these (`pipelines.sevir`, `pipelines.radar`, `pipelines.video`), `pipelines.building.prepare`
 makes its store. A new reader is a list of events and a function that reads some of them.
@@ -25,7 +25,7 @@ class LeftOut:
     """A part of the source that is not taken, or that cannot be read, and why.
 
     Attributes:
-        id: What it is; empty where the reason says it.
+        id: Name of the part; empty where the reason gives it.
         reason: Why.
     """
 
@@ -38,19 +38,19 @@ class LeftOut:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What will be read; its text says so.
+    """The events of a store and how to read them; `str` describes the plan in a few lines.
 
     Attributes:
-        title: What will be read, in one line.
+        title: One line that describes the events.
         events: The events of the store, in order.
         read: Reads some of them: uint8 with the store's dims, values above the kind's data_range missing. Raises
             InputError where it cannot, PartlyReadError where it can in part, and is then asked for one event at a time.
             Must be picklable.
         rules: The protocol of the store, which gives its grid, reducer and cadence.
         files: Name and bytes of each source file; None where it is absent.
-        left_out: What of the source is not taken.
-        source: What `left_out` counts, in the singular.
-        faults: What is taken and cannot be read.
+        left_out: Parts of the source that are not taken.
+        source: Noun for a part of the source, in the singular.
+        faults: Parts that are taken and cannot be read.
         notes: More lines for the reader of the plan.
         pixel_m: Metres along a side of a pixel; of a video 1.
         channels: Names of the channels of a video; none for radar.

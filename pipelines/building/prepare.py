@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Summary:
-    """What `prepare` did.
+    """The result of `prepare`; `str` describes it in one line.
 
     Attributes:
         store: Path of the store.
@@ -24,7 +24,7 @@ class Summary:
         splits: Events in each split.
         left_out: Parts of the source that were not taken.
         rejects: Events that could not be read in whole.
-        source: What `left_out` counts, in the singular.
+        source: Noun for a part of the source, in the singular.
         unobserved: Events without any observed pixel, rejects aside.
     """
 
@@ -65,7 +65,7 @@ def prepare(
 ) -> Summary:
     """Make the store of a plan. Run again, it is resumed or mended; a finished one is left as it is.
 
-    What cannot be read costs its events or frames only: they are missing, and the summary's rejects.
+    Events or frames that cannot be read are missing in the store; they are the rejects of the summary.
 
     Args:
         plan: Of any reader.

@@ -1,6 +1,6 @@
 """Events cut from loops of radar fields, and how their counts are read.
 
-What the radar measures becomes SEVIR's counts by the relations in `pipelines.store.units`, pixel by pixel at the
+The radar's quantity is converted to SEVIR's counts by the relations in `pipelines.store.units`, pixel by pixel at the
 radar's own resolution (see `pipelines.radar.grid` for latitude-longitude grids), then pixels are averaged where that is
 asked for, and tiles of 128 x 128 are cut: whole ones only, about the middle of the grid.
 """
@@ -37,7 +37,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Loop:
-    """What all tiles of an event's time are cut from.
+    """Frames of the whole grid that the tiles of one time are cut from.
 
     Attributes:
         frames: One a step of the cadence; None where there is no file.

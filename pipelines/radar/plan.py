@@ -6,8 +6,8 @@
   it is off by at most a quarter of one, as services' files often are by seconds.
 - Frames that follow at the cadence are a sequence. Where some are lacking they are missing; where as many are lacking
   as an event has, or a time falls between the steps, another sequence begins.
-- A loop is so many frames of a sequence, its last one ending in missing frames; an event is one tile of a loop. No
-  frame is in two loops.
+- A loop is a fixed number of frames of a sequence, the last one filled with missing frames; an event is one tile of a
+  loop. No frame is in two loops.
 - A file that cannot be read, or is of another grid or quantity, costs its frames only: they are missing and it is
   listed among the rejects if its name says its time, else it is left out.
 """

@@ -23,7 +23,7 @@ PROTOCOL = "radar-128-10-10"
 
 
 class Choice(TypedDict, total=False):
-    """What to take, and how; all may be left out.
+    """Options of a plan; each may be left out.
 
     Attributes:
         protocol: Name or file of the protocol, which gives windows and splits; `PROTOCOL` takes any radar as test data.

@@ -1,7 +1,7 @@
-"""Where an archive's files are: a folder, or any fsspec URL such as s3://sevir/data, read by byte range.
+"""The files of an archive, in a folder or at any fsspec URL such as s3://sevir/data, read by byte range.
 
-S3 is read anonymously; AWS_ENDPOINT_URL names another server than Amazon's. What fails on the way to a remote archive
-is tried again, with pauses that double.
+S3 is read anonymously; AWS_ENDPOINT_URL names another server than Amazon's. Requests to a
+remote archive that fail are tried again, with pauses that double.
 """
 
 import time
@@ -86,7 +86,7 @@ class Archive:
                 yield file
 
     def trying(self, function: Callable[[], T]) -> T:
-        """What `function` returns, called again where it fails on a remote archive.
+        """Call `function`, again where it fails on a remote archive, and return its result.
 
         Raises:
             OSError: when it fails to the last.

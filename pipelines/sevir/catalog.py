@@ -1,4 +1,4 @@
-"""CATALOG.csv as it is, also after a spreadsheet: what can be read of it; what was lost is put back where safe.
+"""CATALOG.csv, also after it was saved by a spreadsheet; lost values are restored where that is safe.
 
 A spreadsheet adds a byte-order mark and columns, writes dates as 5/31/18 22:05, and takes `+proj=...` for a formula,
 which leaves nothing or #NAME?. Such dates are month first; where one of them cannot be, none is believed. A lost

@@ -9,8 +9,8 @@ Everything is checked before anything is written, in three degrees.
   `skip_bad` is given: then the event keeps its place in the store, wholly missing, and is listed among the rejects.
 - A file_name that leaves the archive always ends the run.
 
-What a file turns out to hold only when it is read (a damaged chunk) is no matter of the plan: it always costs its
-events only (see pipelines.building.engine).
+Damage that shows only in reading (a damaged chunk) is not seen by the plan: the events concerned become rejects (see
+pipelines.building.engine).
 """
 
 from collections import Counter
@@ -50,7 +50,7 @@ def make_plan(
         protocol: Gives cadence and splits.
         side: Pixels along a side of an archive event.
         events: Ids to take; all by default.
-        limit: Take the first so many only.
+        limit: Take the first `limit` events only.
         max_missing: Leave out events with a larger share of missing pixels, by the catalog.
         skip_bad: Give events that cannot be read a fault instead of raising.
 
@@ -148,7 +148,7 @@ def _check_files(
 
 
 def _check_file(archive: Archive, name: str, events: Sequence[PlannedEvent], side: int) -> dict[str, str]:
-    """What is wrong with events of a file, by event.
+    """The faults of events of a file, by event.
 
     Raises:
         InputError: when it is the file that is wrong.

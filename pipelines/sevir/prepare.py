@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 class Choice(TypedDict, total=False):
-    """What to take of an archive, and how; all may be left out.
+    """Options of a plan; each may be left out.
 
     Attributes:
         catalog: Another catalog than the archive's own, a path or a URL.
@@ -87,9 +87,9 @@ def prepare(
 ) -> Summary:
     """Make the store of an archive (see `pipelines.building.prepare`).
 
-    What is wrong already when the plan is made (no catalog, an absent file, an index out of range) ends the run before
-    anything is written, unless `skip_bad`. What shows only in reading (a damaged chunk) costs its events only: they
-    are the summary's rejects.
+    Faults that the plan finds (no catalog, an absent file, an index out of range) end the run before anything is
+    written, unless `skip_bad`. Events with faults that show only in reading (a damaged chunk) become the summary's
+    rejects.
 
     Raises:
         InputError: for anything wrong with the archive or the options, or when no event can be read.
@@ -99,7 +99,7 @@ def prepare(
 
 
 def open_archive(archive: str | Path, **choice: Unpack[Choice]) -> xr.Dataset:
-    """What `prepare` would write, as a lazy dataset: nothing is converted, an event is read when it is computed.
+    """Open an archive as a lazy dataset, as `prepare` would write it; an event is read when it is computed.
 
     Args:
         archive: See `prepare`.

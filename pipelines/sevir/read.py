@@ -19,7 +19,7 @@ class PlannedEvent(Event):
     Attributes:
         file: Name of its file.
         index: Its place in the file.
-        step: Every so many-th frame of the file is taken.
+        step: Every `step`-th frame of the file is taken.
         fault: Why it cannot be read; empty when it can.
     """
 

@@ -66,7 +66,7 @@ def _step(seconds: Sequence[int], cadence_minutes: float) -> int:
 
 @dataclass(frozen=True)
 class Usual:
-    """What most rows have in common, and all must have.
+    """Properties of most rows, which all must have.
 
     Attributes:
         side: Pixels along a side.

@@ -11,7 +11,7 @@ from pipelines.store.units import MAX_COUNT
 
 @dataclass(frozen=True)
 class Kind:
-    """What the pixels of a store or of a forecast are.
+    """The kind of the pixels of a store or of a forecast.
 
     Attributes:
         name: As the attribute `kind` of stores and forecasts has it.

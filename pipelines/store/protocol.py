@@ -20,7 +20,7 @@ _RADAR = re.compile(r"([\d.]+)min,(\w+)")
 
 
 class Protocol(BaseModel):
-    """What must be equal for two sets of scores to be comparable.
+    """The settings that must be equal for two sets of scores to be comparable.
 
     Attributes:
         name: File stem of the protocol.

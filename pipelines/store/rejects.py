@@ -34,7 +34,7 @@ class PartlyReadError(InputError):
     """Raised by a reader of one event from several files, some of which could not be read.
 
     Args:
-        pixels: What could be read, with shape (frame, ...).
+        pixels: The pixels that could be read, with shape (frame, ...).
         faults: Why a file could not be read, by its name.
     """
 

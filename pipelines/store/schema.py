@@ -23,8 +23,8 @@ Coordinates:
 
 Attributes: schema, schema_version, protocol, reducer, cadence_minutes, kind (radar or video), data_range (the largest
 value: a larger one is missing), source_files (name and bytes), event_list_hash, code_version; left_out (what of the
-source is not in it, and why). What could not be read is missing, by missing_fraction, and listed in the file
-rejects.jsonl.
+source is not in it, and why). Frames that could not be read are missing, by missing_fraction, and listed
+in the file rejects.jsonl.
 """
 
 import hashlib
@@ -128,7 +128,7 @@ def attributes(
     source_files: Sequence[str],
     kind: Kind = RADAR,
 ) -> dict:
-    """The attributes of a store: what it was made from and how."""
+    """The attributes of a store, which record its origin."""
     return {
         "Conventions": "CF-1.11",
         "title": f"{kind.name.capitalize()} archive for nowcasting: {len(events)} events, protocol {protocol}",

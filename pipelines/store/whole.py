@@ -1,7 +1,7 @@
 """Outputs appear whole or not at all, and no two commands write one output at once.
 
 A file or folder grows under a name of its own beside its place, and is moved there when it is complete and on the disk.
-What a killed command leaves, its lock and its unfinished output, is removed by the next one into the same place.
+The lock and the unfinished output of a killed command are removed by the next command into the same place.
 """
 
 import errno

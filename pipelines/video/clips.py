@@ -2,7 +2,7 @@
 
 A clip has as many frames as the protocol's history and lead together. Clips begin at every `stride`-th frame, and what
 is left at the end of a video is dropped: the plan says how much. Of a video with more frames a second than the protocol
-every so many-th is taken; where that does not come out even the video is left out. A folder of pictures is taken to
+every n-th is taken; where the rates are no multiples the video is left out. A folder of pictures is taken to
 have the protocol's rate. All clips of a video are in its split.
 """
 
@@ -34,7 +34,7 @@ class Video:
         path: A video file or a folder of pictures.
         file: Its name below the data set.
         split: "train", "val" or "test".
-        kind: What it shows, may be empty.
+        kind: Its subject; may be empty.
         fps: Frames a second, where the data set knows better than the file.
         spans: Parts to take clips from: the first frame, from 0, and the one after the last. All of it when empty.
     """
@@ -67,9 +67,9 @@ def plan_clips(videos: Iterable[Video], rules: Protocol, left_out: Sequence[Left
     A video that cannot be opened stands in the plan as one clip with a fault.
 
     Args:
-        videos: What to take.
+        videos: The videos of the data set.
         rules: Gives length, distance and rate of the clips.
-        left_out: What was not taken already.
+        left_out: Parts of the data set that were left out before.
 
     Raises:
         InputError: when two videos have one name, or there is no clip.
@@ -110,7 +110,7 @@ def plan_clips(videos: Iterable[Video], rules: Protocol, left_out: Sequence[Left
 
 
 class _UnfitError(Exception):
-    """A video that is sound, but not for this protocol."""
+    """A sound video that does not fit the protocol."""
 
 
 def _look_into(video: Video, rules: Protocol) -> tuple[list[Clip], int, int]:

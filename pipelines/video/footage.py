@@ -28,7 +28,7 @@ _SEQ_TIME = 8
 
 @dataclass(frozen=True)
 class Footage:
-    """What a source holds.
+    """Length, rate and size of a video.
 
     Attributes:
         frames: How many frames there should be.
@@ -42,7 +42,7 @@ class Footage:
 
 
 def inspect(path: Path) -> Footage:
-    """What a video file, a folder of pictures or a .seq file holds; no frame is decoded.
+    """Inspect a video file, a folder of pictures or a .seq file; no frame is decoded.
 
     Raises:
         InputError: when it cannot be read.
