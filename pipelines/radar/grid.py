@@ -1,9 +1,9 @@
-"""Grids of radar fields: where they lie, how a latitude-longitude grid becomes square pixels, and how tiles are cut.
+"""Grids of radar fields: their place, square pixels for latitude-longitude grids, and tiles cut from them.
 
-A model that was trained on square kilometres wants square kilometres. A grid in a map projection is taken pixel by
-pixel as it is. A latitude-longitude grid, as MRMS has, is sampled at the nearest pixel onto a local Lambert azimuthal
-equal-area grid about its centre, on a sphere as SEVIR's; a pixel is there as wide as a step in latitude, rounded to one
-digit (0.01 degree: 1 km). Row 0 is in the south everywhere.
+A grid in a map projection keeps its pixels. A latitude-longitude grid, such as that of MRMS, is sampled at the nearest
+pixel onto a local Lambert azimuthal equal-area grid about its centre, on SEVIR's sphere, because models are trained on
+square pixels. The size of these is a step in latitude in metres, rounded to one digit (0.01 degree: 1 km). Row 0 is in
+the south everywhere.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Grid:
     """A regular grid of pixels, row 0 in the south.
 
     Attributes:
-        proj: PROJ string; of longlat the lengths below are degrees.
+        proj: PROJ string in metres; for longlat all lengths below are in degrees.
         west: Western edge in projected metres.
         south: Southern edge in projected metres.
         width_m: Metres from column to column.
@@ -48,7 +48,7 @@ class Grid:
         return "proj=longlat" in self.proj
 
     def same_as(self, other: "Grid") -> bool:
-        """Whether both are one grid, but for rounding."""
+        """Whether both are one grid, except for rounding."""
         mine, theirs = ((g.west, g.south, g.west + g.width_m * g.columns, g.south + g.height_m * g.rows)
                         for g in (self, other))  # fmt: skip
         same_place = np.allclose(mine, theirs, rtol=0, atol=_SAME * self.width_m)
@@ -57,11 +57,11 @@ class Grid:
 
 @dataclass(frozen=True)
 class Tiling:
-    """The whole tiles of 128 x 128 pixels that fit on a grid, about its middle, pixels being averaged over blocks.
+    """Whole tiles of 128 x 128 pixels about the middle of a grid, whose pixels are first averaged over blocks.
 
     Attributes:
-        grid: The grid of square pixels that is cut.
-        coarsen: Pixels of the grid along a side of a pixel of a tile.
+        grid: Grid of square pixels.
+        coarsen: Pixels of the grid along each side of a pixel of a tile.
     """
 
     grid: Grid
@@ -112,10 +112,10 @@ class Tiling:
 
 @lru_cache
 def square(grid: Grid) -> Grid:
-    """The grid of square pixels that a grid is brought to: itself, or the local one of a latitude-longitude grid.
+    """The grid of square pixels for a grid: itself, or a local one for a latitude-longitude grid.
 
     Raises:
-        InputError: when a projected grid has other pixels than square ones.
+        InputError: when the pixels of a projected grid are not square.
     """
     if not grid.is_lat_lon:
         if abs(grid.width_m / grid.height_m - 1) > _SAME:
@@ -135,13 +135,13 @@ def square(grid: Grid) -> Grid:
 
 
 def on_square(counts: np.ndarray, grid: Grid) -> np.ndarray:
-    """Counts on `square(grid)`, from those on `grid`, uint8 with dims (y, x), 255 missing: also outside of the grid."""
+    """Counts on `square(grid)` of counts on `grid`, uint8 with dims (y, x); 255 is missing, or outside of `grid`."""
     return np.append(counts, np.uint8(MISSING))[_nearest(grid)] if grid.is_lat_lon else counts
 
 
 @lru_cache(maxsize=1)
 def _nearest(grid: Grid) -> np.ndarray:
-    """The number of the pixel of `grid` under each of the square grid, with dims (y, x); -1 where there is none."""
+    """Flat index of the pixel of `grid` under each pixel of the square grid, with dims (y, x); -1 outside of `grid`."""
     target = square(grid)
     x = pixel_centres(target.columns, target.width_m)
     nearest = np.empty((target.rows, target.columns), np.int32)

@@ -46,7 +46,7 @@ from pipelines.errors import InputError
 from pipelines.store import geo, rejects
 from pipelines.store.kind import RADAR, VIDEO, Kind, kind_of
 from pipelines.store.reading import Pixels, guarded, readable
-from pipelines.store.units import MISSING
+from pipelines.store.units import COUNTS, MISSING, QUANTITIES
 
 SCHEMA, SCHEMA_VERSION = "nowcast-archive", 1
 TILE = 128
@@ -62,7 +62,7 @@ _ATTRS = {
     "missing_fraction": {"long_name": "fraction of missing pixels", "units": "1"},
 }
 _RADAR_ATTRS = {
-    "vil": {"long_name": "vertically integrated liquid, SEVIR count scale", "units": "1"},
+    "vil": QUANTITIES[COUNTS].attrs,
     "y": {"long_name": "distance north of the event's south-west corner", "units": "m", "axis": "Y"},
     "x": {"long_name": "distance east of the event's south-west corner", "units": "m", "axis": "X"},
     "corner_y": {"long_name": "projected y of the event's south-west corner", "units": "m"},

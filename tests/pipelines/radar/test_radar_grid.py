@@ -92,7 +92,7 @@ def test_pixels_must_be_square():
         square(Grid(PROJ, 0, 0, 1000, 2000, 200, 200))
 
 
-def test_grids_are_the_same_but_for_rounding():
+def test_grids_are_the_same_except_for_rounding():
     assert grid(200, 200).same_as(Grid(PROJ, 500_000.4, -700_000.4, 1000, 1000, 200, 200))
     assert not grid(200, 200).same_as(Grid(PROJ, 500_002, -700_000, 1000, 1000, 200, 200))
     assert not grid(200, 200).same_as(grid(201, 200))
