@@ -143,3 +143,17 @@ def test_wrong_words(source, tmp_path, nowcast):
         code, _, err = nowcast("prepare-radar", *words)
         assert code == 2
         assert err.count("\n") == 1 and text in err
+
+
+@pytest.mark.parametrize("command", [("prepare-radar",), ("forecast", "persistence")])
+def test_reflectivity_called_a_rain_rate_is_one_line_and_makes_nothing(source, tmp_path, nowcast, command):
+    """Its -32 dBZ without echo gives it away; so does any code of missing pixels that nothing marks."""
+    with xr.open_dataset(source) as dataset:
+        rate = dataset["rate"].where(dataset["rate"] > 0.1, -32)
+        dataset.assign(rate=rate.assign_attrs(dataset["rate"].attrs)).to_netcdf(tmp_path / "demo_20201031.nc")
+    out = tmp_path / "out.zarr"
+    code, _, told = nowcast(*command, tmp_path / "demo_20201031.nc", out)
+    assert code == 2
+    line = told.splitlines()[-1]
+    assert line.startswith("nowcast: ") and "demo_20201031.nc: rain rate in mm h-1 cannot be -32; got" in line
+    assert not out.exists()
