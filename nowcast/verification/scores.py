@@ -119,7 +119,7 @@ def described(result: xr.Dataset) -> xr.Dataset:
         "rank": {"long_name": "number of members below the observation", "units": "1"},
         "kind": {"long_name": "whose energy: of the ensemble mean, of its members, of the observation"},
         "wavenumber": {"long_name": "cycles along the longer side of the grid", "units": "1"},
-        "event": {"long_name": "SEVIR event"},
+        "event": {"long_name": "event id"},
         "case": {"long_name": "event and init time"},
         "in_protocol": {"long_name": "whether the case is one of the protocol's windows"},
         "observed_features": {"long_name": "features of the observed video", "units": "1"},
