@@ -10,7 +10,7 @@ from scipy.ndimage import distance_transform_edt
 from nowcast.extrapolation.ensemble import PerturbedGuess, motion_errors, noise_strength
 from nowcast.extrapolation.first_guess import first_guess
 from nowcast.extrapolation.optical_flow import motion
-from nowcast.models.guess import Guess, _randomness, no_guess
+from nowcast.models.guess import Guess, _randomness
 from nowcast.models.layers.crps import fair_crps
 
 
@@ -20,8 +20,10 @@ def guess(path: np.ndarray, leads: int = 4, *, minutes: float = 5, km: float = 3
     return made.perturbed[0]
 
 
-def _guess_of(perturbed: Sequence[PerturbedGuess]) -> Guess:
-    return no_guess(torch.zeros(1))._replace(perturbed=perturbed)
+def _drawn(perturbed: Sequence[PerturbedGuess], seeds: Sequence[int]) -> torch.Tensor:
+    """Members of the first case in counts, shape (member, lead, y, x)."""
+    guess = Guess(torch.zeros(()), torch.zeros(()), 0, 1, perturbed)
+    return guess.draw([[torch.Generator().manual_seed(seed) for seed in seeds]])[0, :, :, 0]
 
 
 def flickering(frames: int = 6) -> np.ndarray:
@@ -157,7 +159,7 @@ def test_a_member_depends_on_its_own_generator_only():
     case = guess(flickering())
 
     def drawn(*seeds: int) -> torch.Tensor:
-        return _guess_of([case]).draw([[torch.Generator().manual_seed(seed) for seed in seeds]])[0]
+        return _drawn([case], seeds)
 
     together = drawn(1, 2, 3)
     assert torch.equal(together[1:], drawn(2, 3)) and not torch.equal(together[0], together[1])
@@ -174,7 +176,7 @@ def test_members_score_within_a_tenth_of_those_of_pysteps_on_real_radar(radar_ca
             history[0, -3:].astype(float), velocity, 10, n_ens_members=12, precip_thr=5.5, kmperpixel=3.0, timestep=5.0,
             seed=1,
         )  # fmt: skip
-    ours = _guess_of(made.perturbed).draw([[torch.Generator().manual_seed(seed) for seed in range(12)]])[0].numpy()
+    ours = _drawn(made.perturbed, range(12)).numpy()
     both = made.reached[0] & np.isfinite(theirs).all(0)
     scores, spreads = [], []
     for members in (ours, np.nan_to_num(theirs).astype("float32")):
