@@ -27,8 +27,6 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 
 _UNUSABLE = PermissionError | FileExistsError | NotADirectoryError | IsADirectoryError  # paths that the user gave
 
-Store = Annotated[Path, typer.Argument(help="Zarr store made by a prepare- command.")]
-
 
 def _print_version(asked: bool) -> None:
     if asked:
@@ -122,7 +120,7 @@ app.command(context_settings={"allow_extra_args": True})(forecast_command)
 @app.command()
 def verify(
     forecast: Annotated[list[Path], typer.Argument(help="Forecast, NetCDF or Zarr; may be in several files.")],
-    store: Store,
+    store: Annotated[Path, typer.Argument(help="What was observed: a store, or a file of radar.")],
     out: Annotated[Path | None, typer.Option(help="Score file to write, NetCDF.")] = None,
     protocol: Annotated[str | None, typer.Option(help="Protocol; the store's own by default.")] = None,
     reference: Annotated[list[Path] | None, typer.Option(help="Forecast to compare with; repeat for more.")] = None,
@@ -133,7 +131,7 @@ def verify(
     report: Annotated[Path | None, typer.Option(help="Folder for a page of the scores: one HTML file.")] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Score a forecast against a store, by lead time and pooled."""
+    """Compare a forecast with what was observed: scores by lead time and over all lead times."""
     from nowcast import verification
     from pipelines.store.protocol import load_protocol
 

@@ -76,7 +76,7 @@ def _netcdf(path: Path, shown: int | None) -> str:
 
     with xr.open_dataset(path, decode_timedelta=True, decode_coords="all") as dataset:
         if words.is_scores(dataset):
-            return words.describe_scores(dataset)
+            return words.describe_scores(dataset, everything=shown is None)
         return words.describe_sums(path) if words.is_sums(dataset) else _dataset(dataset, shown)
 
 

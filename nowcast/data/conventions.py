@@ -34,6 +34,12 @@ def time_text(time: np.datetime64) -> str:
     return str(time.astype(TIME)).removesuffix(".000000")
 
 
+def minute_text(time: np.datetime64) -> str:
+    """A time for people, to the minute, or to the second where it is none."""
+    text = time_text(time).replace("T", " ")
+    return text.removesuffix(":00") if "." not in text else text
+
+
 def lead_label(lead_time: np.timedelta64) -> str:
     """A lead time for people: in minutes, or in seconds where it is less than one."""
     seconds = lead_time.astype(DURATION).astype(int) / 1e6

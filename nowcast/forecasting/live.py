@@ -1,36 +1,21 @@
-"""Live mode: the newest frames of a file of radar as a store of one event, which is forecast like any other.
-
-The file is of any format of `pipelines.radar.files` that holds several frames: CF NetCDF or Zarr. What it measures
-becomes counts as in `pipelines.radar.loops`, and a latitude-longitude grid square pixels as in
-`pipelines.radar.grid`. The whole grid is one event, called as the file is, however large it is.
-"""
+"""Live mode: the newest frames of a file of radar as a store of one event, which is forecast like any other."""
 
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
-import zarr
 
-from nowcast.data.conventions import DURATION, TIME
+from nowcast.data.conventions import DURATION, TIME, minute_text
+from nowcast.data.radar_file import is_store, open_radar
 from pipelines.building.workers import progress
 from pipelines.errors import InputError
-from pipelines.radar.files import commonest_step, read_counts, read_header
-from pipelines.radar.grid import on_square, square
-from pipelines.store.kind import RADAR
-from pipelines.store.schema import Event, template
-from pipelines.store.units import MISSING, QUANTITIES
+from pipelines.radar.files import commonest_step
+
+__all__ = ["LENGTH", "is_store", "read_history"]
 
 LENGTH = 10  # frames given and forecast where the model takes any number
-_OFF_STEP = 0.25
+_OFF_STEP = 0.25  # of a step, by which a frame may miss its time
 _MINUTE = np.timedelta64(1, "m")
-
-
-def is_store(path: Path) -> bool:
-    """Whether a path is an archive store, of this or another version of its schema."""
-    try:
-        return path.is_dir() and "schema" in zarr.open_group(path, mode="r").attrs
-    except (OSError, KeyError, ValueError):
-        return False
 
 
 def read_history(path: Path, frames: int, init: np.datetime64 | None = None) -> xr.Dataset:
@@ -38,7 +23,7 @@ def read_history(path: Path, frames: int, init: np.datetime64 | None = None) -> 
 
     Args:
         path: File of radar.
-        frames: How many.
+        frames: Number of frames.
         init: Time of the last of them, UTC; by default the file's last.
 
     Returns:
@@ -47,70 +32,52 @@ def read_history(path: Path, frames: int, init: np.datetime64 | None = None) -> 
     Raises:
         InputError: when the file cannot be read, has too few frames, uneven steps between them, or an empty one.
     """
-    header = read_header(path)
-    numbers = _newest(path, np.array(header.times, TIME), frames, init)
-    times = np.array(header.times, TIME)[numbers]
+    radar = open_radar(path)
+    store = radar.isel(frame=_newest(path, radar["valid_time"].values[0].astype(TIME), frames, init))
+    times = store["valid_time"].values[0].astype(TIME)
     step = _step(path, times)
     counts = []
     with progress("read", frames) as advance:
-        for number in numbers:
-            counts.append(on_square(read_counts(path, int(number), header.quantity), header.grid))
-            if (counts[-1] == MISSING).all():
-                raise InputError(f"{path.name} has nothing but missing pixels at {header.times[number]}")
+        for number, time in enumerate(times):
+            counts.append(store["vil"][0, number].values)
+            if np.isnan(counts[-1]).all():
+                raise InputError(f"{path.name} has nothing but missing pixels at {minute_text(time)}")
             advance()
-    grid = square(header.grid)
-    event = Event(
-        id=path.stem,
-        time=header.times[numbers[-1]],
-        offsets=tuple(step / np.timedelta64(1, "s") * np.arange(1 - frames, 1)),
-        split="test",
-        proj=grid.proj,
-        corner_x=grid.west,
-        corner_y=grid.south,
+    even = times[-1] + step * np.arange(1 - frames, 1)
+    store["vil"] = store["vil"].copy(data=np.stack(counts)[None])
+    store = store.assign_coords(
+        valid_time=store["valid_time"].copy(data=even.astype(store["valid_time"].dtype)[None]),
+        event=store["event"],
+        missing_fraction=(("event", "frame"), np.isnan(counts).mean((1, 2), dtype="float32")[None]),
     )
-    attrs = {
-        "cadence_minutes": step / _MINUTE,
-        "kind": RADAR.name,
-        "data_range": RADAR.data_range,
-        "counts_from": f"{header.quantity} of {path.name}: {QUANTITIES[header.quantity].relation}",
-    }
-    return _store(event, np.stack(counts), grid.width_m, attrs)
+    return store.assign_attrs(cadence_minutes=step / _MINUTE)
 
 
-def _store(event: Event, counts: np.ndarray, pixel_m: float, attrs: dict) -> xr.Dataset:
-    """A store in memory of counts, uint8 with shape (frame, y, x), 255 missing."""
-    rows, columns = counts.shape[1:]
-    store = template([event], side=max(rows, columns), pixel_m=pixel_m, attrs=attrs)
-    store = store.isel(y=slice(rows), x=slice(columns))
-    missing = counts == MISSING
-    store["vil"] = store["vil"].copy(data=np.where(missing, np.nan, counts).astype("float32")[None])
-    store["missing_fraction"] = store["missing_fraction"].copy(data=missing.mean((1, 2), dtype="float32")[None])
-    return store
-
-
-def _newest(path: Path, times: np.ndarray, frames: int, init: np.datetime64 | None) -> np.ndarray:
-    """The places in the file of the newest frames, or of those up to `init`, in order of time."""
-    order = np.argsort(times, kind="stable")
+def _newest(path: Path, times: np.ndarray, frames: int, init: np.datetime64 | None) -> slice:
+    """The newest frames of a file, or those up to `init`, its times being in order."""
+    last = len(times)
     if init is not None:
-        order = order[times[order] <= init]
-        if not len(order) or times[order[-1]] != init:
+        last = int(np.searchsorted(times, init.astype(TIME), side="right"))
+        if not last or times[last - 1] != init:
             raise InputError(f"{path.name} has no frame of {init}", expected=f"{times.min()} to {times.max()}")
-    if len(order) < frames:
-        held = "1 frame" if len(order) == 1 else f"{len(order)} frames"
+    if last < frames:
+        held = "1 frame" if last == 1 else f"{last} frames"
         raise InputError(
             f"{path.name} holds {held}{'' if init is None else f' up to {init}'}, and {frames} are needed",
             remedy="where each file holds one frame, make a store of all: `nowcast prepare-radar FILES... STORE`",
         )
-    return order[-frames:]
+    return slice(last - frames, last)
 
 
 def _step(path: Path, times: np.ndarray) -> np.timedelta64:
     """The step between frames (see `pipelines.radar.files.commonest_step`).
 
     Raises:
-        InputError: when a frame is off by more than a quarter of a step.
+        InputError: when a frame is off by more than a quarter of a step, or is there twice.
     """
     steps = np.diff(times)
+    if (steps == 0).any():
+        raise InputError(f"{path.name} has the frame of {minute_text(times[1:][steps == 0][-1])} UTC twice")
     step = np.timedelta64(commonest_step(times.tolist()) or 0, "us").astype(DURATION)
     even = times[-1] - step * np.arange(len(times))[::-1]
     if step == 0 or (np.abs(times - even) > _OFF_STEP * step).any():

@@ -13,9 +13,10 @@ import pandas as pd
 import xarray as xr
 
 from nowcast.data.conventions import lead_label
+from nowcast.data.footprint import Footprint
 from nowcast.data.statistics import echo_shares, ensemble_mean, ensemble_probability, ensemble_spread
 from nowcast.plots.outlines import outlines_within
-from nowcast.plots.panels import EVENT_THRESHOLD, Place, find_place
+from nowcast.plots.panels import EVENT_THRESHOLD, Place
 from nowcast.report.models import Model, observed_share, thresholds_of
 from nowcast.report.shades import Shades, all_shades, photograph
 from nowcast.verification.inputs import Case, Forecast, Observations
@@ -73,16 +74,16 @@ def viewer_data(
     draw = Drawing(all_shades(), factor, data_range(store.attrs) if is_video else None)
     cases = []
     for case, reason in progress(chosen):
-        place = find_place(store.isel(event=store["event"].values.tolist().index(case.event)))
+        footprint = observations.footprint(case)
         cases.append({
             "label": ", ".join([case.event, *([] if is_video else [_time(case.init_time)]), reason]),
             "times": [
                 f"+{lead_label(lead)}" if is_video else f"{_time(time)}, +{lead_label(lead)}"
                 for time, lead in zip(case.valid_times, leads, strict=True)
             ],
-            "seen": len(leads),
+            "seen": int(observations.seen(case).sum()),
             "observed": draw.values(observations.fields(case)),
-            "outlines": _outlines(place) if place else "",
+            "outlines": _outlines(_place(footprint)) if footprint else "",
             "models": [draw.forecast(forecast.fields(case, leads), thresholds) for forecast in forecasts],
         })  # fmt: skip
     return {
@@ -167,6 +168,13 @@ def _coarse(fields: np.ndarray, factor: int) -> np.ndarray:
     *others, y, x = fields.shape
     cut = fields[..., : y // factor * factor, : x // factor * factor]
     return cut.reshape(*others, y // factor, factor, x // factor, factor).mean(axis=(-3, -1))
+
+
+def _place(footprint: Footprint) -> Place:
+    """Where a case lies on a map."""
+    west, south = footprint.west, footprint.south
+    height, width = footprint.rows * footprint.pixel_m, footprint.columns * footprint.pixel_m
+    return Place(footprint.proj, (west, west + width, south, south + height))
 
 
 def _outlines(place: Place) -> str:

@@ -9,6 +9,7 @@ import xarray as xr
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from nowcast.data.conventions import lead_label
+from nowcast.data.footprint import Footprint
 from nowcast.plots.panels import threshold_text
 from nowcast.report.cases import Progress, choose_cases, default_threshold, viewer_data
 from nowcast.report.cells import typeset
@@ -80,7 +81,8 @@ def write_report(
     observations = open_observations(store)
     chosen = choose_cases(states[0], forecasts[0])
     viewed = viewer_data(chosen, models, forecasts, observations, thresholds_of(scores), progress)
-    text = _page(Report(scores, models, forecasts, viewed, _side_km(observations.store)))
+    side_km = _side_km(observations.footprint(forecasts[0].cases[0]))
+    text = _page(Report(scores, models, forecasts, viewed, side_km))
     page = directory / "index.html"
     with whole(page, overwrite=overwrite) as growing:
         growing.write_text(text, encoding="utf-8")
@@ -136,7 +138,6 @@ def _init_times(cases: Sequence[Case]) -> str:
     return f"init times {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC, "
 
 
-def _side_km(store: xr.Dataset) -> float | None:
-    """The longer side of the grid; None where it has no coordinates in metres."""
-    sides = [store[dim].values for dim in ("y", "x") if dim in store.variables and store[dim].attrs.get("units") == "m"]
-    return max(float(side[0] + side[-1]) for side in sides) / 1000 if sides else None
+def _side_km(footprint: Footprint | None) -> float | None:
+    """The longer side of the grid; None where the forecast does not lie on a map."""
+    return max(footprint.rows, footprint.columns) * footprint.pixel_m / 1000 if footprint else None

@@ -45,13 +45,16 @@ def add(first: xr.Dataset, second: xr.Dataset) -> xr.Dataset:
 
 
 def _common_attributes(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
-    """What both say; only what their forecast files say (forecast_...) may differ, and is then left out."""
+    """The attributes of both; those that only their forecast files give (forecast_...) are left out if they differ."""
+    scored = {part for one in (first, second) if "scored" in one for part in one["scored"].split("; ")}
+    first, second = ({key: value for key, value in one.items() if key != "scored"} for one in (first, second))
     differ = sorted(key for key in first | second if first.get(key) != second.get(key))
     refused = [key for key in differ if not key.startswith("forecast_")]
     if refused:
         got, expected = ([one.get(key) for key in refused] for one in (second, first))
         raise InputError(f"sums of different {', '.join(refused)} do not add", got=got, expected=expected)
-    return {key: value for key, value in first.items() if key not in differ}
+    common = {key: value for key, value in first.items() if key not in differ}
+    return common | ({"scored": "; ".join(sorted(scored))} if scored else {})
 
 
 def _united_cases(first: xr.Dataset, second: xr.Dataset) -> dict[Hashable, xr.DataArray]:
@@ -97,7 +100,8 @@ def aggregate(
         fields = [forecast.fields(case, lead_times) for forecast in forecasts]
         _check_grids(forecasts, fields, obs)
         names = [f"{case} + {duration_text(time)}" for time in lead_times]
-        of_case = _case_statistics(names, fields, obs, partial(_field_statistics, tuple(thresholds), data_range))
+        seen = observations.seen(case)
+        of_case = _case_statistics(names, fields, obs, seen, partial(_field_statistics, tuple(thresholds), data_range))
         for total, of_pixels, of_pictures in zip(totals, of_case, perception.distances(fields, obs), strict=True):
             sums = {**of_pixels, **of_pictures}
             total[case.event] = _sum(total[case.event], sums) if case.event in total else sums
@@ -119,7 +123,11 @@ def _statistics(pair: Pair) -> Arrays:
 
 
 def _case_statistics(
-    names: list[str], fields: list[np.ndarray], obs: np.ndarray, take: Callable[..., list[Arrays]]
+    names: list[str],
+    fields: list[np.ndarray],
+    obs: np.ndarray,
+    seen: np.ndarray,
+    take: Callable[..., list[Arrays]],
 ) -> list[Arrays]:
     """Sums with dim lead_time in front, of every forecast."""
     leads = []
@@ -130,7 +138,7 @@ def _case_statistics(
         else:
             channels = [take(f"{name} {n}", [one[:, n] for one in members], truth[n]) for n in range(len(truth))]
             sums = [reduce(_sum, parts) for parts in zip(*channels, strict=True)]
-        leads.append([{**of_forecast, "cases": ((), np.ones(()))} for of_forecast in sums])
+        leads.append([{**of_forecast, "cases": ((), seen[lead] * np.ones(()))} for of_forecast in sums])
     return [_stack("lead_time", of_forecast) for of_forecast in zip(*leads, strict=True)]
 
 

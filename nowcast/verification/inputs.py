@@ -1,8 +1,8 @@
-"""Forecasts and observations as they come from anybody's files, brought to one shape and matched by event and time."""
+"""Forecasts as they come from anybody's files, brought to one shape, and what was observed of them."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -12,35 +12,18 @@ import numpy as np
 import xarray as xr
 
 from nowcast.data import forecast_file
-from nowcast.data.conventions import TIME, time_text
-from nowcast.extrapolation.first_guess import first_guess
+from nowcast.data.conventions import TIME, lead_label, minute_text
+from nowcast.data.footprint import footprints
+from nowcast.data.observations import COUNT_UNITS, Case, Observations, counts_of, texts
+from nowcast.data.radar_file import is_radar, is_store
+from nowcast.extrapolation.optical_flow import reached
 from pipelines.errors import InputError
-from pipelines.store.kind import RADAR, VIDEO, kind_of
-from pipelines.store.schema import open_store, pixels
+from pipelines.store.kind import VIDEO, kind_of
+from pipelines.store.schema import pixels
 
 Source = str | Path | xr.Dataset
 
 _HISTORY = 10  # frames that the motion is taken from
-
-COUNT_UNITS = {None, "", "1", "count", "counts"}
-
-
-@dataclass(frozen=True)
-class Case:
-    """An event and an init time, with what is valid when.
-
-    Attributes:
-        event: Event id.
-        init_time: Time of the last observed frame, datetime64[us].
-        valid_times: One time a lead time, datetime64[us].
-    """
-
-    event: str
-    init_time: np.datetime64
-    valid_times: np.ndarray
-
-    def __str__(self) -> str:
-        return f"{self.event}@{time_text(self.init_time)}"
 
 
 @dataclass(frozen=True)
@@ -90,7 +73,7 @@ class Forecast:
             raise InputError(f"the forecast of {self.model} lacks the lead time {absent[0]}")
         part, row = self._position[case.event, case.init_time]
         vil = self.parts[part].isel(case=row).sel(lead_time=lead_times)
-        return _counts(vil, f"the forecast of {self.model}")
+        return counts_of(vil, f"the forecast of {self.model}")
 
 
 def open_forecast(sources: Source | Sequence[Source]) -> Forecast:
@@ -146,7 +129,7 @@ def _open_one(source: Source) -> Forecast:
     if isinstance(source, xr.Dataset):
         dataset, name = xr.decode_cf(source, decode_timedelta=True), "the forecast"
     else:
-        dataset, name = forecast_file.open_forecast(Path(source)), str(source)
+        dataset, name = _open_file(Path(source)), str(source)
     kind = kind_of(dataset)
     wanted = {kind.variable, "event", "init_time", "lead_time"}
     if not wanted <= set(dataset.variables):
@@ -165,81 +148,95 @@ def _open_one(source: Source) -> Forecast:
     return Forecast((vil.transpose(*dims),), tuple(_cases(dataset, name)), dict(dataset.attrs))
 
 
+def _open_file(path: Path) -> xr.Dataset:
+    if is_store(path):
+        raise InputError(f"{path} is a store", expected="a forecast", remedy="give the forecast first, then the store")
+    try:
+        return forecast_file.open_forecast(path)
+    except InputError as error:
+        if is_radar(path):
+            raise InputError(f"{path} is radar that was observed, not a forecast") from error
+        raise
+
+
 def _cases(dataset: xr.Dataset, name: str) -> Iterator[Case]:
     if not np.issubdtype(dataset["lead_time"].dtype, np.timedelta64):
         raise InputError(f"{name}: lead_time is no duration", expected='a timedelta, or units such as "minutes"')
     valid = dataset["valid_time"] if "valid_time" in dataset else dataset["init_time"] + dataset["lead_time"]
-    rows = valid.transpose("case", "lead_time").values.astype(TIME)
+    times = valid.transpose("case", "lead_time").values.astype(TIME)
     inits = dataset["init_time"].values.astype(TIME)
-    for event, init, times in zip(_text(dataset["event"]), inits, rows, strict=True):
-        yield Case(event, init, times)
+    columns = texts(dataset["event"]), inits, times, footprints(dataset, "case")
+    yield from (Case(*row) for row in zip(*columns, strict=True))
 
 
-@dataclass(frozen=True)
-class Observations:
-    """A store, read by event and valid time.
+class Reached(Observations):
+    """Observations of only those pixels whose air comes from inside of what the history saw.
 
-    Attributes:
-        store: The open store.
-        only_reached: Leave out pixels whose air comes from outside of what the history saw (see
-            nowcast.extrapolation.first_guess): there nothing can be known but that it rains or not.
+    Elsewhere nothing can be known but that it rains or not (see `nowcast.extrapolation.optical_flow.reached`).
     """
 
-    store: xr.Dataset
-    only_reached: bool = False
-
-    @cached_property
-    def _position(self) -> dict[str, int]:
-        return {event: index for index, event in enumerate(_text(self.store["event"]))}
-
     def fields(self, case: Case) -> np.ndarray:
-        """Observed counts of a case, float32 with dims (lead_time, y, x), of video with channel before y.
-
-        Raises:
-            InputError: when the store has not this event or not these times.
-        """
-        if case.event not in self._position:
-            raise InputError(f"the store has no event {case.event}, which the forecast has")
-        event = self.store.isel(event=self._position[case.event])
-        times = event["valid_time"].values.astype(TIME)
-        absent = np.setdiff1d(case.valid_times, times)
-        if absent.size:
-            raise InputError(
-                f"the store has no frame of event {case.event} at {absent[0]}", expected=f"{times[0]} to {times[-1]}"
-            )
-        frames = [int(np.flatnonzero(times == time)[0]) for time in case.valid_times]
-        array = pixels(event).transpose("frame", ..., "y", "x")
-        counts = _counts(array.isel(frame=frames), "the store")
-        if not self.only_reached:
-            return counts
-        past = _counts(array.isel(frame=np.flatnonzero(times <= case.init_time)[-_HISTORY:]), "the store")
+        """See `Observations.fields`; the other pixels are NaN."""
+        times = self.times(case)
+        times = times[times <= case.init_time][-_HISTORY:]
+        past = self.past(case, _HISTORY)
         seen = np.isfinite(past)
-        reached = first_guess(np.where(seen, past, 0)[None], seen[None], len(counts), minutes=5.0, km=3.0).reached[0]
-        return np.where(reached, counts, np.nan)
+        steps = np.rint((case.valid_times - case.init_time) / np.diff(times)[-1]).astype(int)
+        known = reached(np.where(seen, past, 0)[None], seen[None], steps.max())[0, steps - 1]
+        return np.where(known, super().fields(case), np.nan)
 
 
 def open_observations(source: Path | xr.Dataset, *, only_reached: bool = False) -> Observations:
-    """The observations of a store, given by path or open (see `Observations`).
+    """The observations of a store or of a file of radar, given by path or open.
+
+    Args:
+        source: See `Observations.open`.
+        only_reached: See `Reached`.
 
     Raises:
-        InputError: when it is not a store, or one of another schema; for `only_reached` of a video.
+        InputError: when it cannot be read; for `only_reached` of a video.
     """
-    store = source if isinstance(source, xr.Dataset) else open_store(source)
-    kind = kind_of(store)
-    name, dims = kind.variable, kind.dims
-    if not {name, "event", "valid_time"} <= set(store.variables) or set(store[name].dims) != set(dims):
-        raise InputError("the observations are not a store", expected=f"event, valid_time and {name} with dims {dims}")
-    if only_reached and kind is VIDEO:
-        raise InputError("what advection reaches is known of radar only", got="a store of video")
-    return Observations(store, only_reached)
+    if not only_reached:
+        return Observations.open(source)
+    observations = Reached.open(source)
+    if kind_of(observations.store) is VIDEO:
+        raise InputError("--reached is known of radar only", got="a store of video")
+    return observations
 
 
-def _text(names: xr.DataArray) -> list[str]:
-    return [name.decode() if isinstance(name, bytes) else str(name) for name in names.values.tolist()]
+def observed_part(forecast: Forecast, observations: Observations) -> tuple[Forecast, str]:
+    """The cases and lead times of a forecast that were observed, and in words how many they are.
+
+    Returns:
+        The forecast itself and no words where all of it was observed.
+
+    Raises:
+        InputError: when no case was observed, or the store has none of a case's times although it goes on after them.
+    """
+    cases = forecast.cases
+    seen = np.array([observations.seen(case) for case in cases])
+    if seen.all():
+        return forecast, ""
+    whole, leads = np.asarray(seen.any(axis=1)), np.asarray(seen.any(axis=0))
+    times = [observations.times(case) for case in cases]
+    for case, any_seen, own in zip(cases, whole, times, strict=True):
+        if not any_seen and (case.valid_times[0] <= own[-1] or not whole.any()):
+            what = f"{observations.name} has no frame of event {case.event} at {case.valid_times[0]}"
+            raise InputError(what, expected=f"{own[0]} to {own[-1]}")
+    not_yet = all((case.valid_times[~row] > own[-1]).all() for case, row, own in zip(cases, seen, times, strict=True))
+    ends = {own[-1] for own in times}
+    why = f"ends at {minute_text(ends.pop())} UTC" if not_yet and len(ends) == 1 else "has no frames of the others"
+    some = "" if whole.all() else f"{whole.sum()} of {len(cases)} cases, "
+    words = f"{some}{_leads_in_words(forecast.lead_times, leads)}: {observations.name} {why}"
+    kept = iter(whole)
+    rows = [[row for row in range(part.sizes["case"]) if next(kept)] for part in forecast.parts]
+    parts = [part.isel(case=row, lead_time=leads) for part, row in zip(forecast.parts, rows, strict=True) if row]
+    chosen = [case for case, any_seen in zip(cases, whole, strict=True) if any_seen]
+    trimmed = (replace(case, valid_times=case.valid_times[leads]) for case in chosen)
+    return Forecast(tuple(parts), tuple(trimmed), forecast.attrs), words
 
 
-def _counts(vil: xr.DataArray, name: str) -> np.ndarray:
-    values = vil.values
-    if vil.name == RADAR.variable and values.dtype.kind in "ui" and values.size and values.max() > RADAR.data_range:
-        raise InputError(f"{name} has counts of {values.max()}", remedy="give vil the attribute _FillValue 255")
-    return values.astype("float32", copy=False)
+def _leads_in_words(lead_times: np.ndarray, observed: np.ndarray) -> str:
+    labels = [f"+{lead_label(lead)}" for lead in lead_times[observed]]
+    named = f"{labels[0]} to {labels[-1]}" if len(labels) > 2 else " and ".join(labels)
+    return f"{len(labels)} of {len(lead_times)} lead times ({named})"

@@ -29,11 +29,11 @@ def scores_of(states: Sequence[xr.Dataset], samples: int = SAMPLES) -> xr.Datase
     """Every metric of the table from the sums of a forecast and of its references, with intervals.
 
     Args:
-        states: See `evaluation.states`; all of the same cases.
+        states: See `states`; all of the same cases.
         samples: Bootstrap samples of events; a single event has no interval.
 
     Returns:
-        See `evaluation.verify`.
+        See `verify`.
     """
     results: list[dict[str, xr.DataArray]] = [{} for _ in states]
     for name, words, values in _all_scores([state.sum("event", skipna=False) for state in states]):
@@ -60,6 +60,7 @@ def _attributes(states: Sequence[xr.Dataset]) -> dict[str, Any]:
         "title": f"Scores of the forecast of {first['model']}",
         "source": f"nowcast {__version__}",
         "events": states[0].sizes["event"],
+        "independent_events": _independent_events(states[0]),
         **{key: value for key, value in first.items() if not key.startswith("forecast_")},
         **coverage(states[0]),
     }
@@ -69,6 +70,15 @@ def _attributes(states: Sequence[xr.Dataset]) -> dict[str, Any]:
         }
         attrs |= {f"{role.replace(' ', '_')}_{key}": value for key, value in own.items()}
     return attrs
+
+
+def _independent_events(state: xr.Dataset) -> int:
+    """Number of different times at which the events begin: events of one time, such as tiles, are not independent."""
+    first: dict[str, str] = {}
+    for case in sorted(state["case"].values.astype(str)):
+        event, _, init = case.rpartition("@")
+        first.setdefault(event, init)
+    return len(set(first.values()))
 
 
 def _all_scores(by_lead: Sequence[xr.Dataset]) -> Iterator[tuple[str, str, list[xr.DataArray]]]:
@@ -125,7 +135,7 @@ def described(result: xr.Dataset) -> xr.Dataset:
         "observed_features": {"long_name": "features of the observed video", "units": "1"},
         "forecast_features": {"long_name": "features of the video that a member is", "units": "1"},
         "bound": {"long_name": "bound of the interval"},
-        "forecast": {"long_name": "which forecast"},
+        "forecast": {"long_name": "the forecast, or a reference"},
         "model": {"long_name": "model that made the forecast"},
         "members": {"long_name": "ensemble size", "units": "1"},
     }

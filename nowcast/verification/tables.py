@@ -1,6 +1,7 @@
 """Scores as tables on a terminal."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from rich.table import Table
 
 from nowcast.data.conventions import lead_label
 from nowcast.verification.contract import DATA_RANGE
+from nowcast.verification.headline import each_forecast, headline, interval_text, number
 
 LEAD_COLUMNS = {  # metric: heading
     "mae": "MAE",
@@ -20,7 +22,7 @@ LEAD_COLUMNS = {  # metric: heading
     "crps_fair": "CRPS fair",
     "spread": "spread",
     "spread_skill": "spread / skill",
-    "counted_fraction": "counted",
+    "counted_fraction": "seen",
 }
 SUMMARY_COLUMNS = {
     "crps_fair": "CRPS fair",
@@ -41,7 +43,7 @@ SUMMARY_LINES = {
     "crps_standard": "CRPS std.",
     "spread": "spread",
     "spread_skill": "spread / skill",
-    "counted_fraction": "counted",
+    "counted_fraction": "seen",
 }
 EVENT_COLUMNS = {
     "pod": "POD",
@@ -73,23 +75,26 @@ def summary_row(scores: xr.Dataset) -> dict[str, float]:
 
 
 def print_table(scores: xr.Dataset, console: Console) -> None:
-    """Print the forecast's scores by lead time and over all, then the same over all for each reference, compared."""
+    """Print the forecast's scores by lead time and over all lead times, then the comparisons; the result last."""
     forecasts = _print_heading(scores, console)
     one = forecasts[0]
     console.print(_by_lead(f"{_title(one)}; errors and CRPS in counts", one))
     if "threshold" in one.dims:
         _print_events(one, console)
     _print_over_all(forecasts, console)
+    say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
+    for line in ["", *_legend(scores), "", *headline(scores)]:
+        say(line)
 
 
 def _print_events(one: xr.Dataset, console: Console) -> None:
     for summary in _summaries(one):
         part = one.sel(summary=summary)
         console.print(_csi_by_lead(f"{_title(one)}; CSI ({summary})", part))
-        console.print(_by_threshold(f"{_title(one)}; events, all leads ({summary})", part, EVENT_COLUMNS))
-        console.print(_by_block(f"{_title(one)}; CSI of coarsened fields, all leads ({summary})", part))
-    console.print(_by_threshold(f"{_title(one)}; probability of the event, all leads", one, PROBABILITY_COLUMNS))
-    console.print(_by_scale(f"{_title(one)}; fractions skill score, all leads", one))
+        console.print(_by_threshold(f"{_title(one)}; events, all lead times ({summary})", part, EVENT_COLUMNS))
+        console.print(_by_block(f"{_title(one)}; CSI of coarsened fields, all lead times ({summary})", part))
+    console.print(_by_threshold(f"{_title(one)}; probability of the event, all lead times", one, PROBABILITY_COLUMNS))
+    console.print(_by_scale(f"{_title(one)}; fractions skill score, all lead times", one))
 
 
 def print_summary(scores: xr.Dataset, console: Console) -> None:
@@ -106,7 +111,7 @@ def _print_heading(scores: xr.Dataset, console: Console) -> list[xr.Dataset]:
 def _print_over_all(forecasts: list[xr.Dataset], console: Console) -> None:
     one = forecasts[0]
     for other in forecasts:
-        console.print(_over_all(f"{_title(other)}; all leads", other))
+        console.print(_over_all(f"{_title(other)}; all lead times", other))
         if "fvd" in other:
             console.print(_as_videos(other), highlight=False, soft_wrap=True)
     for reference in forecasts[1:]:
@@ -133,37 +138,28 @@ def _summaries(one: xr.Dataset) -> list[str]:
 
 def _heading(scores: xr.Dataset) -> Iterator[str]:
     attrs = scores.attrs
+    events, cases = attrs.get("events", "?"), f"{scores['cases'].values.max():.0f}"
     yield (
-        f"protocol {attrs.get('protocol', 'none')} (its mean over leads: {attrs.get('mean', 'pooled')}), "
-        f"split {attrs.get('split', 'unknown')}: {attrs.get('events', '?')} events, "
-        f"{scores['cases'].values.max():.0f} cases"
+        f"protocol {attrs.get('protocol', 'none')}, split {attrs.get('split', 'unknown')}: "
+        f"{events} event{'' if events == 1 else 's'}, {cases} case{'' if cases == '1' else 's'}"
     )
     yield f"event list {attrs.get('event_list_hash', 'unknown')}"
+    if "scored" in attrs:
+        yield f"Scored {attrs['scored']}."
     if attrs.get("region", "whole") != "whole":
         yield f"only pixels {attrs['region']}"
     if "coverage" in attrs:
         yield f"coverage: {attrs['coverage']}"
 
 
-def each_forecast(scores: xr.Dataset) -> Iterator[xr.Dataset]:
-    """The scores of the forecast, then of each reference."""
-    if "forecast" not in scores.dims:
-        yield scores
-        return
-    for label in scores["forecast"].values:
-        yield scores.sel(forecast=label)
-
-
-def _number(value: float) -> str:
-    if np.isnan(value):
-        return "-"
-    return f"{value:.4f}" if abs(value) < 10 else f"{value:.2f}" if abs(value) < 1000 else f"{value:.0f}"
-
-
-def _interval(scores: xr.Dataset, name: str) -> str:
-    """The interval of a score, where there is one."""
-    bounds = scores[f"{name}_interval"].values if f"{name}_interval" in scores else np.array([np.nan])
-    return "-" if np.isnan(bounds).any() else " to ".join(map(_number, bounds))
+def _legend(scores: xr.Dataset) -> Iterator[str]:
+    mean = scores.attrs.get("mean", "pooled").replace("_", "-")
+    yield "pooled: sums over all lead times, divided once; lead-averaged: the mean of the lead times' scores"
+    yield f"the protocol's headline score is {mean}"
+    yield "seen: share of pixels that were observed and scored"
+    yield "- : no value, such as where no pixel reached the threshold"
+    if "forecast" in scores.dims:
+        yield "skill = 1 - score / reference; of scores that are 1 at best (score - reference) / (1 - reference)"
 
 
 def _rows(scores: xr.Dataset, names: list[str]) -> Iterator[tuple[str, list[xr.DataArray]]]:
@@ -171,43 +167,45 @@ def _rows(scores: xr.Dataset, names: list[str]) -> Iterator[tuple[str, list[xr.D
     for lead in scores["lead_time"].values:
         yield lead_label(lead), [scores[name].sel(lead_time=lead) for name in names]
     for mean in ("pooled", "lead_averaged"):
-        yield mean, [scores[f"{name}_{mean}"] for name in names]
+        yield mean.replace("_", "-"), [scores[f"{name}_{mean}"] for name in names]
 
 
 def _by_lead(title: str, scores: xr.Dataset) -> Table:
-    table = _table(title, "lead time", list(LEAD_COLUMNS.values()))
+    table = plain_table(title, "lead time", list(LEAD_COLUMNS.values()))
     for label, values in _rows(scores, list(LEAD_COLUMNS)):
-        table.add_row(label, *(_number(value.item()) for value in values))
+        table.add_row(label, *(number(value.item()) for value in values))
     return table
 
 
 def _csi_by_lead(title: str, scores: xr.Dataset) -> Table:
-    table = _table(title, "lead time", ["CSI-M", *(f">= {threshold:g}" for threshold in scores["threshold"].values)])
+    table = plain_table(
+        title, "lead time", ["CSI-M", *(f">= {threshold:g}" for threshold in scores["threshold"].values)]
+    )
     for label, (mean, csi) in _rows(scores, ["csi_m", "csi"]):
-        table.add_row(label, _number(mean.item()), *map(_number, csi.values))
+        table.add_row(label, number(mean.item()), *map(number, csi.values))
     return table
 
 
 def _by_threshold(title: str, scores: xr.Dataset, columns: dict[str, str]) -> Table:
-    table = _table(title, "threshold", list(columns.values()))
+    table = plain_table(title, "threshold", list(columns.values()))
     for threshold in scores["threshold"].values:
         at = scores.sel(threshold=threshold)
-        table.add_row(f">= {threshold:g}", *(_number(at[f"{name}_pooled"].item()) for name in columns))
+        table.add_row(f">= {threshold:g}", *(number(at[f"{name}_pooled"].item()) for name in columns))
     return table
 
 
 def _by_block(title: str, scores: xr.Dataset) -> Table:
-    table = _table(title, "threshold", [f"{block} px" for block in scores["block"].values])
+    table = plain_table(title, "threshold", [f"{block} px" for block in scores["block"].values])
     for threshold in scores["threshold"].values:
-        table.add_row(f">= {threshold:g}", *map(_number, scores["csi_block_pooled"].sel(threshold=threshold).values))
-    table.add_row("CSI-M", *map(_number, scores["csi_m_block_pooled"].values))
+        table.add_row(f">= {threshold:g}", *map(number, scores["csi_block_pooled"].sel(threshold=threshold).values))
+    table.add_row("CSI-M", *map(number, scores["csi_m_block_pooled"].values))
     return table
 
 
 def _by_scale(title: str, scores: xr.Dataset) -> Table:
-    table = _table(title, "threshold", [f"{scale} px" for scale in scores["scale"].values])
+    table = plain_table(title, "threshold", [f"{scale} px" for scale in scores["scale"].values])
     for threshold in scores["threshold"].values:
-        table.add_row(f">= {threshold:g}", *map(_number, scores["fss_pooled"].sel(threshold=threshold).values))
+        table.add_row(f">= {threshold:g}", *map(number, scores["fss_pooled"].sel(threshold=threshold).values))
     return table
 
 
@@ -225,36 +223,39 @@ def _lines(scores: xr.Dataset) -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 
 def _over_all(title: str, scores: xr.Dataset) -> Table:
-    table = _table(title, "score", ["pooled", "95 % interval", "lead-averaged", "95 % interval"])
+    table = plain_table(title, "score", ["pooled", "95 % interval", "lead-averaged", "95 % interval"])
     for label, metric, where in _lines(scores):
         at = scores.sel(where)
         cells = [
             cell
             for name in (f"{metric}_pooled", f"{metric}_lead_averaged")
-            for cell in (_number(at[name].item()), _interval(at, name))
+            for cell in (number(at[name].item()), interval_text(at, name))
         ]
         table.add_row(label, *cells)
     return table
 
 
 def _as_videos(one: xr.Dataset) -> str:
-    values = ", ".join(f"{name.upper()} {_number(one[name].item())}" for name in ("fvd", "kvd"))
+    values = ", ".join(f"{name.upper()} {number(one[name].item())}" for name in ("fvd", "kvd"))
     return f"members as videos over all lead times: {values} ({one['videos'].item():g} videos)"
 
 
 def _comparison(title: str, one: xr.Dataset, reference: xr.Dataset) -> Table:
     models = [part["model"].item() for part in (one, reference)]
-    table = _table(f"{title}, against {_title(reference)}", "score", [*models, "difference", "95 % interval", "skill"])
+    table = plain_table(
+        f"{title}, against {_title(reference)}", "score", [*models, "difference", "95 % interval", "skill"]
+    )
     for label, metric, where in _lines(one):
         name = f"{metric}_pooled"
         at = reference.sel(where)
         numbers = [one.sel(where)[name].item(), at[name].item(), at[f"{name}_difference"].item()]
         skill = at.get(f"{name}_skill", xr.DataArray(np.nan)).item()
-        table.add_row(label, *map(_number, numbers), _interval(at, f"{name}_difference"), _number(skill))
+        table.add_row(label, *map(number, numbers), interval_text(at, f"{name}_difference"), number(skill))
     return table
 
 
-def _table(title: str, first: str, columns: list[str]) -> Table:
+def plain_table(title: str, first: str, columns: list[str]) -> Table:
+    """A table without lines of its own rows, numbers to the right."""
     table = Table(title=f"\n{title}", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column(first, no_wrap=True)
     for column in columns:

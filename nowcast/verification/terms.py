@@ -7,7 +7,7 @@ windows or lead times (`coverage`).
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +69,7 @@ def agree(store: xr.Dataset, forecasts: Sequence[Forecast], protocol: Protocol |
     windows = _windows(store, protocol, split)
     if windows is not None:
         attrs["protocol_windows"] = len(windows)
+        attrs |= _without_window(store, split, windows)
     return Terms(protocol.thresholds, windows, attrs, data_range)
 
 
@@ -134,6 +135,13 @@ def _windows(store: xr.Dataset, protocol: Protocol, split: str) -> frozenset[str
     return frozenset(map(str, cases))
 
 
+def _without_window(store: xr.Dataset, split: str, windows: frozenset[str]) -> dict[str, str]:
+    """Says how many events of the split have no window, if any."""
+    events = int((store["split"].values.astype(str) == split).sum())
+    lacking = events - len({window.rpartition("@")[0] for window in windows})
+    return {"without_window": f"{lacking} of {events} events have no window without missing frames"} if lacking else {}
+
+
 def coverage(state: xr.Dataset) -> dict[str, str]:
     """What a file says of the cases of a state: their hash and, under a protocol, how much of it they are."""
     cases = sorted(state["case"].values.astype(str))
@@ -143,16 +151,19 @@ def coverage(state: xr.Dataset) -> dict[str, str]:
     protocol = Protocol.model_validate_json(state.attrs["protocol_settings"])
     parts = []
     if "protocol_windows" in state.attrs:
-        inside = int(state["in_protocol"].sum())
-        parts.append(
-            f"{inside} of {state.attrs['protocol_windows']} windows of split {state.attrs['split']}"
-            + _more(len(cases) - inside)
-        )
+        inside, whole = int(state["in_protocol"].sum()), int(state.attrs["protocol_windows"])
+        windows = f"{inside} of {whole} windows of split {state.attrs['split']}"
+        parts.append(windows + _more(len(cases) - inside) + (_why(state.attrs) if inside < whole else ""))
     # From a file lead times come as fractions of a minute, and so some nanoseconds off.
     leads = np.rint(state["lead_time"].values / np.timedelta64(1, "us")).astype(DURATION)
     inside = int(np.isin(leads, lead_times(protocol.cadence_minutes, protocol.lead)).sum())
     parts.append(f"{inside} of {protocol.lead} lead times" + _more(len(leads) - inside))
     return {**said, "coverage": "; ".join(parts)}
+
+
+def _why(attrs: Mapping[str, Any]) -> str:
+    reasons = [f"the others were not forecast{' or not observed' if 'scored' in attrs else ''}"]
+    return f" ({'; '.join([*reasons, *([attrs['without_window']] if 'without_window' in attrs else [])])})"
 
 
 def _more(others: int) -> str:

@@ -9,7 +9,14 @@ import xarray as xr
 
 from nowcast.verification.aggregate import Progress, aggregate
 from nowcast.verification.bootstrap import SAMPLES
-from nowcast.verification.inputs import Forecast, Source, open_forecast, open_observations, open_references
+from nowcast.verification.inputs import (
+    Forecast,
+    Source,
+    observed_part,
+    open_forecast,
+    open_observations,
+    open_references,
+)
 from nowcast.verification.metrics.perceptual import Perception
 from nowcast.verification.scores import scores_of
 from nowcast.verification.terms import agree
@@ -82,8 +89,10 @@ def states(
     forecasts = [open_forecast(forecast), *open_references(reference)]
     observations = open_observations(store, only_reached=only_reached)
     terms = agree(observations.store, forecasts, protocol)
+    forecasts[0], words = observed_part(forecasts[0], observations)
     totals = aggregate(forecasts, observations, terms.thresholds, progress, perception, terms.data_range)
     looked: dict[str, Any] = {"region": "reached by advection" if only_reached else "whole"}
+    looked |= {"scored": words} if words else {}
     looked |= perception.attrs if perception else {}
     cases = [str(case) for case in forecasts[0].cases]
     coords: dict[str, Any] = {"case": cases}

@@ -12,6 +12,7 @@ import torch
 import xarray as xr
 import zarr
 from pydantic import BaseModel, ConfigDict
+from pyproj import CRS
 from torch import nn
 
 import nowcast.models
@@ -216,3 +217,28 @@ def make_forecast() -> Callable[..., xr.Dataset]:
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def cf_radar():
+    """A CF dataset of counts (frame, y, x), NaN missing, pixels of 1 km, every five minutes from noon."""
+
+    def build(counts: np.ndarray, times: np.ndarray | None = None, **attrs: str) -> xr.Dataset:
+        _, rows, columns = counts.shape
+        if times is None:
+            times = np.datetime64("2024-07-01T12:00") + np.arange(len(counts)) * np.timedelta64(300, "s")
+        proj = "+proj=laea +lat_0=52 +lon_0=10 +R=6371000 +units=m"
+        place = {axis: {"units": "m", "standard_name": f"projection_{axis}_coordinate"} for axis in "yx"}
+        return xr.Dataset(
+            {
+                "vil": (("time", "y", "x"), counts, {"units": "1", "grid_mapping": "crs", **attrs}),
+                "crs": ((), 0, CRS.from_string(proj).to_cf()),
+            },
+            {
+                "time": times.astype("datetime64[ns]"),
+                "y": ("y", 1000.0 * np.arange(rows) - 1500, place["y"]),
+                "x": ("x", 1000.0 * np.arange(columns) + 4500, place["x"]),
+            },
+        )
+
+    return build

@@ -135,6 +135,41 @@ def test_times_off_by_seconds_are_half_minutes_and_other_cadences_stay(tmp_path)
     np.testing.assert_array_equal(made["lead_time"], np.arange(1, 11) * np.timedelta64(150, "s"))
 
 
+def test_frames_in_any_order_give_the_same_history(tmp_path):
+    dataset = radar(storms(20, 30, 13))
+    dataset.to_netcdf(tmp_path / "sorted.nc")
+    dataset.isel(time=np.random.default_rng(0).permutation(13)).to_netcdf(tmp_path / "shuffled.nc")
+    for init in (None, np.datetime64("2021-07-04T12:50")):
+        ordered, shuffled = (read_history(tmp_path / f"{name}.nc", 10, init) for name in ("sorted", "shuffled"))
+        np.testing.assert_array_equal(shuffled["vil"], ordered["vil"])
+        np.testing.assert_array_equal(shuffled["valid_time"], ordered["valid_time"])
+
+
+@pytest.mark.parametrize("place", [0, 4, 9])
+@pytest.mark.parametrize(("off", "taken"), [(0.2, True), (-0.2, True), (0.3, False), (-0.3, False)])
+def test_a_frame_may_miss_its_time_by_a_quarter_of_a_step(tmp_path, place, off, taken):
+    dataset = radar(storms(20, 30, 10))
+    times = dataset["time"].values.copy()
+    times[place] += np.timedelta64(round(300 * off), "s")
+    dataset.assign_coords(time=times).to_netcdf(tmp_path / "now.nc")
+    if taken:
+        assert read_history(tmp_path / "now.nc", 10).attrs["cadence_minutes"] == 5
+        return
+    with pytest.raises(InputError, match="not evenly spaced"):
+        read_history(tmp_path / "now.nc", 10)
+
+
+def test_frames_every_two_and_a_half_minutes_keep_that_cadence(tmp_path):
+    dataset = radar(storms(20, 30, 10), step=np.timedelta64(150, "s"))
+    for name, seconds in (("even", np.zeros(10, int)), ("off", np.array([1, -2, 0, 3, -1, 2, 0, -3, 1, 2]))):
+        dataset.assign_coords(time=dataset["time"] + seconds * np.timedelta64(1, "s")).to_netcdf(
+            tmp_path / f"{name}.nc"
+        )
+        store = read_history(tmp_path / f"{name}.nc", 10)
+        assert store.attrs["cadence_minutes"] == 2.5
+        assert (np.diff(store["valid_time"].values[0]) == np.timedelta64(150, "s")).all()
+
+
 def test_an_init_time_is_the_last_frame_seen(tmp_path):
     counts = storms(20, 30, 13)
     radar(counts).to_netcdf(tmp_path / "now.nc")
@@ -155,6 +190,11 @@ def test_wrong_histories_are_one_line_and_write_nothing(tmp_path):
             whole.assign(vil=empty.assign_attrs(whole["vil"].attrs)),
             "nothing but missing pixels at 2021-07-04 12:40",
         ),
+        "twice": (
+            xr.concat([whole, whole.isel(time=[-1])], "time", data_vars="minimal"),
+            "frame of 2021-07-04 13:00 UTC twice",
+        ),
+        "millimetres": (whole.assign(vil=whole["vil"].assign_attrs(units="mm")), "millimetres.nc cannot be read"),
         "odd": (whole.rename(vil="temperature"), "0 of its variables temperature"),
         "flat": (whole.assign_coords(y=whole["y"] / 2), "pixels are not square"),
     }
@@ -165,6 +205,10 @@ def test_wrong_histories_are_one_line_and_write_nothing(tmp_path):
         with pytest.raises(InputError, match=words):
             forecast("persistence", tmp_path / f"{name}.nc", tmp_path / "f.nc")
     whole.to_netcdf(tmp_path / "whole.nc")
+    forecast("persistence", tmp_path / "whole.nc", tmp_path / "f.nc")
+    with pytest.raises(InputError, match=r"f.nc is a forecast; expected a store, or a file of radar"):
+        forecast("persistence", tmp_path / "f.nc", tmp_path / "g.nc")
+    (tmp_path / "f.nc").unlink()
     for request, words in (
         ({"events": ("other",)}, "no event other; expected one of 1, such as whole"),
         ({"init": np.datetime64("2021-07-04T12:51")}, "whole.nc has no frame of 2021-07-04T12:51"),

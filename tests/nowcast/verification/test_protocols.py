@@ -50,7 +50,10 @@ def test_scores_say_their_protocol_split_and_lists(forecast, store) -> None:
     ("part", "coverage"),
     [
         ({}, "3 of 3 windows of split test; 10 of 10 lead times"),
-        ({"case": [0], "lead_time": [0, 1]}, "1 of 3 windows of split test; 2 of 10 lead times"),
+        (
+            {"case": [0], "lead_time": [0, 1]},
+            "1 of 3 windows of split test (the others were not forecast); 2 of 10 lead times",
+        ),
     ],
 )
 def test_a_part_of_the_protocol_is_called_a_part(part, coverage, forecast, store) -> None:
@@ -61,7 +64,7 @@ def test_a_part_of_the_protocol_is_called_a_part(part, coverage, forecast, store
 def test_windows_that_the_protocol_has_not_are_counted_apart(forecast, store) -> None:
     early = forecast.isel(case=[0, 1]).assign_coords(init_time=("case", store["valid_time"].values[[4, 5], [9, 11]]))
     coverage = verify(early, store, samples=0).attrs["coverage"]
-    assert coverage.startswith("1 of 3 windows of split test and 1 not of the protocol;")
+    assert coverage.startswith("1 of 3 windows of split test and 1 not of the protocol (the others were not forecast);")
 
 
 REFUSED = {
@@ -94,3 +97,18 @@ def test_a_store_split_at_other_dates_is_refused(forecast, store) -> None:
     with pytest.raises(InputError, match="another test_from than another; got 2019-06-01"):
         verify(forecast, store, protocol=later)
     assert verify(forecast, store, protocol=PROTOCOL, samples=0).attrs["protocol"] == "sevir-128-10-10"
+
+
+def test_a_store_of_another_cadence_than_the_protocol_is_refused(forecast, store) -> None:
+    slow = PROTOCOL.model_copy(update={"cadence_minutes": 10.0, "name": "slow"})
+    with pytest.raises(InputError, match=r"another cadence_minutes than slow; got 5.0; expected 10.0"):
+        verify(forecast, store, protocol=slow)
+
+
+def test_coverage_says_why_windows_are_lacking(forecast, store) -> None:
+    gone = store.assign_coords(missing_fraction=store["missing_fraction"].where(store["event"] != "E4", 1.0))
+    coverage = verify(forecast.isel(case=[1]), gone, samples=0).attrs["coverage"]
+    assert coverage == (
+        "1 of 2 windows of split test (the others were not forecast; 1 of 2 events have no window without missing "
+        "frames); 10 of 10 lead times"
+    )

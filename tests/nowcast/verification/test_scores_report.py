@@ -8,6 +8,7 @@ import xarray as xr
 from rich.console import Console
 
 from nowcast.verification import print_table, summary_row, verify
+from nowcast.verification.headline import headline
 
 
 @pytest.fixture
@@ -28,13 +29,13 @@ def test_tables_name_the_means_and_hold_the_numbers(inputs) -> None:
     scores = verify(*inputs)
     lines = printed(scores)
     assert lines[:2] == [
-        "protocol none (its mean over leads: pooled), split unknown: 1 events, 1 cases",
+        "protocol none, split unknown: 1 event, 1 case",
         "event list abc123",
     ]
-    pooled = [line.split() for line in lines if line.startswith("pooled")]
+    pooled = [line.split() for line in lines if line.startswith("pooled ")]
     assert f"{scores['crps_fair_pooled'].item():.2f}" in pooled[0]
     assert f"{scores['csi_m_pooled'].sel(summary='member').item():.4f}" in pooled[2]
-    assert sum(line.startswith("lead_averaged") for line in lines) == len(pooled) == 3
+    assert sum(line.startswith("lead-averaged ") for line in lines) == len(pooled) == 3
     assert sum(line.startswith("10 min") for line in lines) == 3
     assert sum(line.startswith(">= 219") for line in lines) == 6
     area, fss = (
@@ -54,6 +55,7 @@ def test_a_reference_is_printed_beside_with_skill(inputs) -> None:
     scores = verify(forecast, store, reference=reference)
     lines = printed(scores)
     assert "mine, members: 4, against theirs, members: 1" in " ".join(lines)
+    assert lines[-3].startswith("skill = 1 - score / reference") and lines[-4].startswith("- : no value")
     row = next(line.split() for line in reversed(lines) if line.startswith("CRPS fair"))
     against = scores.sel(forecast="reference")
     expected = [*scores["crps_fair_pooled"].values, against["crps_fair_pooled_difference"].item()]
@@ -82,3 +84,70 @@ def test_summary_row_takes_the_protocols_mean(mean, inputs) -> None:
     row = summary_row(scores)
     assert row["CRPS fair"] == scores[f"crps_fair_{mean}"].item()
     assert row["CSI >= 74"] == scores[f"csi_{mean}"].sel(summary="mean", threshold=74).item()
+
+
+def scored(own: float, theirs: float | None = None, bounds=(np.nan, np.nan), **attrs) -> xr.Dataset:
+    """Fair CRPS of predldm and steps, and the interval of their difference."""
+    values = [own] if theirs is None else [own, theirs]
+    scores = xr.Dataset({"crps_fair_pooled": ("forecast", np.array(values))}, {"bound": ["lower", "upper"]}, attrs)
+    scores = scores.assign_coords(model=("forecast", ["predldm", "steps"][: len(values)]))
+    if not np.isnan(bounds).any():
+        scores["crps_fair_pooled_interval"] = (("forecast", "bound"), np.tile(bounds, (len(values), 1)))
+    if theirs is None:
+        return scores.isel(forecast=0)
+    scores["crps_fair_pooled_difference"] = own - scores["crps_fair_pooled"]
+    scores["crps_fair_pooled_skill"] = 1 - own / scores["crps_fair_pooled"]
+    if not np.isnan(bounds).any():
+        scores["crps_fair_pooled_difference_interval"] = scores["crps_fair_pooled_interval"]
+    return scores.assign_coords(forecast=["forecast", "reference"])
+
+
+@pytest.mark.parametrize(
+    ("scores", "sentence"),
+    [
+        (
+            scored(11.524, 15.442, (-6.35, -0.004), events=3, independent_events=3),
+            "predldm is better than steps by 25 % (CRPS 11.52 against 15.44 counts; difference -3.92, 95 % interval "
+            "-6.35 to -0.00). Only 3 events: do not trust the interval.",
+        ),
+        (
+            scored(11.0, 10.0, (-1.0, 3.0), events=12, independent_events=12),
+            "predldm is worse than steps by 10 % (CRPS 11.00 against 10.00 counts; difference 1.00, 95 % interval "
+            "-1.00 to 3.00, which includes zero).",
+        ),
+        (
+            scored(11.0, 10.0, (0.5, 3.0), events=25, independent_events=1),
+            "predldm is worse than steps by 10 % (CRPS 11.00 against 10.00 counts; difference 1.00, 95 % interval "
+            "0.50 to 3.00). Only 25 events at one time: do not trust the interval.",
+        ),
+        (
+            scored(10.0, 10.0, events=1, independent_events=1),
+            "predldm is as good as steps (CRPS 10.00 against 10.00 counts; difference 0.00).",
+        ),
+        (scored(5.0, np.nan, events=1), "predldm and steps cannot be compared (CRPS 5.00 against - counts)."),
+        (
+            scored(5.0, None, (4.0, 6.0), events=25, independent_events=4),
+            "predldm: CRPS 5.00 counts, 95 % interval 4.00 to 6.00. "
+            "Only 25 events at 4 times: do not trust the interval.",
+        ),
+    ],
+)
+def test_the_result_is_a_sentence(scores: xr.Dataset, sentence: str) -> None:
+    assert headline(scores) == [sentence]
+
+
+def test_the_result_is_the_last_line(make_store, make_forecast) -> None:
+    rng = np.random.default_rng(0)
+    obs = rng.integers(0, 255, (3, 3, 8, 8))
+    forecast = make_forecast(rng.integers(0, 255, (3, 4, 2, 8, 8))).assign_attrs(model="mine")
+    scores = verify(
+        forecast, make_store(obs), reference=forecast.isel(member=[0]).assign_attrs(model="theirs"), samples=9
+    )
+    assert scores.attrs["events"] == scores.attrs["independent_events"] == 3
+    assert printed(scores)[-1] == headline(scores)[-1]
+    assert headline(scores)[-1].endswith("Only 3 events: do not trust the interval.")
+    tiles = {"event": ("case", ["a", "b", "c"]), "init_time": ("case", forecast["init_time"].values[[0, 0, 0]])}
+    store = make_store(obs).assign_coords(event=["a", "b", "c"])
+    store = store.assign_coords(valid_time=store["valid_time"].isel(event=[0, 0, 0]).drop_vars("event"))
+    at_once = verify(forecast.assign_coords(tiles), store, samples=9)
+    assert headline(at_once)[0].endswith("Only 3 events at one time: do not trust the interval.")

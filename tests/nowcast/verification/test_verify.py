@@ -11,11 +11,12 @@ import xarray as xr
 from nowcast import verification
 from nowcast.extrapolation.first_guess import first_guess
 from nowcast.verification import save
+from nowcast.verification.inputs import Case, open_observations
 from nowcast.verification.metrics.table import METRICS
 from pipelines.errors import InputError
 from pipelines.store.protocol import load_protocol
 
-MINUTE = np.timedelta64(60, "s")
+START, STEP = np.datetime64("2019-07-01T00:00", "us"), np.timedelta64(300, "s")
 MEANS = ("", "_pooled", "_lead_averaged")
 
 verify = partial(verification.verify, samples=0)
@@ -55,6 +56,13 @@ def test_missing_pixels_of_either_side_count_nowhere(make_store, make_forecast) 
     assert scores["counted_fraction"].item() == pytest.approx(1 / 3)
 
 
+def test_a_pixel_missing_in_a_later_member_alone_counts_nowhere(make_store, make_forecast) -> None:
+    obs = np.array([[0, 0], [10, 30]]).reshape(1, 2, 1, 2)
+    forecast = np.array([[12, 50], [14, np.nan]]).reshape(1, 2, 1, 1, 2)
+    scores = verify(make_forecast(forecast), make_store(obs))
+    assert scores["mae"].item() == 3 and scores["counted_fraction"].item() == 1 / 2
+
+
 def test_only_what_advection_reaches_is_scored_if_asked(make_store, make_forecast) -> None:
     row, column = np.mgrid[:32, :32]
     path = [100 * np.exp(-((row - 16) ** 2 + (column - 8 - 2 * k) ** 2) / 60) for k in range(8)]
@@ -72,6 +80,16 @@ def test_only_what_advection_reaches_is_scored_if_asked(make_store, make_forecas
     np.testing.assert_allclose(inside["mae"], by_hand, rtol=1e-5)
     assert (inside["mae"] < whole["mae"]).all()
     assert inside.attrs["region"] == "reached by advection" and whole.attrs["region"] == "whole"
+
+
+def test_what_advection_reaches_is_known_at_the_init_time(make_store, moving_storm) -> None:
+    obs = moving_storm((10, 16), (2, 0), 8, size=32)[None]
+    later = obs.copy()
+    later[:, 6] = later[:, 6, :, ::-1]  # the first frame of the future
+    case = Case("e0", START + 5 * STEP, START + np.array([6, 7]) * STEP)
+    masks = [np.isnan(open_observations(make_store(one), only_reached=True).fields(case)) for one in (obs, later)]
+    np.testing.assert_array_equal(*masks)
+    assert masks[0].any()
 
 
 def test_every_metric_in_three_means_with_names_and_units(radar, members, make_store, make_forecast) -> None:
@@ -289,9 +307,13 @@ def test_files_that_are_no_forecast_or_store_are_refused(radar, members, make_st
             verify(tmp_path / name, make_store(radar))
     with pytest.raises(InputError, match="not a store"):
         verify(make_forecast(members), make_forecast(members))
-    make_store(radar).to_zarr(tmp_path / "other.zarr")
-    with pytest.raises(InputError, match="schema"):
-        verify(make_forecast(members), tmp_path / "other.zarr")
+    for name, store, reason in (
+        ("none.zarr", make_store(radar), "none.zarr cannot be read; got .* are radar"),
+        ("other.zarr", make_store(radar).assign_attrs(schema="other"), "other.zarr: a store of another schema"),
+    ):
+        store.to_zarr(tmp_path / name)
+        with pytest.raises(InputError, match=reason):
+            verify(make_forecast(members), tmp_path / name)
 
 
 def test_a_store_of_another_grid_or_reducer_than_the_protocol_is_refused(radar, members, make_store, make_forecast):
