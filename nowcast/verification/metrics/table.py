@@ -1,7 +1,7 @@
 """The table of metrics: one line adds one."""
 
-from nowcast.verification.blocks import block_contingency, csi_block, csi_m_block
 from nowcast.verification.contract import Metric, counted_fraction
+from nowcast.verification.metrics.blocks import block_contingency, csi_block, csi_m_block
 from nowcast.verification.metrics.categorical import contingency, csi, csi_m, ets, far, frequency_bias, hss, pod, sucr
 from nowcast.verification.metrics.continuous import bias, mae, mean_errors, mse, psnr, rmse
 from nowcast.verification.metrics.ensemble import crps, crps_fair, crps_standard, spread, spread_skill, variance

@@ -5,8 +5,8 @@ import pytest
 import torch
 import xarray as xr
 
-from nowcast.verification.blocks import block_contingency, csi_block, csi_m_block
 from nowcast.verification.contract import Pair
+from nowcast.verification.metrics.blocks import block_contingency, csi_block, csi_m_block
 
 
 def totals(members: np.ndarray, obs: np.ndarray, counted: np.ndarray | None = None, thresholds=(74.0,)) -> xr.Dataset:
