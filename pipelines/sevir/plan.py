@@ -80,18 +80,28 @@ def make_plan(
     if faults and (len(faults) == len(checked) or not skip_bad):
         others = f" (and {len(faults) - 1} more events like it)" if len(faults) > 1 else ""
         raise InputError(f"{faults[0]}{others}", remedy="or say --skip-bad to go on without its events")
-    pixel_m = protocol.factor * usual.pixel_m
+    return _described(tuple(checked), tuple(left_out), files, archive, protocol, protocol.factor * usual.pixel_m)
+
+
+def _described(
+    events: tuple[PlannedEvent, ...],
+    left_out: tuple[LeftOut, ...],
+    files: tuple[tuple[str, int | None], ...],
+    archive: Archive,
+    protocol: Protocol,
+    pixel_m: float,
+) -> Plan:
     return Plan(
-        title=f"{counted(len(checked), 'event')} of {counted(usual.frames, 'frame')} every "
+        title=f"{counted(len(events), 'event')} of {counted(len(events[0].offsets), 'frame')} every "
         f"{protocol.cadence_minutes:g} minutes, {protocol.grid} x {protocol.grid} pixels ({pixel_m / 1000:g} km), from "
         f"{amount(files)}",
-        events=tuple(checked),
+        events=events,
         read=partial(read_events, archive, protocol.reducer),
         rules=protocol,
         files=files,
-        left_out=tuple(left_out),
+        left_out=left_out,
         source="catalog row",
-        faults=tuple(LeftOut(event.id, event.fault) for event in checked if event.fault),
+        faults=tuple(LeftOut(event.id, event.fault) for event in events if event.fault),
         pixel_m=pixel_m,
     )
 
