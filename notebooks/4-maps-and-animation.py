@@ -74,12 +74,13 @@ plot_forecast(forecast, store)
 # colours, and over them a line around what then came.
 
 # %%
+from nowcast.data.observations import Observations
 from nowcast.plots.panels import draw_panel, find_place, probability_look
 from nowcast.plots.rows import observed_row
 
 half_an_hour = forecast.isel(case=0, lead_time=5)
 probability = (half_an_hour["vil"] >= 74).mean("member").values
-observed = observed_row(store, forecast.isel(case=0)).fields[5]
+observed = observed_row(Observations.open(store), forecast.isel(case=0)).fields[5]
 
 place = find_place(forecast.isel(case=0))
 figure = Figure(figsize=(6.5, 5.4))

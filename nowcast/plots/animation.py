@@ -22,6 +22,7 @@ from PIL import Image
 
 from nowcast.data.conventions import lead_label
 from nowcast.data.forecast_file import open_forecast
+from nowcast.data.observations import Observations
 from nowcast.plots.panels import EVENT_THRESHOLD, Place, draw_colour_bar, draw_legend, draw_panel, find_place
 from nowcast.plots.rows import (
     Row,
@@ -33,7 +34,6 @@ from nowcast.plots.rows import (
     panel_rows,
 )
 from pipelines.store.kind import RADAR, kind_of
-from pipelines.store.schema import open_store
 from pipelines.store.whole import whole
 
 _WIDTH, _LARGEST_PANEL = 11.0, 4.6  # of all panels and of one, inches, as all sizes here
@@ -61,22 +61,21 @@ def save_animation(
         InputError: for an `out` that exists or is neither GIF nor MP4, or inputs that `animate_forecast` refuses.
     """
     check_picture(out, list(_WRITERS), overwrite)
-    opened = open_store(store) if store else None
-    frames = list(animate_forecast(open_forecast(forecast), opened, case, progress))
+    frames = list(animate_forecast(open_forecast(forecast), store, case, progress))
     with whole(out, overwrite=overwrite) as growing:
         _WRITERS[out.suffix](growing, [*frames, *[frames[-1]] * (_HELD - 1)])
     return out
 
 
 def animate_forecast(
-    forecast: xr.Dataset, store: xr.Dataset | None = None, case: int | None = None, progress: Progress = iter
+    forecast: xr.Dataset, store: Path | xr.Dataset | None = None, case: int | None = None, progress: Progress = iter
 ) -> Iterator[np.ndarray]:
     """The frames of one case in order of time.
 
     Args:
         forecast: A forecast file: `vil` in counts, dims (case, member, lead_time, y, x).
-        store: The store with the observed frames. As much past is shown as there is forecast, where the store has it;
-            without a store there is neither past nor an observed panel.
+        store: The observed frames: a store or a file of radar, by path or open. As much past is shown as there is
+            forecast, where the store has it; without a store there is neither past nor an observed panel.
         case: Number of the case in the file; by default the case with the most echo.
         progress: Wraps the frames that are drawn, to show how many are done.
 
@@ -88,9 +87,10 @@ def animate_forecast(
     """
     shown = one_case(forecast, case)
     leads = shown["lead_time"].values
-    rows = panel_rows(shown, None if store is None else observed_row(store, shown))
-    if store is not None:
-        offsets, seen = _past(store, shown)
+    observations = None if store is None else Observations.open(store)
+    rows = panel_rows(shown, None if observations is None else observed_row(observations, shown))
+    if observations is not None:
+        offsets, seen = _past(observations, shown)
         rows = [_preceded(row, seen) for row in rows]
         leads = np.concatenate([offsets, leads])
     figure, panels = _figure(rows, find_place(shown))
@@ -110,12 +110,12 @@ def animate_forecast(
         yield draw()
 
 
-def _past(store: xr.Dataset, shown: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+def _past(observations: Observations, shown: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
     """Times before the init time, negative up to zero, and the fields observed then, shape (time, y, x[, 3])."""
     leads = shown["lead_time"].values
     offsets = (leads[0] - leads)[::-1]
     times = shown["init_time"].values + offsets
-    seen = observed_row(store, shown.assign_coords(valid_time=("lead_time", times))).fields
+    seen = observed_row(observations, shown.assign_coords(valid_time=("lead_time", times))).fields
     there = np.isfinite(seen).any(axis=tuple(range(1, seen.ndim)))
     return offsets[there], seen[there]
 

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from nowcast.data.conventions import lead_label
 from nowcast.data.forecast_file import open_forecast
+from nowcast.data.observations import Observations
 from nowcast.plots.panels import (
     Place,
     draw_colour_bar,
@@ -32,7 +33,6 @@ from nowcast.plots.rows import (
 )
 from pipelines.errors import InputError
 from pipelines.store.kind import RADAR, kind_of
-from pipelines.store.schema import open_store
 from pipelines.store.whole import whole
 
 _SUFFIXES = (".png", ".pdf", ".svg")
@@ -60,8 +60,7 @@ def save_forecast_map(
         InputError: for an `out` that exists or has no suffix of a picture, or inputs that `plot_forecast` refuses.
     """
     check_picture(out, _SUFFIXES, overwrite)
-    opened = open_store(store) if store else None
-    figure = plot_forecast(open_forecast(forecast), opened, case, lead_times, member)
+    figure = plot_forecast(open_forecast(forecast), store, case, lead_times, member)
     with whole(out, overwrite=overwrite) as growing:
         figure.savefig(growing, dpi=200)
     return out
@@ -69,7 +68,7 @@ def save_forecast_map(
 
 def plot_forecast(
     forecast: xr.Dataset,
-    store: xr.Dataset | None = None,
+    store: Path | xr.Dataset | None = None,
     case: int | None = None,
     lead_times: Sequence[np.timedelta64] | None = None,
     member: int | None = None,
@@ -80,18 +79,18 @@ def plot_forecast(
 
     Args:
         forecast: A forecast file: `vil` in counts, dims (case, member, lead_time, y, x), or `video`, with channel too.
-        store: The store with the observed frames; without it their row is left out.
+        store: The observed frames: a store or a file of radar, by path or open; without it their row is left out.
         case: Number of the case in the file; by default the case with the most echo.
         lead_times: Lead times to show; by default four, evenly spread, including the last.
         member: Number of the member to show; by default the first in the file.
 
     Raises:
-        InputError: when the file has no such case, lead time or member, or lacks a coordinate, or the store has no such
-            event.
+        InputError: when the file has no such case, lead time or member, or lacks a coordinate, or the store has neither
+            the event nor its pixels.
     """
     shown = one_case(forecast, case)
     shown = shown.isel(lead_time=_chosen(shown["lead_time"].values, lead_times))
-    rows = panel_rows(shown, None if store is None else observed_row(store, shown), member)
+    rows = panel_rows(shown, None if store is None else observed_row(Observations.open(store), shown), member)
     return plot_rows(rows, shown)
 
 

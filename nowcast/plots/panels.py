@@ -6,7 +6,7 @@ nothing is downloaded.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
 import cartopy.crs as ccrs
 import matplotlib
@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from pyproj import CRS
 
+from nowcast.data.footprint import Footprint, footprints
 from nowcast.plots.outlines import outlines_within
 from pipelines.store.geo import projection
 from pipelines.store.units import MAX_COUNT, counts_to_vil
@@ -106,6 +107,13 @@ class Place:
     proj: str
     extent: tuple[float, float, float, float]
 
+    @classmethod
+    def of(cls, footprint: Footprint) -> Self:
+        """The place of a footprint."""
+        west, south = footprint.west, footprint.south
+        width, height = footprint.columns * footprint.pixel_m, footprint.rows * footprint.pixel_m
+        return cls(footprint.proj, (west, west + width, south, south + height))
+
     def crs(self) -> ccrs.Projection:
         """The projection for cartopy, bounded by the edges."""
         crs = ccrs.Projection(self.proj)
@@ -114,32 +122,25 @@ class Place:
         return crs
 
 
-def find_place(fields: xr.Dataset | xr.DataArray) -> Place | None:
-    """Where the fields of one case or one event lie; None if they do not say it.
+def find_place(case: xr.Dataset) -> Place | None:
+    """Where the fields of one case lie; None if they do not say it.
 
     Args:
-        fields: One case of a forecast or one event of a store. Its place is taken from `latitude` and `longitude`, dims
-            (y, x), with `proj` or a CF grid mapping `crs`; or else from `proj`, `corner_x` and `corner_y` with x and y
-            in metres from the corner.
+        case: One case of a forecast. Its place is its footprint (see `nowcast.data.footprint`), or else follows from
+            `latitude` and `longitude`, dims (y, x), with `proj` or a CF grid mapping `crs`.
     """
-    known = set(fields.coords) | (set(fields.data_vars) if isinstance(fields, xr.Dataset) else set())
-    proj = str(fields["proj"].values) if "proj" in known else ""
-    if not proj and "crs" in known:
-        proj = CRS.from_cf(fields["crs"].attrs).to_wkt()
-    if not proj or not {"latitude", "longitude"} <= known:
-        return _place_of_corner(fields, proj) if proj and {"corner_x", "corner_y", "x", "y"} <= known else None
-    lat, lon = (fields[name].transpose("y", "x").values.astype("float64") for name in ("latitude", "longitude"))
+    (footprint,) = footprints(case.expand_dims("case"), "case")
+    if footprint is not None:
+        return Place.of(footprint)
+    proj = str(case["proj"].values) if "proj" in case.variables else ""
+    if not proj and "crs" in case.variables:
+        proj = CRS.from_cf(case["crs"].attrs).to_wkt()
+    if not proj or not {"latitude", "longitude"} <= set(case.variables):
+        return None
+    lat, lon = (case[name].transpose("y", "x").values.astype("float64") for name in ("latitude", "longitude"))
     x, y = projection(proj)(lon, lat)
     half_x, half_y = (x[0, 1] - x[0, 0]) / 2, (y[1, 0] - y[0, 0]) / 2
     return Place(proj, (x[0, 0] - half_x, x[0, -1] + half_x, y[0, 0] - half_y, y[-1, 0] + half_y))
-
-
-def _place_of_corner(fields: xr.Dataset | xr.DataArray, proj: str) -> Place | None:
-    west, south = float(fields["corner_x"]), float(fields["corner_y"])
-    x, y = fields["x"].values, fields["y"].values
-    if np.isnan([west, south]).any():
-        return None
-    return Place(proj, (west, west + x[0] + x[-1], south, south + y[0] + y[-1]))
 
 
 def draw_panel(

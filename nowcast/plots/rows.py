@@ -9,6 +9,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from nowcast.data.conventions import TIME
+from nowcast.data.footprint import footprints
+from nowcast.data.observations import Case, Observations
 from nowcast.data.statistics import echo_shares, ensemble_mean, ensemble_probability, ensemble_spread
 from nowcast.plots.panels import EVENT_THRESHOLD, Look, picture_look, probability_look, spread_look, vil_look
 from pipelines.errors import InputError
@@ -85,21 +88,19 @@ def panel_rows(shown: xr.Dataset, observed: Row | None, member: int | None = Non
     return [*rows, Row("probability", probability, probability_look()), Row("spread", spread, spread_look(spread))]
 
 
-def observed_row(store: xr.Dataset, shown: xr.Dataset) -> Row:
-    """The observations at the valid times of a case; missing, and noted, where the store has no frame yet.
+def observed_row(observations: Observations, shown: xr.Dataset) -> Row:
+    """The observations at the valid times of a case; missing, and noted, where there is no frame yet.
 
     Raises:
-        InputError: when the store does not have the event.
+        InputError: when the observations have neither the event nor its pixels.
     """
-    event = str(shown["event"].values)
-    if event not in store["event"].values:
-        raise InputError(f"the store has no event {event}, which the forecast is of")
-    frames = pixels(store).sel(event=event).swap_dims(frame="valid_time")
-    times = shown["valid_time"].values
-    values = frames.reindex(valid_time=times).values
-    notes = ["not observed yet" if time > frames["valid_time"].values.max() else "" for time in times]
-    if kind_of(store) is VIDEO:
-        return Row("observed", pictures(values, data_range(store.attrs)), picture_look(), notes)
+    (footprint,) = footprints(shown.expand_dims("case"), "case")
+    init, times = (shown[name].values.astype(TIME) for name in ("init_time", "valid_time"))
+    case = Case(str(shown["event"].values), np.datetime64(init.item(), "us"), times, footprint)
+    values, last = observations.fields(case), observations.times(case)[-1]
+    notes = ["not observed yet" if time > last else "" for time in times]
+    if kind_of(shown) is VIDEO:
+        return Row("observed", pictures(values, data_range(observations.store.attrs)), picture_look(), notes)
     return Row("observed", values, vil_look(), notes)
 
 

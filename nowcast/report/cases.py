@@ -13,7 +13,6 @@ import pandas as pd
 import xarray as xr
 
 from nowcast.data.conventions import lead_label
-from nowcast.data.footprint import Footprint
 from nowcast.data.statistics import echo_shares, ensemble_mean, ensemble_probability, ensemble_spread
 from nowcast.plots.outlines import outlines_within
 from nowcast.plots.panels import EVENT_THRESHOLD, Place
@@ -81,9 +80,9 @@ def viewer_data(
                 f"+{lead_label(lead)}" if is_video else f"{_time(time)}, +{lead_label(lead)}"
                 for time, lead in zip(case.valid_times, leads, strict=True)
             ],
-            "seen": int(observations.seen(case).sum()),
+            "seen": int((case.valid_times <= observations.times(case)[-1]).sum()),
             "observed": draw.values(observations.fields(case)),
-            "outlines": _outlines(_place(footprint)) if footprint else "",
+            "outlines": _outlines(Place.of(footprint)) if footprint else "",
             "models": [draw.forecast(forecast.fields(case, leads), thresholds) for forecast in forecasts],
         })  # fmt: skip
     return {
@@ -168,13 +167,6 @@ def _coarse(fields: np.ndarray, factor: int) -> np.ndarray:
     *others, y, x = fields.shape
     cut = fields[..., : y // factor * factor, : x // factor * factor]
     return cut.reshape(*others, y // factor, factor, x // factor, factor).mean(axis=(-3, -1))
-
-
-def _place(footprint: Footprint) -> Place:
-    """Where a case lies on a map."""
-    west, south = footprint.west, footprint.south
-    height, width = footprint.rows * footprint.pixel_m, footprint.columns * footprint.pixel_m
-    return Place(footprint.proj, (west, west + width, south, south + height))
 
 
 def _outlines(place: Place) -> str:

@@ -18,7 +18,14 @@ from nowcast.report.models import models_of, thresholds_of
 from nowcast.report.sections import Report, chart_sections, origin_section, scores_section
 from nowcast.report.shades import all_shades
 from nowcast.report.tables import MEANS, verdict
-from nowcast.verification.inputs import Case, Source, open_forecast, open_observations, open_references
+from nowcast.verification.inputs import (
+    Case,
+    Source,
+    observed_part,
+    open_forecast,
+    open_observations,
+    open_references,
+)
 from pipelines.errors import InputError
 from pipelines.store.whole import whole
 
@@ -79,10 +86,12 @@ def write_report(
     if len(forecasts) != len(models):
         raise InputError("the scores are of other forecasts", got=len(models), expected=len(forecasts))
     observations = open_observations(store)
-    chosen = choose_cases(states[0], forecasts[0])
+    observed, _ = observed_part(forecasts[0], observations)
+    cases = {str(case): case for case in forecasts[0].cases}  # with the lead times that are not observed yet
+    chosen = [(cases[str(case)], reason) for case, reason in choose_cases(states[0], observed)]
     viewed = viewer_data(chosen, models, forecasts, observations, thresholds_of(scores), progress)
     side_km = _side_km(observations.footprint(forecasts[0].cases[0]))
-    text = _page(Report(scores, models, forecasts, viewed, side_km))
+    text = _page(Report(scores, models, [observed, *forecasts[1:]], viewed, side_km))
     page = directory / "index.html"
     with whole(page, overwrite=overwrite) as growing:
         growing.write_text(text, encoding="utf-8")
@@ -124,9 +133,9 @@ def _subject(report: Report) -> Subject:
         f"{begun}{lead_label(leads[0])} to {lead_label(leads[-1])} ahead; "
         f"{size} member{'s' * (size > 1)}; protocol "
     )
-    return Subject(
-        before, attrs.get("protocol", "none"), f"; {MEANS[report.mean]}{_region(str(attrs.get('region', 'whole')))}"
-    )
+    scored = f"; scored {attrs['scored']}" if "scored" in attrs else ""
+    after = f"; {MEANS[report.mean]}{_region(str(attrs.get('region', 'whole')))}{scored}"
+    return Subject(before, attrs.get("protocol", "none"), after)
 
 
 def _region(scored: str) -> str:

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from nowcast.data.forecast_file import open_forecast
+from nowcast.data.observations import Observations
 from nowcast.data.statistics import ensemble_probability
 from nowcast.plots.maps import plot_rows
 from nowcast.plots.panels import EVENT_THRESHOLD, probability_look, vil_look
 from nowcast.plots.rows import Row, observed_row, one_case
-from pipelines.store.schema import open_store
 
 _LEADS = np.array([10, 20, 30, 50], "timedelta64[m]")
 
@@ -26,7 +26,7 @@ def main(store: str, predldm: str, steps: str, sprog: str, out: str, case: str =
     probability = ensemble_probability(ours["vil"].values, EVENT_THRESHOLD)
     look = vil_look()
     rows = [
-        observed_row(open_store(Path(store)), ours),
+        observed_row(Observations.open(Path(store)), ours),
         Row("S-PROG", guess["vil"].values[0], look),
         Row("STEPS, a member", theirs["vil"].values[0], look),
         Row("PredLDM, a member", ours["vil"].values[0], look),

@@ -13,6 +13,8 @@ from matplotlib.figure import Figure
 from typer.testing import CliRunner
 
 from nowcast.cli import app as cli
+from nowcast.data.radar_file import open_radar
+from nowcast.plots.animation import animate_forecast
 from nowcast.plots.curves import plot_scores
 from nowcast.plots.maps import plot_forecast, plot_samples, save_forecast_map
 from nowcast.plots.outlines import KINDS, load_outlines, outlines_within
@@ -167,13 +169,13 @@ def test_the_place_of_a_case_is_its_tile():
     np.testing.assert_allclose(place.extent, expected, atol=1)
 
 
-def test_the_place_of_an_event_of_a_store_is_the_same():
+def test_a_corner_is_enough_for_a_place():
     centres = (np.arange(SIDE) + 0.5) * PIXEL
-    event = xr.Dataset(coords={"x": centres, "y": centres, "corner_x": CORNER_X, "corner_y": CORNER_Y})
-    expected = (CORNER_X, CORNER_X + 384_000, CORNER_Y, CORNER_Y + 384_000)
-    assert find_place(event.assign_coords(proj=SEVIR_PROJ)).extent == pytest.approx(expected)
-    assert find_place(event) is None and find_place(event.assign_coords(proj="")) is None
-    assert find_place(event.assign_coords(proj=SEVIR_PROJ, corner_x=np.nan)) is None
+    case = make_forecast().drop_vars(["latitude", "longitude"]).isel(case=0).assign_coords(x=centres, y=centres)
+    assert find_place(case) is None
+    case = case.assign_coords(corner_x=CORNER_X, corner_y=CORNER_Y)
+    assert find_place(case).extent == pytest.approx((CORNER_X, CORNER_X + 384_000, CORNER_Y, CORNER_Y + 384_000))
+    assert find_place(case.assign_coords(proj="")) is None and find_place(case.assign_coords(corner_x=np.nan)) is None
 
 
 def test_the_case_and_the_member_are_those_that_are_asked_for():
@@ -366,3 +368,32 @@ def test_the_command_draws_the_member_and_the_lead_times_that_are_asked_for(tmp_
     assert done.exit_code == 0 and done.stdout.split() == [str(out)]
     drawn = out.read_text()
     assert "member 2" in drawn and "(+30 min)" in drawn and "(+45 min)" in drawn and "(+50 min)" not in drawn
+
+
+def test_a_forecast_of_a_whole_file_is_drawn_beside_that_file_and_a_store_of_its_tiles(tmp_path, cf_radar):
+    """Frame k of the file is full of the count 10 k, over 40 x 40 km; the forecast begins after frame 5 of 8."""
+    counts = np.broadcast_to(10 * np.arange(8, dtype="float32")[:, None, None], (8, 40, 40))
+    cf_radar(counts).to_netcdf(tmp_path / "radar.nc")
+    tile = open_radar(tmp_path / "radar.nc").isel(y=slice(0, 20)).assign_coords(event=["tile"])
+    whole = open_radar(tmp_path / "radar.nc")
+    times = whole["valid_time"].values[0]
+    leads = np.arange(1, 5) * np.timedelta64(300, "s")
+    forecast = xr.Dataset(
+        {"vil": (("case", "member", "lead_time", "y", "x"), np.full((1, 1, 4, 40, 40), 50, "float32"))},
+        {
+            "event": ("case", ["radar"]),
+            "init_time": ("case", times[[5]]),
+            "valid_time": (("case", "lead_time"), [times[5] + leads]),
+            "member": [0],
+            "lead_time": leads,
+            **{name: ("case", whole[name].values) for name in ("proj", "corner_x", "corner_y")},
+            "y": whole["y"],
+            "x": whole["x"],
+        },
+    )
+    for store in (tmp_path / "radar.nc", tile):
+        panels = maps(plot_forecast(forecast, store))[:4]
+        assert [float(shown(ax)[0, 0]) for ax in panels[:2]] == [60, 70]
+        assert [[text.get_text() for text in ax.texts] for ax in panels] == [[], [], *[["not observed yet"]] * 2]
+        assert bool(np.ma.getmaskarray(shown(panels[0]))[-1, 0]) == (store is tile)
+    assert len(list(animate_forecast(forecast, tmp_path / "radar.nc"))) == 4 + 4

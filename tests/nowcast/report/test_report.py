@@ -259,3 +259,14 @@ def test_a_video_has_pictures_and_scores_but_no_events(tmp_path):
     assert "lead time (s)" in text and "Rank histogram, made" in text and "UTC" not in text.split("<script")[0]
     for absent in ("CSI", "Reliability", "VIL", "coasts"):
         assert absent not in Page(text).text.get("caption", []) and absent not in text.split("<script")[0], absent
+
+
+def test_lead_times_that_are_not_observed_yet_are_shown_and_said_not_to_be(inputs, tmp_path):
+    """The store ends two lead times into a forecast of ten."""
+    store = open_store(inputs["store"]).isel(frame=slice(0, 12))
+    sums = states(inputs["forecast"], store)
+    path = write_report(tmp_path, sums, scores_of(sums), forecast=inputs["forecast"], store=store)
+    text = path.read_text(encoding="utf-8")
+    data = json.loads(text.split('id="data">')[1].split("</script>")[0])
+    assert data["frames"] == 10 and [case["seen"] for case in data["cases"]] == [2, 2]
+    assert "5 min to 10 min ahead" in text and "; scored 2 of 10 lead times" in text and "not observed yet" in text
