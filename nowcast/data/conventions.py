@@ -50,10 +50,3 @@ def duration_text(lead_time: np.timedelta64) -> str:
     """A lead time in whole seconds, or microseconds: part of the names of pairs and so of seeds."""
     seconds = lead_time.astype("timedelta64[s]")
     return str(seconds if seconds == lead_time else lead_time.astype(DURATION))
-
-
-def number_text(value: float) -> str:
-    """A score for people: four decimals below 10, two below 1000, none above; "-" where there is no value."""
-    if np.isnan(value):
-        return "-"
-    return f"{value:.4f}" if abs(value) < 10 else f"{value:.2f}" if abs(value) < 1000 else f"{value:.0f}"

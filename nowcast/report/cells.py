@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from nowcast.data.conventions import number_text
+from nowcast.verification.headline import number
 
 
 class Cell(NamedTuple):
@@ -43,4 +43,4 @@ class Table(NamedTuple):
 
 def typeset(value: float) -> str:
     """A number with the signs of print: a minus, and a dash where there is no value."""
-    return "–" if math.isnan(value) else number_text(value).replace("-", "−")
+    return "–" if math.isnan(value) else number(value).replace("-", "−")

@@ -11,9 +11,8 @@ from nowcast.report import figures, tables
 from nowcast.report.cells import Table
 from nowcast.report.charts import Chart
 from nowcast.report.models import Model
+from nowcast.verification.headline import caution
 from nowcast.verification.inputs import Forecast
-
-_FEW_EVENTS = 10  # fewer give intervals that are too narrow
 
 
 @dataclass(frozen=True)
@@ -91,15 +90,13 @@ def chart_sections(report: Report) -> Iterator[ChartSection]:
 
 def scores_section(report: Report) -> Scores:
     """The tables of scores and the words above them."""
-    events = report.scores.attrs.get("events", 0)
     words = "One event, so there are no intervals."
-    if events > 1:
+    if report.scores.attrs.get("events", 0) > 1:
         words = (
             "Below each score is its 95 % interval, from resampled events. A difference whose interval excludes zero "
             "is called better or worse for the forecast."
         )
-    if 1 < events < _FEW_EVENTS:
-        words += f" Only {events} events: do not trust these intervals."
+    words += caution(report.scores)
     words += (
         " Scores that no model has, such as those of thresholds that no pixel reached, are left out. Thresholds that "
         f"fewer than one pixel in {1 / figures.RARE:,.0f} reached have no charts."

@@ -20,8 +20,8 @@ def headline(scores: xr.Dataset) -> list[str]:
         model, own = forecast["model"].item(), forecast[name].item()
         interval = interval_text(forecast, name, 2)
         said = f", 95 % interval {interval}" if interval != "-" else ""
-        return [f"{model}: CRPS {number(own, 2)} counts{said}.{_caution(scores)}"]
-    return [_against(forecast, reference, name) + _caution(scores) for reference in references]
+        return [f"{model}: CRPS {number(own, 2)} counts{said}.{caution(scores)}"]
+    return [_against(forecast, reference, name) + caution(scores) for reference in references]
 
 
 def _against(forecast: xr.Dataset, reference: xr.Dataset, name: str) -> str:
@@ -39,7 +39,8 @@ def _against(forecast: xr.Dataset, reference: xr.Dataset, name: str) -> str:
     return f"{model} is {verdict} ({values}; {difference})."
 
 
-def _caution(scores: xr.Dataset) -> str:
+def caution(scores: xr.Dataset) -> str:
+    """A sentence that warns of intervals from few events; empty where there are enough, or no intervals."""
     events = scores.attrs.get("events", _FEWEST_EVENTS)
     apart = scores.attrs.get("independent_events", events)
     if apart >= _FEWEST_EVENTS or "crps_fair_pooled_interval" not in scores:

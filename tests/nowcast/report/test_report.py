@@ -12,9 +12,9 @@ import xarray as xr
 from typer.testing import CliRunner
 
 from nowcast.cli.app import app
-from nowcast.data.conventions import number_text
 from nowcast.report import check_target, write_report
 from nowcast.verification import scores_of, states
+from nowcast.verification.headline import number
 from pipelines.errors import InputError
 from pipelines.store.schema import open_store
 
@@ -115,6 +115,10 @@ def test_calibration_of_an_ensemble_is_drawn(text):
     assert "Reliability, ≥ 16 counts" in text and "Rank histogram" in text
 
 
+def test_intervals_of_two_events_are_not_to_be_trusted(text):
+    assert "Only 2 events" in text and "do not trust the interval" in text
+
+
 def test_links_lead_to_sections(text):
     page = Page(text)
     identifiers = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
@@ -153,7 +157,7 @@ def test_numbers_are_those_of_the_scores(verified, text):
     csi = scores["csi_pooled"].sel(threshold=74, summary="mean").values
     assert float(re.findall(r'<data value="([^"]+)"', rows["CSI ≥ 74"])[0]) == csi[0]
     low, high = scores["mae_pooled_interval"].sel(forecast="forecast").values
-    assert f"{number_text(low)} to {number_text(high)}" in rows["MAE"]
+    assert f"{number(low)} to {number(high)}" in rows["MAE"]
     curve = scores["crps_fair"].sel(forecast="reference").values
     figure = text[text.index("<strong>CRPS, fair</strong>") :].split("</figure>")[0]
     assert {repr(float(value)) for value in curve} <= set(re.findall(r'<data value="([^"]+)"', figure))
