@@ -78,11 +78,10 @@ def plot(
     """
     from nowcast.data.forecast_file import open_forecast
     from nowcast.plots.maps import plot_forecast
-    from pipelines.store.schema import open_store
 
     shown, store = _pair(forecast, obs)
     shown = open_forecast(shown) if isinstance(shown, Path) else shown
-    return plot_forecast(shown, open_store(store) if isinstance(store, Path) else store, **options)
+    return plot_forecast(shown, store, **options)
 
 
 def probability_at(
