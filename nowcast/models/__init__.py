@@ -18,6 +18,8 @@ MODELS: dict[str, str] = {
     "sprog": "nowcast.models.sprog:Sprog",
     "steps": "nowcast.models.steps:Steps",
     "predldm": "nowcast.models.predldm.network:PredLDM",
+    "unet": "nowcast.models.unet:UNet",
+    "convlstm": "nowcast.models.convlstm:ConvLSTM",
 }
 
 

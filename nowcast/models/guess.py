@@ -46,6 +46,11 @@ class Guess(NamedTuple):
         """The guess that a forecast starts from, shape (B, lead, 1, H, W)."""
         return self.fields[:, -1]
 
+    @property
+    def as_channels(self) -> Tensor:
+        """All fields, and 1 where advection reaches, as channels of each lead time: shape (B, lead, G + 1, H, W)."""
+        return torch.cat([*self.fields.unbind(1), self.reached.to(self.fields.dtype)], 2)
+
     def to(self, device: torch.device) -> "Guess":
         """The same guesses on `device`; members' own are still drawn on the CPU."""
         return self._replace(fields=self.fields.to(device), reached=self.reached.to(device))

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from nowcast.data.conventions import ECHO
 from nowcast.models.frames import Clip, FrameScale
-from nowcast.models.guess import Guess, guess_future
+from nowcast.models.guess import GUESSES, Guess, guess_future
 
 C = TypeVar("C")
 
@@ -107,6 +107,11 @@ class NetworkSettings(BaseModel):
         return guess_future(
             counts, observed, self.lead, self.first_guess, self.offset, self.scale, minutes=minutes, km=km
         )
+
+    @property
+    def guess_channels(self) -> int:
+        """Channels of `Guess.as_channels`; 0 without a first guess."""
+        return len(GUESSES[self.first_guess]) + 1 if GUESSES[self.first_guess] else 0
 
     @property
     def multiple(self) -> int:

@@ -5,13 +5,19 @@ observed pixels; a network that trains otherwise overrides `regression`.
 """
 
 from abc import abstractmethod
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from torch import Tensor, nn
 
 from nowcast.models.frames import Clip
 from nowcast.models.layers.masked import weighted_mean
 from nowcast.models.network import Batch, Draws, Network, NetworkSettings, Stage
+
+
+class RegressionSettings(NetworkSettings):
+    """The `network` section of a network with one member: no first guess that each member draws for itself."""
+
+    first_guess: Literal["none", "advection", "sprog"] = "none"
 
 
 class Regressed(NamedTuple):
@@ -46,7 +52,7 @@ class RegressionStage(Stage):
 class RegressionNetwork(Network[Tensor]):
     """A deterministic network: write `forward`, and `Settings` where it has settings of its own."""
 
-    Settings = NetworkSettings
+    Settings = RegressionSettings
     deterministic = True
 
     def __init__(self, settings: NetworkSettings, *, pretrained: bool = True):
