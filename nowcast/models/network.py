@@ -96,6 +96,12 @@ class NetworkSettings(BaseModel):
             raise ValueError("a first guess is of a single channel")
         return self
 
+    @model_validator(mode="after")
+    def _side_is_whole(self) -> "NetworkSettings":
+        if self.side % self.multiple:
+            raise ValueError(f"side {self.side} is no multiple of {self.multiple}")
+        return self
+
     @property
     def frame_scale(self) -> FrameScale:
         """The network's units."""

@@ -1,0 +1,53 @@
+"""Networks of one stage as they are typed: trained, forecast, verified and plotted, of radar and of video."""
+
+import pytest
+import xarray as xr
+from typer.testing import CliRunner
+
+from nowcast.cli import app as cli
+
+TINY = {
+    "unet": {"network.widths": "[8, 16]", "network.centre": 32},
+    "convlstm": {"network.hidden": 8, "network.layers": 1, "network.kernel": 3},
+}
+STAGES = "{regression: {steps: 3, batch: 2, validate_every: 3}}"
+
+
+def run(*words: object) -> str:
+    result = CliRunner().invoke(cli.app, [str(word) for word in words], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def train(name, store, folder, **settings):
+    chosen = {"network.side": 16, "stages": STAGES, **TINY[name], **settings}
+    sets = [word for key, value in chosen.items() for word in ("--set", f"{key}={value}")]
+    run("train", name, "--store", store, "--run", folder, "--device", "cpu", *sets)
+
+
+@pytest.mark.parametrize(("name", "guess"), [("unet", "none"), ("convlstm", "sprog")])
+def test_radar_end_to_end(small_store, tmp_path, name, guess):
+    train(name, small_store, tmp_path / "run", **{"network.first_guess": guess})
+    said = run("forecast", tmp_path / "run", small_store, tmp_path / "f.nc", "--ensemble", 100, "--device", "cpu")
+    assert f"{name} is deterministic: one member instead of 100" in " ".join(said.split())
+    with xr.open_dataset(tmp_path / "f.nc", decode_timedelta=True) as forecast:
+        assert forecast["vil"].sizes["member"] == 1 and forecast["vil"].sizes["lead_time"] == 10
+        assert forecast["vil"].max() <= 254
+    run("forecast", "persistence", small_store, tmp_path / "p.nc")
+    assert "RMSE" in run("verify", tmp_path / "f.nc", small_store, "--reference", tmp_path / "p.nc")
+    run("plot", tmp_path / "f.nc", tmp_path / "f.png", "--store", small_store)
+    assert (tmp_path / "f.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_video_end_to_end(footage, tmp_path, name):
+    for number, split in enumerate(("train", "test")):
+        (tmp_path / "in" / split).mkdir(parents=True)
+        footage.video(tmp_path / "in" / split / f"{number}.mkv", footage.frames(20), fps=12)
+    store = tmp_path / "v.zarr"
+    run("prepare-video", tmp_path / "in", store, "--size", 16, "--split-rule", "folders")
+    train(name, store, tmp_path / "run", protocol="kth-128-10-10", **{"network.echo": 0})
+    run("forecast", tmp_path / "run", store, tmp_path / "f.nc", "--device", "cpu")
+    with xr.open_dataset(tmp_path / "f.nc", decode_timedelta=True) as forecast:
+        assert forecast["video"].shape == (1, 1, 10, 3, 16, 16) and forecast["video"].notnull().all()
+    assert "PSNR" in run("verify", tmp_path / "f.nc", store)

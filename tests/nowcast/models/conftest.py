@@ -1,0 +1,38 @@
+"""Every trainable model of the table at a tiny size, with random weights."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from nowcast.models import build_network
+from nowcast.models.network import Network
+
+# What each trainable model is built with in the tests of the contracts; a new one needs a line here.
+TINY: dict[str, dict[str, Any]] = {
+    "predldm": {
+        "frame_vae": {"factor": 4, "latent_channels": 4, "channels": [8, 8]},
+        "mtvae": {"hidden": 16, "layers": 1, "heads": 2, "perceptual_weight": 0.0, "kl_weight": 0.0},
+        "denoiser": {"hidden": 16, "blocks": 2, "heads": 2},
+        "objective": "v",
+        "sampling": {"sampler": "ddpm", "steps": 3, "member_batch": 2},
+    },
+    "unet": {"widths": [8, 16], "centre": 32},
+    "convlstm": {"hidden": 16, "layers": 2, "kernel": 3, "patch": 2},
+}
+FRAMES = {"history": 5, "lead": 3, "side": 32, "offset": 0.0, "scale": 50.0, "echo": 0.0}
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """Builds a trainable model by name, with other settings where they are given, and random weights everywhere."""
+
+    @torch.no_grad()
+    def build(name: str, **settings: Any) -> Network:
+        torch.manual_seed(0)
+        network = build_network(name, {**FRAMES, **TINY[name], **settings}, pretrained=False).eval()
+        for parameter in network.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape))
+        return network
+
+    return build
