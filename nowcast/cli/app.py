@@ -3,6 +3,7 @@
 Heavy libraries are imported inside the commands, so that `nowcast --help` answers at once.
 """
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -108,10 +109,12 @@ def train(
     refuse_inputs(run / "model.safetensors", [*store, *given])
     resolved, base = load_config(config, settings), load_config(config)
     try:
-        tell(train_run(resolved, store, run, base=base, stage=stage, init=init, device=device, overwrite=overwrite))
+        path = train_run(resolved, store, run, base=base, stage=stage, init=init, device=device, overwrite=overwrite)
     except TrainingInterrupted as stopped:
         note(stopped)
         raise typer.Exit(1) from None
+    if os.environ.get("RANK", "0") == "0":  # the first of the processes that torchrun starts
+        tell(path)
 
 
 app.command(context_settings={"allow_extra_args": True})(forecast_command)

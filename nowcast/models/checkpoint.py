@@ -19,6 +19,7 @@ from torch import Tensor
 from nowcast.models import build_network
 from nowcast.models.network import Network
 from pipelines.errors import InputError
+from pipelines.store.whole import whole
 
 MODEL_FILE = "model.safetensors"
 STATE_FILE = "state.safetensors"
@@ -27,14 +28,9 @@ SHIPPED = Path(__file__).parent / "weights"  # one file a model that comes with 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
     """Write tensors and a JSON header; the file appears whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    partial.unlink(missing_ok=True)
-    partial.touch()
-    mode = partial.stat().st_mode  # the user's own; safetensors lets nobody else read
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    save_file(contiguous, partial, metadata={key: json.dumps(value) for key, value in header.items()})
-    partial.chmod(mode)
-    partial.replace(path)
+    with whole(path, overwrite=True) as growing:
+        save_file(contiguous, growing, metadata={key: json.dumps(value) for key, value in header.items()})
 
 
 def read_header(path: Path) -> dict[str, Any]:

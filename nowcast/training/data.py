@@ -103,6 +103,10 @@ class TrainingData:
             yield self._batch("train", self.numbers(step, batch))
             step += 1
 
+    def measuring(self, batch: int) -> Iterator[Batch]:
+        """A few whole batches of the first steps, the same in every process, to measure scales on."""
+        return (self._batch("train", range(step * batch, (step + 1) * batch)) for step in range(FEW_BATCHES))
+
     def validation(self, batch: int) -> list[tuple[range, Batch]]:
         """A few batches and their sample numbers, always the same, in every process."""
         windows = self._windows["val"]

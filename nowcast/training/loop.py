@@ -9,10 +9,10 @@ processes that share a batch take the steps of one.
 import logging
 import math
 import signal
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import torch
@@ -26,7 +26,7 @@ from nowcast.data.seeds import integer_seed
 from nowcast.models.checkpoint import MODEL_FILE, STATE_FILE, load_tensors, load_weights, read_header, save_tensors
 from nowcast.models.network import Batch, Draws, Network, Stage
 from nowcast.training.config import RunConfig, StageConfig
-from nowcast.training.data import FEW_BATCHES, TrainingData
+from nowcast.training.data import TrainingData
 from nowcast.training.optimizers import build_optimizers
 from nowcast.training.record import Metrics
 
@@ -112,7 +112,7 @@ class StageRun:
         self.optimizers = build_optimizers(self.settings.optimizer, self.trained, self.settings.rate)
         self.average = AveragedModel(self.trained, avg_fn=_averaging(self.settings.ema))
         self.metrics = Metrics(run, network.settings.frame_scale, data.video_range)
-        self.step, self.saved = 0, time.monotonic()
+        self.step, self.saved = 0, monotonic()
 
     def complete(self) -> None:
         """Run all steps that are left, then leave the averaged weights in the network and in model.safetensors.
@@ -124,8 +124,7 @@ class StageRun:
         if self._resume():
             self._say(f"stage {self.name} is resumed at step {self.step} of {self.settings.steps}")
         else:
-            batches = self.data.training(0, self.settings.batch)
-            self.stage.begin(next(batches) for _ in range(FEW_BATCHES))
+            self.stage.begin(self.data.measuring(self.settings.batch))
         if self.accelerator.is_main_process:
             self.metrics.cut(self.name, self.step)
         loss, *self.optimizers = self.accelerator.prepare(_StageLoss(self.stage), *self.optimizers)
@@ -170,7 +169,7 @@ class StageRun:
         if self.step % self.settings.validate_every == 0 or self.step == self.settings.steps:
             self._validate()
             self.save_state()
-        wishes = [float(told_to_stop), float(time.monotonic() - self.saved > SAVE_EVERY_S)]
+        wishes = [float(told_to_stop), float(monotonic() - self.saved > SAVE_EVERY_S)]
         stop, save = self.accelerator.reduce(torch.tensor(wishes, device=self.accelerator.device), "sum").tolist()
         if (stop or save) and self.step < self.settings.steps:
             self.save_state()
@@ -230,7 +229,7 @@ class StageRun:
 
     def save_state(self) -> None:
         """Write state.safetensors, from which the stage is resumed exactly."""
-        self.saved = time.monotonic()
+        self.saved = monotonic()
         if self.accelerator.is_main_process:
             parts = {
                 "network": self.network.state_dict(),

@@ -124,7 +124,7 @@ def test_a_store_without_training_data_leaves_nothing(toy_config, small_store, t
 
 def test_others_may_read_what_they_may_read_of_the_users_files(toy_config, small_store, tmp_path):
     (tmp_path / "run").mkdir()
-    left_by_a_kill = tmp_path / "run" / "model.safetensors.partial"
+    left_by_a_kill = tmp_path / "run" / ".model.partial.safetensors"
     left_by_a_kill.touch(0o600)
     path = train(toy_config, [small_store], tmp_path / "run", device="cpu")
     assert path.stat().st_mode == (path.parent / "config.yaml").stat().st_mode
