@@ -68,10 +68,8 @@ class Model:
         numbers, size = member_batches(self.forecaster, members, cases)
         for warning in warnings_of(self.forecaster, self.described, members, minutes, cases):
             warn(warning, stacklevel=2)
-        parts = [
-            self.forecaster.forecast(cases, leads, numbers[first : first + size], seed)
-            for first in range(0, len(numbers), size)
-        ]
+        ensemble = self.forecaster.begin(cases, leads, seed)
+        parts = [ensemble.members(numbers[first : first + size]) for first in range(0, len(numbers), size)]
         return self._finished(xr.concat(parts, "member"), cases, history, seed)
 
     def _finished(self, made: xr.DataArray, cases: xr.DataArray, history: xr.DataArray, seed: int) -> xr.DataArray:

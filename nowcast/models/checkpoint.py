@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from nowcast.models import build_network
+from nowcast.models import MODELS, build_network
 from nowcast.models.network import Network
 from pipelines.errors import InputError
 from pipelines.store.whole import whole
@@ -62,11 +62,13 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
 def checkpoint_path(location: Path | str) -> Path:
     """The checkpoint at a path that is one, or a run folder that holds one, or the one shipped under a name.
 
+    A name wins over a folder of that name; "./predldm" is the folder.
+
     Raises:
         InputError: when there is none.
     """
     path = Path(location)
-    if not path.exists() and (shipped := SHIPPED / f"{location}.safetensors").is_file():
+    if str(location) in MODELS and (shipped := SHIPPED / f"{location}.safetensors").is_file():
         return shipped
     path = path / MODEL_FILE if path.is_dir() else path
     if not path.is_file():

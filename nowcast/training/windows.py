@@ -11,8 +11,9 @@ from nowcast.data.orientations import turned
 from nowcast.data.seeds import numpy_generator
 from nowcast.data.windows import Window, find_windows
 from pipelines.errors import InputError
+from pipelines.store.kind import kind_of
 from pipelines.store.reading import Pixels
-from pipelines.store.schema import data_range, open_pixels, open_store, pixels
+from pipelines.store.schema import open_pixels, open_store, pixels
 from pipelines.store.units import MAX_COUNT, MISSING, counts_to_vil, vil_to_counts
 
 _ECHO = 16  # counts; the least of the thresholds
@@ -33,7 +34,8 @@ class TrainingStore:
     @property
     def video_range(self) -> int | None:
         """The largest value of a video; None of radar."""
-        return data_range(self.store.attrs) if "channel" in self.store.dims else None
+        kind = kind_of(self.store)
+        return kind.data_range if kind.has_channels else None
 
     @property
     def pixel_km(self) -> float:
@@ -92,7 +94,7 @@ def training_sources(
         store = of.store
         if split not in store["split"].values:
             continue
-        if "channel" in store.dims and (cadence or least_echo):
+        if kind_of(store).has_channels and (cadence or least_echo):
             raise InputError("cadence and least_echo choose windows of radar", got=f"{of.path}, a store of video")
         for step in _steps(store, cadence, least):
             windows = find_windows(
@@ -153,7 +155,7 @@ class TrainingWindows:
         Raises:
             InputError: when frames are smaller than `side`.
         """
-        self._largest = min(data_range(of.store.attrs) for of, _ in sources)
+        self._largest = min(kind_of(of.store).data_range for of, _ in sources)
         for of, _ in sources:
             if min(of.array.shape[-2:]) < side:
                 raise InputError(

@@ -3,7 +3,7 @@
 z_t: noised latents (B, T, C, h, w). c: latents of the history; c_t: the same, noised. t: diffusion time (B,), in
 [0, 1000]. eps_theta: the denoiser, made of eps_omega (self-attention, alternating over space and over time, patches of
 1 x p x p) and eps_tau (cross-attention to the history's tokens). Equations by their number in Xu et al., PredLDM
-(https://openreview.net/forum?id=TWlmOUzcCo). N: patches a frame. d: width. K: 1, or members that share a history.
+(https://openreview.net/forum?id=TWmnOUzcCo). N: patches a frame. d: width. K: 1, or members that share a history.
 
 Each block adds attention and feed-forward with shifts, scales and gates from t (adaLN; DiT, Peebles and Xie 2023,
 https://arxiv.org/abs/2212.09748), whose projection all blocks share beside a learned table each (PixArt-alpha,

@@ -194,7 +194,7 @@ def _load(settings: FrameVAESettings) -> Any:
         raise InputError(
             f"frame_vae.pretrained: no AutoencoderKL at {name!r}",
             expected="a folder with config.json and diffusion_pytorch_model.safetensors, or a hub id within reach",
-            remedy="download both files from https://huggingface.co/stabilityai/sd-vae-ft-mse and give their folder",
+            remedy="download both files from https://huggingface.co/stabilityai/sd-vae-ft-ema and give their folder",
         ) from error
     for key, value in _architecture(settings, 3).items():
         found = vae.config[key]

@@ -4,7 +4,7 @@ x: frames (B, T, K, H, W) of K channels, zero echo where missing. E, D: frame en
 embedding, from convolutions of the input. z_s = E(x) + U: spatial latents (B, T, C, h, w). z: tokens, width `hidden`.
 mAtt: masked multi-head self-attention over TIME at each latent location. M_j: 0 or -inf for a whole time location j. r:
 masking ratio. mu, log sigma^2: moments of the latents. z~: their sample. Equations by their number in Xu et al.,
-PredLDM (https://openreview.net/forum?id=TWlmOUzcCo).
+PredLDM (https://openreview.net/forum?id=TWmnOUzcCo).
 
 Nothing here departs from the paper, but the start is chosen: the input projection is orthonormal, mu is its transpose,
 U and every residual branch end in zeros, so that training starts from mu = E(x), the frame VAE as it is.

@@ -89,3 +89,14 @@ def test_a_case_is_encoded_once_for_each_way(cases):
 def test_without_turns_all_see_the_case_as_it_is(cases):
     made = TrainedForecaster(Marking(Settings(ways=1))).predict(cases, 1, range(8), seed=0)
     assert (made[:, :, :, 0, 0] >= 1000).all() and (made[:, :, :, 1:] < 1000).all()
+
+
+def test_a_case_has_draws_of_its_own_whatever_stands_beside_it(cases):
+    """Two cases of one history, called otherwise, have other members; each has the same ones alone."""
+    frames = np.repeat(cases.frames[:1], 2, axis=0)
+    both = Cases(frames, np.ones_like(frames, bool), ("A@1", "B@1"), 5.0)
+    alone = Cases(frames[:1], np.ones_like(frames[:1], bool), ("B@1",), 5.0)
+    forecaster = TrainedForecaster(Marking(Settings()))
+    together = forecaster.predict(both, 1, range(4), seed=0)
+    assert not (together[0] == together[1]).all(axis=(1, 2, 3)).any()
+    np.testing.assert_array_equal(forecaster.predict(alone, 1, range(4), seed=0)[0], together[1])

@@ -100,6 +100,17 @@ def test_batches_of_colour_are_whole_and_of_grey_like_radar(footage, tmp_path):
     np.testing.assert_array_equal(values[10:, :, 0, 0], [(10 * n, 100, 200 - 10 * n) for n in range(10, 20)])
 
 
+def test_white_is_seen(footage, tmp_path):
+    (tmp_path / "in" / "train").mkdir(parents=True)
+    white = [np.full((24, 32, 3), 255, np.uint8)] * 20
+    footage.video(tmp_path / "in" / "train" / "0.mkv", white, fps=12)
+    run("prepare-video", tmp_path / "in", tmp_path / "v.zarr", "--size", 16, "--split-rule", "folders", "--grey")
+    source = TrainingStore(tmp_path / "v.zarr")
+    sources = training_sources([source], history=10, lead=10, stride=1, split="train")
+    values, seen = TrainingWindows(sources, 10, 10, side=16, seed=0).sample(0)
+    assert (values == 255).all() and seen.all()
+
+
 def test_block_cosines_of_colours_begin_with_their_mean():
     basis = block_cosines(4, 9, channels=3)
     np.testing.assert_allclose(basis[0], np.full((3, 4, 4), 1 / (4 * 3**0.5)), rtol=1e-6)

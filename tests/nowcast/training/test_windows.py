@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 import zarr
@@ -144,3 +146,13 @@ def test_a_square_is_cut_out_of_larger_frames(source, opened):
     np.testing.assert_array_equal(middle[0], zarr.open_array(f"{source.path}/vil")[0, :20, 4:12, 4:12])
     with pytest.raises(InputError, match="too small"):
         TrainingWindows([(source, windows)], 10, 10, side=32, seed=1)
+
+
+def test_missing_pixels_are_no_echo(small_store, tmp_path):
+    store = tmp_path / "dry.zarr"
+    shutil.copytree(small_store, store)
+    counts = zarr.open_array(f"{store}/vil", mode="r+")
+    counts[:] = np.broadcast_to(np.where(np.arange(16) < 8, 255, 0).astype("uint8"), counts.shape)
+    counts[1, :, 0, 8:] = 16
+    shares = TrainingStore(store).echo_shares
+    assert shares[0] == 0 and shares[1] == pytest.approx(8 / 256)
