@@ -10,8 +10,10 @@ Each step is fed a frame and forecasts the next one; the loss is over all of the
 guess of that next frame is fed beside it where there is one, and zeros elsewhere.
 """
 
+from typing import Literal
+
 import torch
-from pydantic import Field
+from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 from torch.nn.functional import pad, pixel_shuffle, pixel_unshuffle
 
@@ -29,15 +31,15 @@ class ConvLSTMSettings(RegressionSettings):
     Attributes:
         hidden: Channels of each layer's state.
         layers: Layers.
-        kernel: Side of the convolutions, odd.
+        kernel: Side of the convolutions.
         patch: Pixels along a side of a patch, whose pixels are the channels of one place.
         weaned: Share of the training steps from which on only forecasts are fed back; before, ever fewer true frames.
     """
 
-    hidden: int = 128
-    layers: int = 4
-    kernel: int = 5
-    patch: int = 4
+    hidden: PositiveInt = 128
+    layers: PositiveInt = 4
+    kernel: Literal[3, 5, 7] = 5
+    patch: PositiveInt = 4
     weaned: float = Field(default=0.4, gt=0)
 
     @property

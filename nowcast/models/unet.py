@@ -9,7 +9,7 @@ process: a batch of a few windows makes them noisy.
 """
 
 import torch
-from pydantic import Field
+from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from nowcast.models.frames import Clip
@@ -24,8 +24,8 @@ class UNetSettings(RegressionSettings):
         centre: Channels below the deepest level; the authors' net has no level of 512.
     """
 
-    widths: tuple[int, ...] = Field(default=(32, 64, 128, 256), min_length=1)
-    centre: int = 1024
+    widths: tuple[PositiveInt, ...] = Field(default=(32, 64, 128, 256), min_length=1)
+    centre: PositiveInt = 1024
 
     @property
     def multiple(self) -> int:

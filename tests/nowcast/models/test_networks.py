@@ -155,7 +155,16 @@ def test_longer_forecasts_go_on_from_shorter_ones(tiny, to_history, history, lea
     np.testing.assert_allclose(longer[:, :, 3:], forecaster.forecast(after, lead_times(2), 1, 0), rtol=1e-5, atol=1e-3)
 
 
-@pytest.mark.parametrize(("name", "side"), [("unet", 30), ("convlstm", 31)])
-def test_sides_that_do_not_fit_are_refused(tiny, name, side):
-    with pytest.raises(InputError, match=f"side {side} is no multiple of"):
-        tiny(name, side=side)
+@pytest.mark.parametrize(
+    ("name", "settings", "said"),
+    [
+        ("unet", {"side": 30}, "side 30 is no multiple of 4"),
+        ("unet", {"widths": []}, "widths"),
+        ("convlstm", {"side": 31}, "side 31 is no multiple of 2"),
+        ("convlstm", {"kernel": 4}, "kernel"),
+        ("convlstm", {"weaned": 0}, "weaned"),
+    ],
+)
+def test_sizes_that_do_not_fit_are_refused(tiny, name, settings, said):
+    with pytest.raises(InputError, match=said):
+        tiny(name, **settings)
