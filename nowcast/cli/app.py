@@ -93,14 +93,21 @@ def train(
     store: Annotated[list[Path], typer.Option(help="Store to train on. Repeat for more.")],
     run: Annotated[Path, typer.Option(help="Run folder. An unfinished run is resumed.")],
     stage: Annotated[str, typer.Option(help="Name of one training stage, or all.")] = "all",
-    init: Annotated[str | None, typer.Option(help="Run, checkpoint or shipped weights to start from.")] = None,
+    init: Annotated[
+        str | None, typer.Option(help="Run, checkpoint or shipped weights whose finished stages to start from.")
+    ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="KEY=VALUE, replaces a setting. Repeat for more.")
     ] = None,
     device: Device = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Train a model. A stopped run is resumed exactly where it stopped."""
+    """Train a model. A stopped run is resumed exactly where it stopped.
+
+    Training saves its state every two minutes and when it is interrupted. The same command resumes it, with or without
+    the --set options that it was started with. Several processes: torchrun --nproc_per_node 2 --no-python -- nowcast
+    train ...; they share each batch.
+    """
     from nowcast.training.config import load_config
     from nowcast.training.loop import TrainingInterrupted
     from nowcast.training.run import train as train_run
@@ -202,7 +209,9 @@ def merge_sums(
 def plot(
     forecast: Annotated[Path, typer.Argument(help="Forecast: NetCDF file or Zarr store.")],
     out: Annotated[Path, typer.Argument(help="Picture to write: .png, .pdf or .svg.")],
-    store: Annotated[Path | None, typer.Option(help="Store with the observed frames; adds a row for them.")] = None,
+    store: Annotated[
+        Path | None, typer.Option(help="Store or radar file with the observed frames; adds a row.")
+    ] = None,
     case: Annotated[int | None, typer.Option(min=0, help="Number of the case; default: most echo.")] = None,
     member: Annotated[int | None, typer.Option(min=0, help="Number of the member; default: the first.")] = None,
     lead_time: Annotated[
@@ -227,7 +236,8 @@ def animate(
     forecast: Annotated[Path, typer.Argument(help="Forecast: NetCDF file or Zarr store.")],
     out: Annotated[Path, typer.Argument(help="Animation to write: .gif or .mp4.")],
     store: Annotated[
-        Path | None, typer.Option(help="Store with the observed frames; adds the past and a panel for them.")
+        Path | None,
+        typer.Option(help="Store or radar file with the observed frames; adds the past and a panel for them."),
     ] = None,
     case: Annotated[int | None, typer.Option(min=0, help="Number of the case; default: most echo.")] = None,
     overwrite: Overwrite = False,

@@ -91,3 +91,17 @@ def test_models_are_told_minutes_and_km(history, lead_times):
 def test_lead_times_of_another_cadence_are_refused(model, history, lead_times):
     with pytest.raises(InputError, match="multiples of 5 minutes"):
         model.forecast(history, 2 * lead_times(2), 1, 0)
+
+
+def test_a_history_that_is_not_in_counts_is_refused(model, history, lead_times):
+    with pytest.raises(InputError, match="the history is not in counts; got units 'mm h-1'"):
+        model.forecast(history.assign_attrs(units="mm h-1"), lead_times(2), 1, 0)
+    assert model.forecast(history.assign_attrs(units="1"), lead_times(1), 1, 0).sizes["lead_time"] == 1
+
+
+def test_an_ensemble_is_begun_once_and_made_in_parts(model, history, lead_times):
+    whole = model.forecast(history, lead_times(2), 4, 0)
+    ensemble = model.begin(history, lead_times(2), 0)
+    for numbers in ([2, 3], [0]):
+        made = ensemble.members(numbers)
+        xr.testing.assert_allclose(made, whole.sel(member=[0] if model.deterministic else numbers), atol=2e-3)
