@@ -1,4 +1,4 @@
-"""The command line: each command calls one function and prints the path of what was made.
+"""The command line: each command calls one function and prints the path of its output.
 
 Heavy libraries are imported inside the commands, so that `nowcast --help` answers at once.
 """
@@ -193,7 +193,7 @@ def merge_sums(
     out: Annotated[Path | None, typer.Option(help="Score file to write, NetCDF.")] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Score what several runs of `verify` have summed."""
+    """Add up the sums of several runs of `verify` and score them."""
     from nowcast import verification
 
     refuse_inputs(out, sums)
@@ -237,7 +237,7 @@ def animate(
     out: Annotated[Path, typer.Argument(help="Animation to write: .gif or .mp4.")],
     store: Annotated[
         Path | None,
-        typer.Option(help="Store or radar file with the observed frames; adds the past and a panel for them."),
+        typer.Option(help="Store or radar file with the observed frames; adds the past and a panel."),
     ] = None,
     case: Annotated[int | None, typer.Option(min=0, help="Number of the case; default: most echo.")] = None,
     overwrite: Overwrite = False,

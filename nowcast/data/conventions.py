@@ -1,4 +1,4 @@
-"""What a count is, what dimensions are called and how times are told: shared by every part of nowcast."""
+"""Counts, names of dimensions and texts of times, shared by every part of nowcast."""
 
 import numpy as np
 

@@ -12,6 +12,6 @@ def turned(fields: np.ndarray, way: int) -> np.ndarray:
 
 
 def turned_back(fields: np.ndarray, way: int) -> np.ndarray:
-    """What `turned` was given."""
+    """The inverse of `turned`."""
     fields = fields[..., ::-1] if way >= WAYS // 2 else fields
     return np.rot90(fields, -(way % 4), axes=(-2, -1))

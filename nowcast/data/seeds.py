@@ -1,4 +1,4 @@
-"""Every random draw of a run derives from one integer, by what is drawn and not by when or where."""
+"""Every random draw of a run derives from one integer, keyed by the draw and not by its time or place."""
 
 import hashlib
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def entropy(seed: int, *keys: str | int) -> np.random.SeedSequence:
-    """The seed sequence of a draw, from the run's seed and what names the draw (stage, case, member, step, ...)."""
+    """The seed sequence of a draw, from the run's seed and the keys of the draw (stage, case, member, step, ...)."""
     words = [int.from_bytes(hashlib.sha256(str(key).encode()).digest()[:8], "little") for key in keys]
     return np.random.SeedSequence([seed, *words])
 

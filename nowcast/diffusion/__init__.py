@@ -1,1 +1,1 @@
-"""Diffusion on plain tensors: what a denoiser is trained on (objectives) and how it is sampled (samplers)."""
+"""Diffusion on plain tensors: training targets of a denoiser (objectives) and ways to sample it (samplers)."""

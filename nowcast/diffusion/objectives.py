@@ -1,4 +1,4 @@
-"""What a denoiser learns: three parametrisations of one Gaussian noising process.
+"""Training targets of a denoiser: three parametrisations of one Gaussian noising process.
 
     z_t = alpha_t x0 + sigma_t eps
 
@@ -35,7 +35,7 @@ class Objective(ABC):
 
     @abstractmethod
     def target(self, x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
-        """What the denoiser should return for `noisy(x0, noise, t)`; shape of `x0`."""
+        """The target of the denoiser for `noisy(x0, noise, t)`; shape of `x0`."""
 
     def noisy(self, x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
         """z_t = alpha_t x0 + sigma_t eps, with `t` of shape (B,) for `x0` of shape (B, ...)."""

@@ -1,7 +1,7 @@
 """From noise to latents: diffusers' schedulers behind one loop.
 
 z: the current sample, starting as standard normal noise. t: the time that a scheduler visits, in [0, 1000].
-denoise(z, t): what the objective trained (eps, v or velocity), t with shape (B,).
+denoise(z, t): the quantity that the objective trained (eps, v or velocity), t with shape (B,).
 
 `ddpm`         ancestral sampling, stochastic (Ho et al. 2020, https://arxiv.org/abs/2006.11239)
 `ddim`         its deterministic limit, Euler's method in sigma / alpha (Song et al. 2020, https://arxiv.org/abs/2010.02502)
@@ -114,7 +114,7 @@ def sampling(
         denoise: Prediction for (z, t) with shapes (B, ...) and (B,). It sees the whole domain, so that the noise of
             every sampler is a function of place; one that works on tiles blends its predictions.
         noise: Standard normal start with shape (B, ...); its device is the sampling device.
-        objective: What `denoise` was trained for, a key of OBJECTIVES.
+        objective: The training target of `denoise`, a key of OBJECTIVES.
         sampler: One of the samplers possible for `objective` (see SAMPLERS).
         steps: Calls of `denoise`.
         generators: One CPU generator per row of `noise`, for samplers that add noise on the way.

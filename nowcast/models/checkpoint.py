@@ -1,7 +1,7 @@
 """Checkpoints: safetensors files with the resolved configuration in their header; never pickle.
 
 `model.safetensors` in a run folder is a whole network (averaged weights) that forecasts; `state.safetensors` beside it
-is what training needs to go on exactly.
+lets training resume exactly.
 """
 
 import hashlib

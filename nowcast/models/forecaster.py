@@ -2,7 +2,7 @@
 
 A forecaster is given the last frames of some cases (a case is an event and an init time) and makes members. Frames
 are of radar, with shape (y, x), or of video, with shape (channel, y, x).
-It is told which member numbers to make, and member 17 of a case is the same field, but for rounding, whether it is
+It is told which member numbers to make, and member 17 of a case is the same field, except for rounding, whether it is
 asked for alone, in a batch of ten, beside other cases or on another machine: every random draw comes from
 `nowcast.data.seeds`, keyed by (seed, stage, case, member). Pixels that no history frame has seen are NaN in the
 forecast, and nothing else is.

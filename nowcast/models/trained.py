@@ -83,7 +83,7 @@ class _Block:
         return np.concatenate([counts, np.stack(later, 1)], axis=2)
 
     def _roll_out(self, made: np.ndarray, member: int) -> np.ndarray:
-        """What follows on the frames (case, lead, ...) that were made of one member, from them."""
+        """The frames after those (case, lead, ...) that were made of one member, forecast from these."""
         cases = self.cases
         seen = np.broadcast_to(cases.observed.any(1, keepdims=True), made.shape)
         made = np.where(seen, np.clip(made, 0, cases.data_range), 0)

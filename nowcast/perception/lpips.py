@@ -34,7 +34,7 @@ class Trunk:
         name: Its name.
         widths: Channels of each tapped block.
         places: For each block, the number in `features` (of torchvision and timm) of each convolution.
-        kernels: For each block, the side of its kernels; they are padded so as to keep the size, but for the stride.
+        kernels: For each block, the side of its kernels; they are padded so as to keep the size, except for the stride.
         stride: Stride of the first convolution.
         pooled: The blocks before which there is a max pool of stride 2.
         pool: Side of the max pool.

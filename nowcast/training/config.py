@@ -13,8 +13,8 @@ class StageConfig(BaseModel):
     """How one stage of a network is trained.
 
     Attributes:
-        steps: Optimiser steps.
-        batch: Windows a step (on each process).
+        steps: Training steps.
+        batch: Windows per step, shared by all processes.
         optimizer: adam, adamw (weight decay 0.01) or muon (on matrices, AdamW on the rest).
         rate: Peak learning rate.
         schedule: constant, or cosine down to zero at the last step.
@@ -38,18 +38,18 @@ class StageConfig(BaseModel):
 
 
 class RunConfig(BaseModel):
-    """What `nowcast train` is told.
+    """The configuration of a training run.
 
     Attributes:
         model: A trainable name of the table of models.
         protocol: The protocol whose training and validation splits and window lengths are used.
         seed: The seed of every random draw of the run.
         augment: Whether training windows are cut out of larger frames, flipped and turned by right angles at random.
-        reverse: Whether time runs backwards in half of them, at random.
-        liquid: Largest factor by which, or by whose inverse, the liquid of a training window is multiplied at random.
-        cadence: Least and most minutes between the frames of a training window, which then takes every so many frames
-            of a store as fit, and may lack a quarter of its frames; None takes the frames of a store as they are.
-        least_echo: Least share of an event's pixels that reach 16 counts, for its windows to be trained on.
+        reverse: Whether time runs backwards in half of the training windows, at random.
+        liquid: Intensity augmentation: VIL is multiplied by a random factor between 1/liquid and liquid.
+        cadence: Allowed frame spacing in minutes, (min, max). Each store is subsampled to every spacing in this range;
+            windows may miss up to a quarter of their frames. None takes the frames of a store as they are.
+        least_echo: Events are trained on when at least this share of their pixels reaches 16 counts.
         network: Settings of the network, checked by the model itself.
         stages: How each stage of the network is trained.
     """

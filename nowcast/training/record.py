@@ -1,4 +1,4 @@
-"""What a training run writes down: metrics.jsonl, one line a step, and pictures of samples."""
+"""The record of a training run: metrics.jsonl, one line per step, and pictures of samples."""
 
 import json
 import time

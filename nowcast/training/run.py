@@ -105,7 +105,7 @@ def train(
 
 
 def _begun_with(run: Path, config: RunConfig, base: RunConfig) -> RunConfig:
-    """The configuration that the run folder was begun with, where this is the same one but for its overrides."""
+    """The configuration that the run folder was begun with, where this is the same one except for its overrides."""
     files = [run / name for name in (_CONFIG_FILE, _BASE_FILE)]
     if config != base or not all(file.is_file() for file in files):
         return config

@@ -224,6 +224,6 @@ class TrainingWindows:
 
 
 def _scaled(factor: float) -> np.ndarray:
-    """What each count becomes, shape (256,), when the liquid is multiplied by `factor`; missing stays missing."""
+    """The count after multiplying the liquid by `factor`, for each count; shape (256,). Missing stays missing."""
     counts = vil_to_counts(factor * counts_to_vil(np.arange(MAX_COUNT + 1.0)))
     return np.append(counts.round(), MISSING).astype("uint8")

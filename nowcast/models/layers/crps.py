@@ -1,6 +1,6 @@
 """The fair continuous ranked probability score as a loss: it rewards members that are neither alike nor astray.
 
-M: members. x_m: member. y: what was observed. The score of a number (Ferro 2014, doi:10.1002/qj.2270; as a loss, Lang
+M: members. x_m: member. y: observation. The score of a number (Ferro 2014, doi:10.1002/qj.2270; as a loss, Lang
 et al. 2024, https://arxiv.org/abs/2412.15832) is
 
     1/M sum_m |x_m - y| - 1 / (2 M (M - 1)) sum_m,n |x_m - x_n|.

@@ -1,4 +1,4 @@
-"""Means over what was observed, of latents."""
+"""Means of latents over observed pixels."""
 
 from collections.abc import Iterable
 

@@ -49,7 +49,7 @@ class DenoiserSettings(BaseModel):
 
 
 class Context(NamedTuple):
-    """What the denoiser is told of B cases, the same for all members and sampling steps.
+    """The denoiser's view of B cases, the same for all members and sampling steps.
 
     Attributes:
         keys_values: Keys and values of the history's tokens, one pair a block.
@@ -139,7 +139,7 @@ class Denoiser(nn.Module):
         history: Frames of the history.
         lead: Frames forecast.
         guess_channels: Channels of the first guess, 0 where the paper's condition is the only one.
-        drawn_channels: Channels of what a member's own first guess adds to it, 0 where members have none.
+        drawn_channels: Channels of the difference between a member's own first guess and that of its case, 0 without.
     """
 
     positions: Tensor
@@ -175,7 +175,7 @@ class Denoiser(nn.Module):
         self.register_buffer("positions", positions, persistent=False)
 
     def context(self, history: Tensor, valid: Tensor, guess: Tensor | None = None) -> Context:
-        """What is computed once for all members and sampling steps of some cases.
+        """Encode the history. Called once for all members and sampling steps of some cases.
 
         Args:
             history: Normalised latents c with shape (B, T, C, h, w).
@@ -192,14 +192,15 @@ class Denoiser(nn.Module):
         return Context(keys_values, embedded)
 
     def forward(self, z: Tensor, t: Tensor, context: Context | None = None, drawn: Tensor | None = None) -> Tensor:
-        """What the objective asks for, with the shape of `z`.
+        """The prediction that the objective asks for, with the shape of `z`.
 
         Args:
             z: Noised latents with shape (B*K, T, C, h, w), the K members of a case next to each other.
             t: Diffusion times with shape (B*K,), in [0, 1000].
             context: Of B cases. Without one, cross-attention is left out, and the frames are taken for the history's
                 own: they carry its positions in time.
-            drawn: What each member's own first guess adds to that of its case, shape (B*K, T, drawn_channels, h, w).
+            drawn: Difference between each member's own first guess and that of its case, shape (B*K, T, drawn_channels,
+                h, w).
         """
         first = 0 if context is None else self.history
         x = self.embed(patchify(z, self.patch)) + self.positions[first : first + z.shape[1]]

@@ -5,7 +5,7 @@ together with the temporal transformer. Frames are grey or have three colours. T
 on a processor. It folds pixels into channels before its first convolution, so that none runs at full resolution. And it
 adds to a linear autoencoder that starts as the low frequencies of a block cosine transform, which alone reconstructs
 radar better than hundreds of steps of the convolutions from nothing (8 channels, simulated storms: mean absolute error
-4.0 counts against 7.2); its blocks overlap, so that what is decoded shows none of their borders.
+4.0 counts against 7.2); its blocks overlap, so that decoded frames show none of their borders.
 """
 
 from itertools import product
@@ -27,9 +27,9 @@ class FrameVAESettings(BaseModel):
             one from scratch. The other settings describe it either way.
         factor: Pixels along a side of a latent location.
         latent_channels: Channels of the latents.
-        latent_scale: What the latents are multiplied by to come near unit scale (0.18215 for Stable Diffusion's).
-        channels: Channels of the levels, each half as wide as the one before; what their halvings lack to `factor` is
-            folded into channels.
+        latent_scale: Factor that brings the latents near unit scale (0.18215 for Stable Diffusion's).
+        channels: Channels of the levels, each half as wide as the one before; the rest of `factor` is folded
+            into channels.
         layers: Residual blocks a level.
     """
 

@@ -20,12 +20,12 @@ class SamplingSettings(BaseModel):
     Attributes:
         sampler: See nowcast.diffusion.samplers.
         steps: Calls of the denoiser.
-        temperature: What the noise that a member starts from is multiplied by: more spread above 1, less below. One
+        temperature: Factor of the noise that a member starts from: more spread above 1, less below. One
             number, or those of the first and the last lead time, between which it changes evenly.
             Training is at 1.
         turns: 8 lets members see their case turned and flipped in all eight ways, one after another: a network errs a
             little otherwise in each, and its ensemble gains from that. 1 leaves the case as it is.
-        member_batch: Members asked for at once.
+        member_batch: Members made in one call.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
