@@ -9,6 +9,7 @@ its 12,159 test windows, CSI-M 0.26945 lead-averaged and 0.26152 pooled, and MSE
 """
 
 from nowcast.verification.files import check_target, merge_states, save, save_states
+from nowcast.verification.pairs import open_pairs
 from nowcast.verification.scores import scores_of
 from nowcast.verification.tables import print_table, summary_row
 from nowcast.verification.verify import states, verify
@@ -16,6 +17,7 @@ from nowcast.verification.verify import states, verify
 __all__ = [
     "check_target",
     "merge_states",
+    "open_pairs",
     "print_table",
     "save",
     "save_states",

@@ -12,7 +12,7 @@ import xarray as xr
 
 from nowcast.data.conventions import duration_text
 from nowcast.verification.contract import DATA_RANGE, Arrays, Pair, coverage
-from nowcast.verification.inputs import Case, Forecast, Observations
+from nowcast.verification.inputs import Case, Forecast, Observations, check_grid
 from nowcast.verification.metrics.perceptual import Perception, feature_coords
 from nowcast.verification.metrics.table import metrics
 from pipelines.errors import InputError
@@ -98,7 +98,8 @@ def aggregate(
     for case in progress(forecasts[0].cases):
         obs = observations.fields(case)
         fields = [forecast.fields(case, lead_times) for forecast in forecasts]
-        _check_grids(forecasts, fields, obs)
+        for forecast, members in zip(forecasts, fields, strict=True):
+            check_grid(forecast, members, obs)
         names = [f"{case} + {duration_text(time)}" for time in lead_times]
         seen = observations.seen(case)
         of_case = _case_statistics(names, fields, obs, seen, partial(_field_statistics, tuple(thresholds), data_range))
@@ -170,14 +171,3 @@ def _dataset(total: dict[str, Arrays], lead_times: np.ndarray, forecast: Forecas
     attrs = {"model": forecast.model, "members": forecast.members}
     coords = {"event": events, "lead_time": lead_times}
     return xr.Dataset(_stack("event", [total[event] for event in events]), coords, attrs)
-
-
-def _check_grids(forecasts: Sequence[Forecast], fields: list[np.ndarray], obs: np.ndarray) -> None:
-    for forecast, members in zip(forecasts, fields, strict=True):
-        if members.shape[2:] != obs.shape[1:]:
-            raise InputError(
-                f"the forecast of {forecast.model} is on another grid than the store",
-                got="x".join(map(str, members.shape[2:])),
-                expected="x".join(map(str, obs.shape[1:])),
-                remedy="verify it against a store of its own grid",
-            )

@@ -169,6 +169,17 @@ def _cases(dataset: xr.Dataset, name: str) -> Iterator[Case]:
     yield from (Case(*row) for row in zip(*columns, strict=True))
 
 
+def check_grid(forecast: Forecast, members: np.ndarray, obs: np.ndarray) -> None:
+    """Refuse a case of a forecast (see `Forecast.fields`) that is not on the grid of what was observed."""
+    if members.shape[2:] != obs.shape[1:]:
+        raise InputError(
+            f"the forecast of {forecast.model} is on another grid than the store",
+            got="x".join(map(str, members.shape[2:])),
+            expected="x".join(map(str, obs.shape[1:])),
+            remedy="verify it against a store of its own grid",
+        )
+
+
 class Reached(Observations):
     """Observations of only those pixels whose air comes from inside of what the history saw.
 
