@@ -29,10 +29,12 @@ from nowcast.training.config import RunConfig, StageConfig
 from nowcast.training.data import TrainingData
 from nowcast.training.optimizers import build_optimizers
 from nowcast.training.record import Metrics
+from pipelines.errors import InputError
 
 logger = logging.getLogger(__name__)
 
 SAVE_EVERY_S = 120.0
+_STATE_FORMAT = 2  # of state.safetensors
 _CONSOLE = Console(stderr=True)
 
 
@@ -242,7 +244,7 @@ class StageRun:
                 },
             }
             tensors = {f"{part}/{name}": tensor for part, state in parts.items() for name, tensor in state.items()}
-            header = {**self._header(self.done), "stage": self.name, "step": self.step}
+            header = {**self._header(self.done), "stage": self.name, "step": self.step, "format": _STATE_FORMAT}
             save_tensors(self.run / STATE_FILE, tensors, header)
         self.accelerator.wait_for_everyone()
 
@@ -251,6 +253,9 @@ class StageRun:
         header = read_header(path) if path.is_file() else {}
         if header.get("stage") != self.name:
             return False
+        if header.get("format") != _STATE_FORMAT:
+            remedy = f"--overwrite starts anew; finished stages in {self.run} serve another run by --init"
+            raise InputError(f"{path} is of another version of nowcast and cannot be resumed", remedy=remedy)
         parts: dict[str, dict[str, Tensor]] = {}
         for name, tensor in load_tensors(path).items():
             part, _, key = name.partition("/")

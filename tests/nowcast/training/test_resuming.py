@@ -83,6 +83,22 @@ def test_a_signal_saves_and_the_run_is_resumed_exactly(toy_config, small_store, 
     assert signal.getsignal(number) in (signal.default_int_handler, signal.SIG_DFL)
 
 
+def test_a_state_of_another_version_is_refused(toy_config, small_store, tmp_path, monkeypatch):
+    save = loop.StageRun.save_state
+
+    def save_and_fail(self):
+        save(self)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "_STATE_FORMAT", 1)
+        patch.setattr(loop.StageRun, "save_state", save_and_fail)
+        with pytest.raises(KeyboardInterrupt):
+            train(toy_config, [small_store], tmp_path / "run", device="cpu")
+    with pytest.raises(InputError, match="is of another version of nowcast and cannot be resumed"):
+        train(toy_config, [small_store], tmp_path / "run", device="cpu")
+
+
 def test_the_state_is_saved_every_two_minutes(toy_config, small_store, tmp_path, monkeypatch):
     now = iter(range(0, 100_000, 50))  # each look at the clock is 50 s later
     monkeypatch.setattr(loop, "monotonic", lambda: float(next(now)))
