@@ -139,6 +139,7 @@ def verify(
     i3d_weights: Annotated[Path | None, typer.Option(help="I3D's weights: also score FVD and KVD.")] = None,
     reached: Annotated[bool, typer.Option("--reached", help="Score only pixels that advection reaches.")] = False,
     report: Annotated[Path | None, typer.Option(help="Folder for a page of the scores: one HTML file.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Compare scores of up to 4 cases with xskillscore's.")] = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Compare a forecast with what was observed: scores by lead time and over all lead times."""
@@ -185,6 +186,14 @@ def verify(
             progress=bar("report, cases"),
         )
         console.print(page)
+    if check:
+        from nowcast.verification.check import cross_check
+
+        levels = scores["threshold"].values.tolist() if "threshold" in scores.dims else []
+        agreement = cross_check(forecast, store, levels, progress=bar("check, cases"), only_reached=reached)
+        tell(agreement)
+        if agreement.wrong:
+            raise typer.Exit(1)
 
 
 @app.command()

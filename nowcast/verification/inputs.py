@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import chain
+from itertools import chain, compress
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import xarray as xr
@@ -74,6 +74,16 @@ class Forecast:
         part, row = self._position[case.event, case.init_time]
         vil = self.parts[part].isel(case=row).sel(lead_time=lead_times)
         return counts_of(vil, f"the forecast of {self.model}")
+
+    def part(self, cases: np.ndarray, leads: np.ndarray) -> Self:
+        """The forecast of some cases and lead times, chosen by bool arrays of dims (case,) and (lead_time,)."""
+        wanted = iter(cases)
+        rows = [[row for row in range(part.sizes["case"]) if next(wanted)] for part in self.parts]
+        parts = [part.isel(case=row, lead_time=leads) for part, row in zip(self.parts, rows, strict=True) if row]
+        kept = compress(self.cases, cases)
+        return replace(
+            self, parts=tuple(parts), cases=tuple(replace(case, valid_times=case.valid_times[leads]) for case in kept)
+        )
 
 
 def open_forecast(sources: Source | Sequence[Source]) -> Forecast:
@@ -239,12 +249,7 @@ def observed_part(forecast: Forecast, observations: Observations) -> tuple[Forec
     why = f"ends at {minute_text(ends.pop())} UTC" if not_yet and len(ends) == 1 else "has no frames of the others"
     some = "" if whole.all() else f"{whole.sum()} of {len(cases)} cases, "
     words = f"{some}{_leads_in_words(forecast.lead_times, leads)}: {observations.name} {why}"
-    kept = iter(whole)
-    rows = [[row for row in range(part.sizes["case"]) if next(kept)] for part in forecast.parts]
-    parts = [part.isel(case=row, lead_time=leads) for part, row in zip(forecast.parts, rows, strict=True) if row]
-    chosen = [case for case, any_seen in zip(cases, whole, strict=True) if any_seen]
-    trimmed = (replace(case, valid_times=case.valid_times[leads]) for case in chosen)
-    return Forecast(tuple(parts), tuple(trimmed), forecast.attrs), words
+    return forecast.part(whole, leads), words
 
 
 def _leads_in_words(lead_times: np.ndarray, observed: np.ndarray) -> str:
