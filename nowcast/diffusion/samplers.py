@@ -8,7 +8,9 @@ denoise(z, t): the quantity that the objective trained (eps, v or velocity), t w
 `dpmsolver++`  second-order multistep solver (Lu et al. 2022, https://arxiv.org/abs/2211.01095)
 `euler`        Euler's method on the velocity of a rectified flow
 
-Every member has its own CPU generator, so its noise depends neither on its batch mates nor on the device.
+A sampler is one function of the objective and the number of steps, which returns a scheduler with the interface of
+diffusers', and one line in `SAMPLERS` per objective. Every member has its own CPU generator, so its noise depends
+neither on its batch mates nor on the device.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -127,11 +129,10 @@ def sampling(
     """
     check_sampler(objective, sampler, steps)
     scheduler = SAMPLERS[objective, sampler](objective, steps)
-    extra = {"generator": list(generators)} if sampler == "ddpm" else {}
     z = noise.float()
     for t in scheduler.timesteps:
         prediction = denoise(z, t.to(z.device).expand(len(z))).float()
-        z = scheduler.step(prediction, t, z, **extra).prev_sample
+        z = scheduler.step(prediction, t, z, generator=list(generators)).prev_sample
         yield z
 
 

@@ -1,4 +1,9 @@
-"""The table of models: one line adds one, as `"module:Class"` so that a name costs no import."""
+"""The table of models: one line adds one, as `"module:Class"` so that a name costs no import.
+
+A class is a `Forecaster` without training (nowcast.models.forecaster), or a `Network`, most simply a
+`RegressionNetwork` (nowcast.models.regression), which has `Settings` and is trained by `nowcast train`. CONTRIBUTING.md
+has a worked example of each.
+"""
 
 from collections.abc import Mapping
 from importlib import import_module

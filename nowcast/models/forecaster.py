@@ -101,14 +101,25 @@ class Forecaster(ABC):
 
     @abstractmethod
     def predict(self, cases: Cases, leads: int, members: Sequence[int], seed: int) -> np.ndarray:
-        """Counts with shape (case, member, lead, ...) for lead times 1..leads times the cadence.
+        """Make members of some cases.
 
-        Pixels that no history frame has seen may hold any number: `forecast` makes them NaN. The array may be a
-        read-only view.
+        Args:
+            cases: Their histories; not to be written into.
+            leads: Number of lead times, 1, 2, ... times the cadence.
+            members: Member numbers to make, in any order; [0] of a deterministic model.
+            seed: The seed of the run. Draw by `nowcast.data.seeds` from (seed, "forecast", key of the case, member).
+
+        Returns:
+            Counts with shape (case, member, lead, ...), any float type; it may be a read-only view of `cases`. The
+            caller cuts them to 0 to `cases.data_range`, and makes pixels NaN that no history frame has seen, which may
+            hold any number here. No other pixel may be NaN.
         """
 
     def prepare(self, cases: Cases, leads: int, seed: int) -> Members:
-        """A function that makes members of the cases by number."""
+        """A function that makes members of the cases by number: what `predict` returns, for the numbers it is given.
+
+        Write it instead of relying on `predict` where some work is done once per case, for all members.
+        """
         return lambda members: self.predict(cases, leads, members, seed)
 
     def begin(self, history: xr.DataArray, lead_times: np.ndarray, seed: int) -> Ensemble:

@@ -189,8 +189,19 @@ class Network(nn.Module, ABC, Generic[C]):
 
     @abstractmethod
     def condition(self, history: Clip) -> C:
-        """Encode the history. Called once per batch of cases and orientation, then shared by all members."""
+        """Encode the history. Called once per batch of cases, orientation and tile, then shared by all members.
+
+        Args:
+            history: Frames (B, history, C, H, W) in network units, zero echo where missing: `history.observed` tells.
+                H and W are `settings.side`, or any whole multiples of `settings.multiple` for a network of
+                `whole_domain`. Not to be written into.
+        """
 
     @abstractmethod
     def generate(self, condition: C, draws: Draws) -> Tensor:
-        """Members with shape (B, M, lead, C, H, W) in network units; `draws.generators[b][m]` draws member m."""
+        """Members with shape (B, M, lead, C, H, W), all finite, in network units.
+
+        `draws.generators[b][m]` draws member m of case b, whatever members are beside it. The forecaster cuts the
+        result to the range of counts, drops what is below the least echo, and makes pixels NaN that were never seen.
+        The result may be a view.
+        """

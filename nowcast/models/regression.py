@@ -1,7 +1,8 @@
 """Networks that regress the future on the history: one stage, one member, and only `forward` to write.
 
-x: history in network units (B, T, C, H, W). y: future (B, lead, C, H, W). The loss is the mean squared error over
-observed pixels; a network that trains otherwise overrides `regression`.
+B: windows or cases. T: frames of the history. C: channels. H, W: sides of a frame. All values are in network units,
+(counts - offset) / scale. The loss is the mean squared error over observed pixels; a network whose loss compares other
+frames overrides `regression`.
 """
 
 from abc import abstractmethod
@@ -15,7 +16,11 @@ from nowcast.models.network import Batch, Draws, Network, NetworkSettings, Stage
 
 
 class RegressionSettings(NetworkSettings):
-    """The `network` section of a network with one member: no first guess that each member draws for itself."""
+    """The `network` section of a network with one member: no first guess that each member draws for itself.
+
+    A network that reads no first guess says so: `first_guess: Literal["none"] = "none"` in its own settings, so that
+    others are refused.
+    """
 
     first_guess: Literal["none", "advection", "sprog"] = "none"
 
@@ -61,7 +66,13 @@ class RegressionNetwork(Network[Tensor]):
 
     @abstractmethod
     def forward(self, history: Clip) -> Tensor:
-        """The forecast with shape (B, lead, C, H, W), network units, of a history with its first guesses."""
+        """The forecast with shape (B, lead, C, H, W), finite, in network units.
+
+        Args:
+            history: `frames` (B, T, C, H, W) in network units, no echo where missing, which `observed` (B, T, 1, H, W)
+                tells. `guess.as_channels` (B, lead, guess_channels, H, W) where the setting `first_guess` asks for
+                guesses, else `guess` is None. H and W are multiples of `settings.multiple`. Not to be written into.
+        """
 
     def regression(self, batch: Batch, draws: Draws) -> Regressed:
         """The frames that the loss compares."""

@@ -1,9 +1,9 @@
 """Files of radar fields of any known format: finding them, their headers, and their values.
 
-A format is one module in pipelines/radar/ with two functions, and one line in `FORMATS`. `header(path)` returns the
-`Header` of a file. `values(path, number)` returns frame `number` of it: float32 with dims (y, x), row 0 in the south,
-NaN missing, -inf without echo, in the unit of its quantity. Both raise `InputError` for what they refuse, and whatever
-their libraries raise for a damaged file.
+A format is one module in pipelines/radar/ with two functions, and one line per suffix in `FORMATS`. `header(path)`
+returns the `Header` of a file. `values(path, number)` returns frame `number` of it: float32 with dims (y, x), row 0 in
+the south, NaN missing, -inf without echo, in the unit of its quantity. Both raise `InputError` for what they refuse,
+and whatever their libraries raise for a damaged file.
 """
 
 import re
@@ -24,23 +24,16 @@ from pipelines.errors import InputError
 from pipelines.radar.grid import Grid
 from pipelines.store.units import quantise
 
-FORMATS = {
-    "MRMS GRIB2": "pipelines.radar.mrms",
-    "ODIM HDF5": "pipelines.radar.odim",
-    "KNMI HDF5": "pipelines.radar.knmi",
-    "CF NetCDF": "pipelines.radar.cf",
-    "CF Zarr": "pipelines.radar.cf",
-}
-_SUFFIXES = {
-    ".grib2": "MRMS GRIB2",
-    ".grb2": "MRMS GRIB2",
-    ".grib2.gz": "MRMS GRIB2",
-    ".h5": "HDF5",
-    ".hdf": "HDF5",
-    ".hdf5": "HDF5",
-    ".nc": "CF NetCDF",
-    ".nc4": "CF NetCDF",
-    ".zarr": "CF Zarr",
+FORMATS = {  # by the end of a file's name
+    ".grib2": "pipelines.radar.mrms",
+    ".grb2": "pipelines.radar.mrms",
+    ".grib2.gz": "pipelines.radar.mrms",
+    ".h5": "pipelines.radar.odim",  # or KNMI's, told by its groups
+    ".hdf": "pipelines.radar.odim",
+    ".hdf5": "pipelines.radar.odim",
+    ".nc": "pipelines.radar.cf",
+    ".nc4": "pipelines.radar.cf",
+    ".zarr": "pipelines.radar.cf",
 }
 _TIME_IN_NAME = re.compile(  # of 20210704, 20210704155000, 2021-07-04_15-50, 2021070415 and the like
     r"(?<!\d)((?:19|20)\d\d)[-_]?(\d\d)[-_]?(\d\d)(?:[-_.T]?(\d\d)(?:[-_:]?(\d\d)(?:[-_:]?(\d\d))?)?)?(?!\d)"
@@ -81,7 +74,7 @@ def find_files(sources: Iterable[str | Path]) -> list[Path]:
         is_folder = source.is_dir() and not _suffix(source)
         files = sorted(path for path in source.rglob("*") if _suffix(path)) if is_folder else [source]
         if not files or not files[0].exists():
-            raise InputError(f"no radar file at {source}", expected=f"a folder or files of {', '.join(_SUFFIXES)}")
+            raise InputError(f"no radar file at {source}", expected=f"a folder or files of {', '.join(FORMATS)}")
         found |= dict.fromkeys(files)
     return list(found)
 
@@ -190,18 +183,17 @@ def hours(start: datetime, end: datetime) -> float:
 
 
 def _format(path: Path) -> _Format:
-    name = _SUFFIXES.get(_suffix(path), "")
-    if name == "HDF5":
+    module = FORMATS.get(_suffix(path))
+    if module is None:
+        raise InputError("its format is not known", got=path.suffix, expected=", ".join(FORMATS))
+    if module == "pipelines.radar.odim":
         with h5py.File(path) as file:
-            name = "KNMI HDF5" if "image1" in file else "ODIM HDF5"
-    if not name:
-        raise InputError("its format is not known", got=path.suffix, expected=", ".join(_SUFFIXES))
-    return import_module(FORMATS[name])  # type: ignore[return-value]
+            module = "pipelines.radar.knmi" if "image1" in file else module
+    return import_module(module)  # type: ignore[return-value]
 
 
 def _suffix(path: Path) -> str:
-    suffixes: Sequence[str] = [suffix for suffix in _SUFFIXES if path.name.lower().endswith(suffix)]
-    return max(suffixes, key=len, default="")
+    return max((suffix for suffix in FORMATS if path.name.lower().endswith(suffix)), key=len, default="")
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:
