@@ -130,19 +130,19 @@ app.command(context_settings={"allow_extra_args": True})(forecast_command)
 @app.command()
 def verify(
     forecast: Annotated[list[Path], typer.Argument(help="Forecast, NetCDF or Zarr; may be in several files.")],
-    store: Annotated[Path, typer.Argument(help="What was observed: a store, or a file of radar.")],
+    store: Annotated[Path, typer.Argument(help="Observations: a store, or a file of radar.")],
     out: Annotated[Path | None, typer.Option(help="Score file to write, NetCDF.")] = None,
     protocol: Annotated[str | None, typer.Option(help="Protocol; the store's own by default.")] = None,
-    reference: Annotated[list[Path] | None, typer.Option(help="Forecast to compare with; repeat for more.")] = None,
-    sums: Annotated[Path | None, typer.Option(help="Also write the sums, for `merge-sums` with other cases.")] = None,
-    lpips_weights: Annotated[Path | None, typer.Option(help="AlexNet's and LPIPS' weights: also score LPIPS.")] = None,
-    i3d_weights: Annotated[Path | None, typer.Option(help="I3D's weights: also score FVD and KVD.")] = None,
+    reference: Annotated[list[Path] | None, typer.Option(help="Forecast to compare with. Repeat for more.")] = None,
+    sums: Annotated[Path | None, typer.Option(help="Also write the sums, for `merge-sums`.")] = None,
+    lpips_weights: Annotated[Path | None, typer.Option(help="Weights of AlexNet and LPIPS: also score LPIPS.")] = None,
+    i3d_weights: Annotated[Path | None, typer.Option(help="Weights of I3D: also score FVD and KVD.")] = None,
     reached: Annotated[bool, typer.Option("--reached", help="Score only pixels that advection reaches.")] = False,
     report: Annotated[Path | None, typer.Option(help="Folder for a page of the scores: one HTML file.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Compare scores of up to 4 cases with xskillscore's.")] = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Compare a forecast with what was observed: scores by lead time and over all lead times."""
+    """Score a forecast against observations, by lead time and over all lead times."""
     from nowcast import verification
     from pipelines.store.protocol import load_protocol
 
@@ -198,7 +198,7 @@ def verify(
 
 @app.command()
 def merge_sums(
-    sums: Annotated[list[Path], typer.Argument(help="Files of `verify --sums`, each of other cases.")],
+    sums: Annotated[list[Path], typer.Argument(help="Files written by `verify --sums`, of different cases.")],
     out: Annotated[Path | None, typer.Option(help="Score file to write, NetCDF.")] = None,
     overwrite: Overwrite = False,
 ) -> None:

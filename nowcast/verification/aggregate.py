@@ -76,15 +76,15 @@ def aggregate(
     perception: Perception | None = None,
     data_range: float = DATA_RANGE,
 ) -> list[xr.Dataset]:
-    """One aggregate a forecast, all of the same cases and of the pixels that every one of them has.
+    """One aggregate per forecast, all over the same cases and over the pixels that every forecast has.
 
     One case is held in memory at a time. The channels of a video are fields of their own, whose sums are added up.
 
     Args:
         forecasts: The first one's cases and lead times are scored; the others must have them.
-        observations: What came.
-        thresholds: Event thresholds on the count scale.
-        progress: Wraps the cases to show how far it is.
+        observations: The observed counts.
+        thresholds: Event thresholds in counts.
+        progress: Wraps the cases to show progress.
         perception: Networks for the perceptual scores.
         data_range: See `Pair`.
 

@@ -55,10 +55,10 @@ class Agreement:
         if not self.differences:
             return f"check: no pixel to compare in {sample}"
         if self.wrong:
-            named = ", ".join(f"{name} by {self.differences[name]:.0e}" for name in self.wrong)
+            named = ", ".join(f"{name} by {self.differences[name]:.1g}" for name in self.wrong)
             return f"check: scores of {sample} differ from xskillscore's: {named} of their value"
         name = max(self.differences, key=self.differences.__getitem__)
-        largest = f"largest relative difference {self.differences[name]:.0e} ({name})"
+        largest = f"largest relative difference {self.differences[name]:.1g} ({name})"
         return f"check: {len(self.differences)} scores of {sample} agree with xskillscore, {largest}"
 
 

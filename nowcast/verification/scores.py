@@ -21,7 +21,7 @@ MEANS = {
 
 
 def roles(number: int) -> list[str]:
-    """What each of some forecasts is called along `forecast`: forecast, reference, reference 2, ..."""
+    """Labels of forecasts along the dim `forecast`: forecast, reference, reference 2, ..."""
     return ["forecast", "reference", *(f"reference {place}" for place in range(2, number))][:number]
 
 
@@ -53,7 +53,7 @@ def scores_of(states: Sequence[xr.Dataset], samples: int = SAMPLES) -> xr.Datase
 
 
 def _attributes(states: Sequence[xr.Dataset]) -> dict[str, Any]:
-    """Of the file, of the agreed protocol and of what each forecast's own file says, by role."""
+    """Attributes of the file, of the agreed protocol and, by role, of each forecast's own file."""
     first = states[0].attrs
     attrs = {
         "Conventions": "CF-1.8",
@@ -82,7 +82,7 @@ def _independent_events(state: xr.Dataset) -> int:
 
 
 def _all_scores(by_lead: Sequence[xr.Dataset]) -> Iterator[tuple[str, str, list[xr.DataArray]]]:
-    """Name, description and values (one a forecast) of every score, difference and skill score."""
+    """Name, description and values (one per forecast) of every score, difference and skill score."""
     pooled = [totals.sum("lead_time", skipna=False) for totals in by_lead]
     table = metrics(with_thresholds="threshold" in by_lead[0].dims)
     for name, metric in (table | ({"lpips": LPIPS} if "lpips" in by_lead[0] else {})).items():
@@ -122,12 +122,12 @@ def described(result: xr.Dataset) -> xr.Dataset:
     attrs: Mapping[str, dict[str, str]] = {
         "lead_time": COORDINATE_ATTRS["lead_time"],
         "threshold": {"long_name": "event threshold on the count scale, >=", "units": "1"},
-        "summary": {"long_name": "what of the ensemble is compared with the threshold: its mean, or each member"},
-        "block": {"long_name": "what a block becomes, and its size in pixels"},
+        "summary": {"long_name": "part of the ensemble compared with the threshold: its mean, or each member"},
+        "block": {"long_name": "reduction of each block, and its size in pixels"},
         "scale": {"long_name": "side of the neighbourhood in pixels", "units": "1"},
         "probability": {"long_name": "share of the members with the event", "units": "1"},
         "rank": {"long_name": "number of members below the observation", "units": "1"},
-        "kind": {"long_name": "whose energy: of the ensemble mean, of its members, of the observation"},
+        "kind": {"long_name": "field of that energy: ensemble mean, members or observation"},
         "wavenumber": {"long_name": "cycles along the longer side of the grid", "units": "1"},
         "event": {"long_name": "event id"},
         "case": {"long_name": "event and init time"},

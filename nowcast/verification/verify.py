@@ -42,7 +42,7 @@ def verify(
         reference: Forecasts of the same cases. Only pixels that all have count, for all.
         protocol: Gives the thresholds; by default the one that the store names.
         samples: Bootstrap samples of events, for the intervals; 0 for none.
-        progress: Wraps the cases to show how far it is, such as `rich.progress.track`.
+        progress: Wraps the cases to show progress, such as `rich.progress.track`.
         perception: Networks for LPIPS, FVD and KVD (see `nowcast.perception.networks`).
         only_reached: Score only pixels that advection reaches from inside of what the history saw.
 

@@ -4,7 +4,7 @@ Field and observation are cut into blocks of 4x4 and of 16x16 pixels, each block
 the contingency table is taken from the blocks. Ravuri et al. (2021), doi:10.1038/s41586-021-03854-z; on SEVIR
 PreDiff (Gao et al. 2023), doi:10.48550/arXiv.2307.10422. "Pooled" already means over lead times here, hence "block".
 
-Blocks do not overlap and start in the south-west; what is left over at the north and east edge enters none, as in
+Blocks do not overlap and start in the south-west; pixels left over at the north and east edges enter none, as in
 torch's pooling. A block with a pixel that does not count does not count. `mean` is the ensemble mean, then coarsened;
 `member` are the members, each coarsened.
 """
@@ -42,7 +42,7 @@ def _tables(pair: Pair, fields: dict[str, np.ndarray], reduction: str, size: int
 
 
 def coarsened(fields: np.ndarray, reduction: np.ufunc, size: int) -> np.ndarray:
-    """Fields with dims (field, y, x), reduced over blocks of `size` x `size` pixels; what is left over is dropped."""
+    """Fields with dims (field, y, x), reduced over blocks of `size` x `size` pixels; the remainder is dropped."""
     count, rows, columns = fields.shape[0], fields.shape[1] // size, fields.shape[2] // size
     whole = fields[:, : rows * size, : columns * size]
     by_rows = reduction.reduce(whole.reshape(count, rows, size, columns * size), axis=2)

@@ -31,7 +31,7 @@ def cells(forecast: np.ndarray, observed: np.ndarray, members: int) -> np.ndarra
     Args:
         forecast: Number of the members with the event, dims (threshold, pixel).
         observed: Where the event was observed, dims (threshold, pixel).
-        members: How many members there are.
+        members: Number of members.
     """
     hits = np.where(observed, forecast, 0).sum(axis=1, dtype="float64")
     misses = observed.sum(axis=1) * members - hits

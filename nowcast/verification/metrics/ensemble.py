@@ -17,7 +17,7 @@ from nowcast.verification.contract import Pair, Sums, ratio
 def crps(pair: Pair) -> Sums:
     """Sums over pixels of the standard and of the fair CRPS; no dims.
 
-    Of members in ascending order, sum_ij |x_i - x_j| / 2 is the sum of (2 i - M - 1) x_i: one product a pixel.
+    Of members in ascending order, sum_ij |x_i - x_j| / 2 is the sum of (2 i - M - 1) x_i: one product per pixel.
     """
     members = len(pair.members)
     error = np.abs(pair.ordered - pair.truth[:, None].astype("float32")).sum(dtype="float64") / members

@@ -2,8 +2,8 @@
 (`load_perception` fetches them), so that importing this imports no torch.
 
 A field is a grey image: counts / 255 on [0, 1], stretched to [-1, 1] and repeated for the three colours, as DiffCast
-does, first row first; what does not count is 0. A field of three channels is an image in colour. Three scores, all 0 at
-best:
+does, first row first; a pixel that does not count is 0. A field of three channels is an image in colour. Three scores,
+all 0 at best:
 
     LPIPS  distance of an image and the observed one (Zhang et al. 2018, https://arxiv.org/abs/1801.03924), averaged
            over fields: of the ensemble mean (`mean`) and of members (`member`).
@@ -12,8 +12,8 @@ best:
     KVD    E k(x, x') + E k(y, y') - 2 E k(x, y) of the features x of forecast and y of observed videos, with the
            kernel k(x, y) = (x.y / d + 1)^3 in d dimensions (same paper; Binkowski et al. 2018, section 4).
 
-A video is a member over all lead times, or what was observed then. FVD and KVD are no functions of sums that add up, so
-a state carries the features themselves (1.6 kB a video), and the score is that of all its cases. KVD takes pairs of
+A video is a member, or the observation, over all lead times. FVD and KVD are no functions of sums that add up, so
+a state carries the features themselves (1.6 kB per video), and the score is that of all its cases. KVD takes pairs of
 different events only (Gretton et al. 2012, equation 4, with events for samples): it is unbiased although members of a
 case resemble each other and the observation; KID and others take all pairs of different videos. FVD falls as videos
 grow in number, so compare it only with that of as many. Neither has an interval: to draw an event twice biases both.
@@ -69,7 +69,7 @@ class Perception:
         return [{**coords, "lpips": (("lead_time", "summary"), of_forecast)} for of_forecast in values]
 
     def video_features(self, fields: Sequence[np.ndarray], obs: np.ndarray) -> list[np.ndarray]:
-        """Features of one case: of what was observed, dims (feature,), then of each forecast, dims (member, feature).
+        """Features of one case: of the observation, dims (feature,), then of each forecast, dims (member, feature).
 
         Args:
             fields: See `distances`.
@@ -124,7 +124,7 @@ def feature_coords(rows: Sequence[Sequence[np.ndarray]], forecast: int) -> dict[
     """Coordinates by which a state carries the features of its cases: the observed and those of one forecast.
 
     Args:
-        rows: One `Perception.video_features` a case.
+        rows: One `Perception.video_features` per case.
         forecast: Number of the forecast.
     """
     if not rows or not rows[0]:

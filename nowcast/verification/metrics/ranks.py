@@ -1,7 +1,7 @@
 """The rank histogram: where the observation falls among the sorted members, flat for a reliable ensemble.
 
 Hamill (2001), doi:10.1175/1520-0493(2001)129<0550:IORHFV>2.0.CO;2. An observation that equals members, as zero echo
-mostly does, takes one of the ranks it could have at random: else the many ties would look like bias. The draw is seeded
+mostly does, takes at random one of the ranks it could have: else the many ties would look like bias. The draw is seeded
 with the case and the lead time, so that the histogram is the same every time.
 """
 

@@ -1,4 +1,4 @@
-"""Energy by scale: the radially averaged power spectrum of the ensemble mean, of the members, and of what was observed.
+"""Energy by scale: the radially averaged power spectrum of the ensemble mean, the members and the observation.
 
 Of a field of ny x nx pixels, |FFT|^2 / (ny nx) is averaged over rings of wavenumber k = 0, 1, ... below half the longer
 side, in cycles along that side: a wavelength of max(ny, nx) / k pixels. So does pysteps' `rapsd`; for its use on
