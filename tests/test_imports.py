@@ -79,6 +79,11 @@ def test_files_and_folders_stay_small() -> None:
     assert not [folder for folder in folders if len(list(folder.glob("*.py"))) > MOST_FILES]
 
 
+def test_tests_stand_in_the_folders_of_what_they_test() -> None:
+    tests = [path.relative_to(ROOT / "tests") for path in (ROOT / "tests").rglob("test_*.py")]
+    assert len(tests) > 50 and not [test for test in tests if not (ROOT / test).parent.is_dir()]
+
+
 @pytest.mark.parametrize("module", ["nowcast.cli.app", "nowcast.training.config"])
 def test_light_modules_import_no_heavy_library(module: str) -> None:
     code = f"import sys, {module}; print([m for m in ('torch', 'xarray', 'numpy', 'dask') if m in sys.modules])"
