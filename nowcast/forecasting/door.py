@@ -79,7 +79,7 @@ class Model:
             made[name].attrs |= COORDINATE_ATTRS[name]
         if _is_southward(history):
             made = made.isel(y=slice(None, None, -1))
-        made = made.assign_coords({axis: history[axis] for axis in "yx" if axis in history.coords})
+        made = made.assign_coords({axis: history[axis].variable for axis in "yx" if axis in history.coords})
         about = {key: value for key, value in self.described.items() if isinstance(value, str)}
         made.attrs = {**QUANTITIES[COUNTS].attrs, "data_range": MAX_COUNT, "seed": seed, **about}
         return made if "case" in history.dims else made.isel(case=0)

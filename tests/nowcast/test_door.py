@@ -79,6 +79,18 @@ def test_a_data_array_comes_out_as_a_data_array_with_all_that_it_carried(showers
     assert showers.forecast(history, lead_times=3).shape == (100, 3, 24, 20)
 
 
+def test_a_history_with_text_as_xarray_reads_it_of_zarr_is_forecast_verified_and_drawn(showers, tmp_path):
+    frames = make_history(frames=20).assign_coords(event="storm").rename("radar")
+    frames.drop_vars("crs").to_dataset().astype("float32").assign_coords(
+        event=xr.DataArray(np.array("storm", np.dtypes.StringDType()))
+    ).to_zarr(tmp_path / "radar.zarr", consolidated=False)
+    radar = xr.open_zarr(tmp_path / "radar.zarr", consolidated=False)["radar"]
+    forecast = showers.forecast(radar[:10], members=2)
+    assert forecast["event"].item() == "storm" and forecast["event"].dtype == object
+    assert nowcast.verify(forecast, radar, samples=0)["mae_pooled"].item() > 0
+    assert nowcast.plot(forecast, radar).axes
+
+
 def test_the_same_forecast_as_of_the_file(tmp_path):
     history = make_history()
     file = history.rename("vil").drop_vars(["latitude", "longitude", "crs"]).assign_coords(
