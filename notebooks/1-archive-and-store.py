@@ -12,8 +12,8 @@
 # # 1. The archive and the store
 #
 # SEVIR is an archive of storms over the United States: some 20,000 events, each four hours of radar in 49 frames of 384
-# x 384 pixels, a kilometre a pixel. What the radars saw is given as *vertically integrated liquid* (VIL), the water in
-# the column of air above a pixel, which tells a storm's core from drizzle better than rain at the ground.
+# x 384 pixels of 1 km. The radar gives *vertically integrated liquid* (VIL), the mass of water in the column of air
+# above a pixel, in kg m⁻². It tells a storm's core from drizzle better than rain at the ground.
 #
 # This notebook walks from that archive to the *store* that everything else in nowcast works on. So that it runs
 # anywhere in a few seconds, it first simulates a tiny archive in SEVIR's own layout. With the real one, put its folder
@@ -21,7 +21,8 @@
 
 # %%
 # %matplotlib inline
-# %config InlineBackend.print_figure_kwargs = {"dpi": 110, "bbox_inches": "tight"}
+# %config InlineBackend.print_figure_kwargs = {"dpi": 80, "bbox_inches": "tight"}
+import os
 import tempfile
 from pathlib import Path
 
@@ -33,16 +34,16 @@ from matplotlib.figure import Figure
 
 from pipelines.simulation.storms import simulate_archive
 
-work = Path(tempfile.mkdtemp())
-archive = simulate_archive(work / "archive", events=4, seed=0)
+os.chdir(tempfile.mkdtemp())  # a folder for the files of this notebook
+archive = simulate_archive(Path("archive"), events=4, seed=0)
 for path in sorted(archive.rglob("*")):
     if path.is_file():
         print(f"{path.relative_to(archive)}  {path.stat().st_size / 1e6:.1f} MB")
 
 # %% [markdown]
 # On the command line this is `nowcast simulate-sevir archive --events 4`. There are HDF5 files by year, and a catalog
-# with a row for each event and sensor. We need the rows of VIL only, and from each the place, the time, the file and
-# the event's number in that file.
+# with one row per event and sensor. We need the rows of VIL only: place, time, file, and the number of the event in
+# that file.
 
 # %%
 catalog = pd.read_csv(archive / "CATALOG.csv")
@@ -55,10 +56,10 @@ with h5py.File(archive / "data" / catalog["file_name"][0]) as file:
 # %% [markdown]
 # ## Counts, and what they mean
 #
-# A pixel is one byte, a *count* from 0 to 254, and 255 where no radar saw. Counts are not proportional to water: from
-# 18 on, one count more is 2.6 percent more liquid, which spends the 255 values where storms differ. All of nowcast, its
-# thresholds and its errors are in counts, as in the papers; `pipelines.store.units` turns them into kilograms per
-# square metre, and the colour bars of maps are in these.
+# A pixel is one byte: a *count* from 0 to 254, or 255 where it is missing. Counts are not proportional to water: from
+# 18 on, each count adds 2.6 percent of liquid, so that most values are spent where storms differ. nowcast gives fields,
+# thresholds and errors in counts, as the papers do. `pipelines.store.units` converts counts to kg m⁻², and the colour
+# bars of maps have both.
 
 # %%
 from pipelines.store.units import counts_to_vil
@@ -117,9 +118,9 @@ figure
 # if you like, with times, places and splits beside the counts.
 #
 # What the store must look like is written down in a *protocol*, a small YAML file: grid, reducer, the dates that part
-# training from test, the windows and the thresholds. Scores of two models compare only under the same protocol, which
-# is why its name travels from the store into every forecast and every score. The plan comes first, and says what is
-# left out and why:
+# training from test, the windows and the thresholds. Scores of two models can be compared only under the same protocol,
+# so every forecast and every score file carries its name. The plan comes first, and says which events are left out and
+# why:
 
 # %%
 from pipelines.sevir.prepare import plan_archive, prepare
@@ -127,24 +128,21 @@ from pipelines.sevir.prepare import plan_archive, prepare
 print(plan_archive(archive, protocol="sevir-128-10-10"))
 
 # %%
-store_path = work / "sevir.zarr"
-print(prepare(archive, store_path, protocol="sevir-128-10-10"))
+print(prepare(archive, "sevir.zarr", protocol="sevir-128-10-10"))
 
 # %% [markdown]
-# On the command line: `nowcast prepare-sevir archive sevir.zarr`, with `--dry-run` for the plan alone. Run it again and
-# it has nothing to do; kill it half-way and it goes on. `nowcast info sevir.zarr` prints this:
+# On the command line: `nowcast prepare-sevir archive sevir.zarr`, with `--dry-run` for the plan alone. A second run has
+# nothing to do, and a run that was killed is resumed. `nowcast info` describes any store, run, forecast or score file:
 
 # %%
-from nowcast.cli.info import describe
-
-print(describe(store_path))
+# !nowcast info sevir.zarr
 
 # %% [markdown]
 # ## How 384 becomes 128
 #
 # "128 x 128" means different things in different papers: the average of nine pixels, their maximum, or the middle one.
-# A maximum makes storms wider and stronger, the middle pixel leaves them ragged. Scores do not compare between them, so
-# the reducer is a part of the protocol. Here are 48 kilometres around the strongest pixel of one frame.
+# A maximum makes storms wider and stronger; the middle pixel leaves them ragged. Scores cannot be compared between
+# reducers, so the reducer is a part of the protocol. Here are 48 km around the strongest pixel of one frame.
 
 # %%
 frame = event["vil"][24].values
@@ -163,19 +161,19 @@ figure
 # %% [markdown]
 # ## Windows
 #
-# A model sees ten frames and forecasts the ten that follow. A *window* is such a piece of one event; it never runs over
-# the end of an event, so no window has anything of two splits.
+# A model sees ten frames and forecasts the ten that follow. A *window* is such a piece of one event. It never crosses
+# the end of an event, so no window mixes two splits.
 
 # %%
 from nowcast.data.windows import evaluation_windows
 from pipelines.store.protocol import load_protocol
 from pipelines.store.schema import open_store
 
-store = open_store(store_path)
+store = open_store("sevir.zarr")
 protocol = load_protocol("sevir-128-10-10")
 for split in ("train", "val", "test"):
     windows = evaluation_windows(store, protocol, split)
     print(f"{split}: {len(windows)} windows, such as {windows[0]}")
 
 # %% [markdown]
-# Next: [train a model on such a store and forecast with it](2-train-and-forecast.py).
+# Next: [train a model on such a store and forecast with it](2-train-and-forecast.ipynb).

@@ -21,8 +21,9 @@
 
 # %%
 # %matplotlib inline
-# %config InlineBackend.print_figure_kwargs = {"dpi": 110, "bbox_inches": "tight"}
+# %config InlineBackend.print_figure_kwargs = {"dpi": 80, "bbox_inches": "tight"}
 import json
+import os
 import tempfile
 from pathlib import Path
 
@@ -32,16 +33,15 @@ from matplotlib.figure import Figure
 from pipelines.sevir.prepare import prepare
 from pipelines.simulation.storms import simulate_archive
 
-work = Path(tempfile.mkdtemp())
-store = work / "sevir.zarr"
-archive = simulate_archive(work / "archive", events=4, seed=0)
-print(prepare(archive, store, protocol="sevir-128-10-10"))
+os.chdir(tempfile.mkdtemp())  # a folder for the files of this notebook
+archive = simulate_archive(Path("archive"), events=4, seed=0)
+print(prepare(archive, "sevir.zarr", protocol="sevir-128-10-10"))
 
 # %% [markdown]
 # ## A configuration is a training run
 #
-# A run is one YAML file in `configs/`, checked before anything starts: a key that does not exist is refused rather than
-# passed over. `demo` is the smallest model that learns; we take still fewer steps. On the command line the same is
+# A run is one YAML file in `configs/`. It is checked before anything starts: unknown keys are refused. `demo` is the
+# smallest model that learns; we take still fewer steps. On the command line the same is
 # `nowcast train demo --store sevir.zarr --run run --set stages.autoencoder.steps=16 ...`.
 
 # %%
@@ -57,19 +57,19 @@ for name, stage in config.stages.items():
     print(f"{name}: {stage.steps} steps of {stage.batch} windows")
 
 # %% [markdown]
-# There are two stages. The **autoencoder** learns to write a clip of frames as a few small maps of numbers, the
-# *latents*, and to read them back. It hides most frames from itself while it learns, so that the latents of one time
-# know of the others. The **diffusion** stage learns to make the latents of the future out of noise, given those of the
-# past. To draw a member is to draw noise and clear it up step by step; other noise, another member.
+# There are two stages. The **autoencoder** learns to encode a clip of frames as a few small maps of numbers, the
+# *latents*, and to decode them. Most frames are masked while it learns, so that the latents of one frame also describe
+# its neighbours in time. The **diffusion** stage learns to turn noise into the latents of the future, given those of
+# the past. Each member starts from its own noise, which is removed step by step.
 #
-# Training writes a folder: the configuration, the model, a record of every step, and pictures. Stopped, it goes on from
-# where it was, to the same end to the bit.
+# Training writes a run folder: the configuration, the model, a record of every step, and pictures. A run that was
+# stopped is resumed, and ends with exactly the same weights.
 
 # %%
 from nowcast.training.run import train
 
-run = work / "run"
-train(config, [store], run, device="cpu")
+run = Path("run")
+train(config, [Path("sevir.zarr")], run, device="cpu")
 sorted(path.name for path in run.iterdir())
 
 # %%
@@ -84,65 +84,67 @@ figure
 # %% [markdown]
 # ## Forecasts
 #
-# Every model is asked in the same way, trained or not, by its run folder or by its name (`nowcast models` lists them):
-# *persistence* says that all stays as it is, *advection* moves the last frame along the motion it has seen. Both make a
-# single member. `predldm` is a model that comes with the package, trained on real radar of three services. The forecast
-# is a CF NetCDF file with latitude and longitude that any tool for weather data opens.
+# `nowcast.load` opens any model by its name (`nowcast models` lists them), run folder or checkpoint. *persistence*
+# repeats the last frame, *advection* moves it along the motion that it has seen; both make one member. `predldm` comes
+# with the package, trained on real radar of three national services.
 #
-# On the command line: `nowcast forecast predldm sevir.zarr predldm.nc --ensemble 10 --limit 1`.
+# A history is a DataArray with dims (time, y, x) and its units: here the first 34 frames of the test event. Any radar
+# of yours in counts, kg m⁻², mm h⁻¹ or dBZ serves as well.
 
 # %%
-import xarray as xr
-
-from nowcast.forecasting.forecast import Request, load_forecaster, write_forecast
-
-
-def forecast(model: str, name: str, **request) -> Path:
-    """A forecast file of the first test window."""
-    forecaster, described = load_forecaster(model, device="cpu")
-    return write_forecast(forecaster, store, work / name, Request(limit=1, **request), described=described)
-
-
-files = {
-    "ours": forecast(str(run), "ours.nc", members=4),
-    "shipped": forecast("predldm", "predldm.nc", members=10),
-    "advection": forecast("advection", "advection.nc"),
-}
-xr.open_dataset(files["shipped"])
-
-# %%
-from nowcast.plots.maps import plot_forecast
+import nowcast
 from pipelines.store.schema import open_store
 
-plot_forecast(xr.open_dataset(files["advection"]), open_store(store))
-
-# %% [markdown]
-# Advection keeps the storms as they were and moves them. Now the ensemble: what was observed, the mean of the members,
-# one member, the share of members above a threshold, and how far they spread.
+event = open_store("sevir.zarr")["vil"].isel(event=-1)
+radar = event.swap_dims(frame="valid_time").rename(valid_time="time")
+history = radar[:34]
 
 # %%
-plot_forecast(xr.open_dataset(files["shipped"]), open_store(store))
+advection = nowcast.load("advection", device="cpu").forecast(history)
+nowcast.plot(advection, radar)
 
 # %% [markdown]
-# The model that we trained above has seen a few dozen windows, and its members do not look like storms yet. To go on
-# from the shipped weights on one's own archive takes a fraction of the time:
+# Advection keeps the storms as they were and moves them. Now an ensemble: the observation, the mean of the members, one
+# member, the share of members above a threshold, and their spread.
+
+# %%
+model = nowcast.load("predldm", device="cpu")
+forecast = model.forecast(history, members=20)
+nowcast.plot(forecast, radar)
+
+# %% [markdown]
+# The forecast is a DataArray too. How likely are 74 counts in the pixel where the storm was strongest?
+
+# %%
+y, x = np.unravel_index(np.nanargmax(history[-1]), history.shape[1:])
+chance = (forecast[:, :, y, x] >= 74).mean("member")
+for lead, share in zip(chance["lead_time"].values, chance.values, strict=True):
+    print(f"{lead / np.timedelta64(1, 'm'):2.0f} minutes: {share:4.0%}")
+
+# %% [markdown]
+# `nowcast forecast predldm sevir.zarr forecast.nc` writes such forecasts for all test windows of a store, as a CF
+# NetCDF file with latitude and longitude that any tool for weather data opens.
+#
+# The model that we trained above has seen a few dozen windows, and its members do not look like storms yet. Fine-tuning
+# the shipped weights on your own archive takes a fraction of the time:
 # `nowcast train finetune --init predldm --store sevir.zarr --run run`.
 
 # %%
-plot_forecast(xr.open_dataset(files["ours"]), open_store(store))
+ours = nowcast.load(run, device="cpu")
+many = ours.forecast(history, members=4)
+nowcast.plot(many, radar)
 
 # %% [markdown]
 # ## The same seed, the same member
 #
-# Member 1 of a case is the same field whether it is made with three others or a hundred, in which batch, or on which
-# machine, for its noise comes from the seed, the case and its own number, and from nothing else. So an ensemble can be
-# made in parts and put together, and a forecast can be repeated.
+# Member 1 of a case is the same field, up to rounding, whether it is made with three others or a hundred, in any batch,
+# on any machine: its noise depends only on the seed, the case and the number of the member. So an ensemble can be made
+# in parts and put together, and a forecast can be repeated.
 
 # %%
-few = xr.open_dataset(forecast(str(run), "few.nc", members=2))
-many = xr.open_dataset(files["ours"])
-difference = np.abs(few["vil"] - many["vil"].isel(member=slice(2)))
-print(f"largest difference of members 0 and 1 in counts: {difference.max().item():g}")
+few = ours.forecast(history, members=2)
+difference = np.abs(few - many[:2]).max().item()
+print(f"largest difference of members 0 and 1: {difference:.3f} counts")
 
 # %% [markdown]
-# Is any of it good? That is a question for [verification](3-verification-and-calibration.py).
+# Is any of it good? That is a question for [verification](3-verification-and-calibration.ipynb).

@@ -14,12 +14,13 @@
 # A forecast is judged twice here: is it *right*, and does it *know how sure it may be*? The first is the business of
 # errors and hits, the second of calibration: when an ensemble says 70 percent, it should happen seven times in ten.
 #
-# `nowcast.verification` scores anybody's file. To show it, the ensemble below is not made by nowcast at all but in a
-# few lines of xarray, and the file has nothing but the names that a reader needs.
+# nowcast scores anybody's forecast file. To show it, the ensemble below is made in a few lines of xarray, and the file
+# has only the names that a reader needs.
 
 # %%
 # %matplotlib inline
-# %config InlineBackend.print_figure_kwargs = {"dpi": 110, "bbox_inches": "tight"}
+# %config InlineBackend.print_figure_kwargs = {"dpi": 80, "bbox_inches": "tight"}
+import os
 import tempfile
 from pathlib import Path
 
@@ -33,23 +34,23 @@ from nowcast.forecasting.forecast import Request, load_forecaster, write_forecas
 from pipelines.sevir.prepare import prepare
 from pipelines.simulation.storms import simulate_archive
 
-work = Path(tempfile.mkdtemp())
-store = work / "sevir.zarr"
-print(prepare(simulate_archive(work / "archive", events=4, seed=0), store, protocol="sevir-128-10-10"))
+os.chdir(tempfile.mkdtemp())  # a folder for the files of this notebook
+store = Path("sevir.zarr")
+print(prepare(simulate_archive(Path("archive"), events=4, seed=0), store, protocol="sevir-128-10-10"))
 
 # %% [markdown]
-# Two forecasts for reference: nothing changes, and everything moves on as it did. Neither has learned anything, so we
-# may score them on the *training* split, where this tiny archive has two events. What was trained is scored on `test`.
+# Two reference forecasts: persistence repeats the last frame, advection moves it on. Neither was trained, so we may
+# score them on the *training* split, where this tiny archive has two events. Trained models are scored on `test`.
 
 # %%
 files = {}
 for name in ("persistence", "advection"):
     forecaster, described = load_forecaster(name)
-    files[name] = write_forecast(forecaster, store, work / f"{name}.nc", Request(split="train"), described=described)
+    files[name] = write_forecast(forecaster, store, Path(f"{name}.nc"), Request(split="train"), described=described)
 
 # %% [markdown]
-# And an ensemble of twelve, from the thought that advection errs in *where*: each member is the advected field, pushed
-# somewhere else, farther with every minute.
+# And an ensemble of twelve, on the assumption that advection errs in *place*: each member is the advected field, pushed
+# in its own direction, farther with every minute.
 
 # %%
 advection = xr.open_dataset(files["advection"]).isel(member=0, drop=True)
@@ -66,7 +67,7 @@ pushed = xr.Dataset(
     {name: advection[name] for name in ("event", "init_time", "lead_time")},
     {"model": "pushed advection"},
 )
-pushed.to_netcdf(work / "pushed.nc")
+pushed.to_netcdf("pushed.nc")
 pushed
 
 # %% [markdown]
@@ -74,14 +75,15 @@ pushed
 #
 # One call scores the ensemble beside its references, on the same cases and pixels. On the command line: `nowcast verify
 # pushed.nc sevir.zarr --reference advection.nc --reference persistence.nc --out scores.nc --report page` prints the
-# tables, writes the scores, and makes a page to look at in a browser.
+# tables, writes the scores, and makes a page for the browser.
 
 # %%
 from nowcast.verification import save, verify
 
-scores = verify(work / "pushed.nc", store, reference=[files["advection"], files["persistence"]])
-save(scores, work / "scores.nc")
-print({key: scores.attrs[key] for key in ("protocol", "split", "events", "coverage")})
+scores = verify("pushed.nc", store, reference=[files["advection"], files["persistence"]])
+save(scores, Path("scores.nc"))
+for key in ("protocol", "split", "events", "coverage"):
+    print(f"{key}: {scores.attrs[key]}")
 
 # %%
 one_each = {str(scores["model"][number].item()): scores.isel(forecast=number) for number in range(3)}
@@ -90,10 +92,10 @@ rows = {model: [part[name].item() for name in names] for model, part in one_each
 pd.DataFrame.from_dict(rows, orient="index", columns=list(names.values())).round(3)
 
 # %% [markdown]
-# MAE and SSIM are of the ensemble's *mean*. CRPS is the error of the whole ensemble, in counts too: for a single
-# forecast it is its MAE, so one column compares all three. "Pooled" says how scores of many cases became one:
-# everything is summed first, and divided once, at the end. The mean of each lead time's own score is there as well, and
-# is called so (`..._lead_averaged`); for CSI the two differ in the second digit, and papers differ in which they print.
+# MAE and SSIM are those of the ensemble *mean*. CRPS is the error of the whole ensemble, in counts too; of a single
+# forecast it equals the MAE, so one column compares all three. "Pooled" scores are computed from sums over all cases
+# and lead times, divided once at the end. The mean of the scores of each lead time (`..._lead_averaged`) is there as
+# well: for CSI the two differ in the second digit, and papers differ in which they print.
 
 # %%
 from nowcast.plots.curves import plot_scores
@@ -101,12 +103,12 @@ from nowcast.plots.curves import plot_scores
 plot_scores(one_each)
 
 # %% [markdown]
-# The ensemble has the smaller CRPS and still the lower CSI. CSI is taken of the *mean* here, as papers do, and a mean
-# blurs: the more honest about where it will rain, the fewer pixels reach 74. One score never tells all.
+# The ensemble has the smaller CRPS and still the lower CSI. CSI is computed from the *mean* here, as in papers, and a
+# mean blurs: the less certain the place of the rain, the fewer pixels reach 74. One score never tells all.
 #
-# Every score has an interval, and so has every difference of two. Both come from drawing *events* anew, because the
-# windows of one storm are not independent. With the two events here that is no more than a demonstration; but even so
-# the difference of two forecasts is much better known than either score, for they meet the same storms.
+# Every score and every difference of two scores has an interval. Both come from resampling *events*, because the
+# windows of one storm are not independent. Two events are no more than a demonstration, but even here the difference of
+# two forecasts is known much better than either score, since both face the same storms.
 
 # %%
 for what, part in {"ensemble": scores.isel(forecast=0), "minus advection": scores.isel(forecast=1)}.items():
@@ -115,16 +117,35 @@ for what, part in {"ensemble": scores.isel(forecast=0), "minus advection": score
     print(f"CRPS, {what}: {part[name].item():.2f}, from {low:.2f} to {high:.2f}")
 
 # %% [markdown]
+# ## With xskillscore and scores
+#
+# `open_pairs` gives forecast and observation as xarray on the same coordinates, with the dims of
+# [xskillscore](https://xskillscore.readthedocs.io) and [scores](https://scores.readthedocs.io), so nothing needs
+# renaming. All three agree on the CRPS: here the standard one; the table above has the fair one, which does not depend
+# on the number of members.
+
+# %%
+import scores as scores_library
+import xskillscore
+
+from nowcast.verification import open_pairs
+
+forecast, observed = (field.compute() for field in open_pairs("pushed.nc", store))
+print(f"nowcast      CRPS {one_each['pushed advection']['crps_standard_pooled'].item():.4f}")
+print(f"xskillscore  CRPS {xskillscore.crps_ensemble(observed, forecast).item():.4f}")
+print(f"scores       CRPS {scores_library.probability.crps_for_ensemble(forecast, observed, 'member').item():.4f}")
+
+# %% [markdown]
 # ## Does it know how sure it may be?
 #
-# Four pictures tell, and each sees something that the others do not.
+# Four pictures tell, and each shows something that the others do not.
 #
-# - **Reliability**: of all pixels for which it said 30 percent, did it happen in 30 percent? The diagonal is honest;
-#   flatter than the diagonal is too sure of itself.
-# - **Ranks**: put the observation in line with the twelve members. It should come out at every place equally often. A U
-#   says that it falls outside too often. (Dry pixels, where all are equal, take a place by lot.)
+# - **Reliability**: of all pixels forecast with 30 percent, did 30 percent reach the threshold? A reliable ensemble is
+#   on the diagonal; an overconfident one is flatter.
+# - **Ranks**: sort the observation among the twelve members. Every rank should be equally frequent. A U shape means
+#   that the observation falls outside the ensemble too often. (Ties, such as dry pixels, are ranked at random.)
 # - **Spread and skill**: the members' spread should be as large as the error of their mean.
-# - **Energy by scale**: does a member have as much fine detail as what was observed? A mean never has.
+# - **Energy by scale**: a member should have as much fine detail as the observation. A mean never has.
 
 # %%
 ensemble = one_each["pushed advection"]
@@ -157,10 +178,11 @@ energy.legend(frameon=False)
 figure
 
 # %% [markdown]
-# Pushing an advected field about gives some of the spread that is needed and keeps the detail, but storms also grow and
-# decay, and no amount of pushing knows of that. For this a model has to learn.
+# Pushing an advected field gives some of the spread that is needed and keeps the detail, but storms also grow and
+# decay. That has to be learned.
 #
-# LPIPS, FVD and KVD say how *real* the pictures look. They need networks whose weights you bring: `nowcast verify ...
-# --lpips-weights FILE --i3d-weights FILE`; without, it tells which files, and where they are.
+# LPIPS, FVD and KVD measure how *real* the pictures look. They need networks whose weights you download: `nowcast
+# verify ... --lpips-weights FILE --i3d-weights FILE`. A wrong file is refused with a line that says where to
+# get the right one.
 #
-# Next: [maps and animation](4-maps-and-animation.py).
+# Next: [maps and animation](4-maps-and-animation.ipynb).

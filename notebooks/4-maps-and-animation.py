@@ -17,7 +17,8 @@
 
 # %%
 # %matplotlib inline
-# %config InlineBackend.print_figure_kwargs = {"dpi": 110, "bbox_inches": "tight"}
+# %config InlineBackend.print_figure_kwargs = {"dpi": 80, "bbox_inches": "tight"}
+import os
 import tempfile
 from pathlib import Path
 
@@ -34,17 +35,17 @@ from pipelines.sevir.prepare import prepare
 from pipelines.simulation.storms import simulate_archive
 from pipelines.store.schema import open_store
 
-work = Path(tempfile.mkdtemp())
-prepare(simulate_archive(work / "archive", events=4, seed=0), work / "sevir.zarr", protocol="sevir-128-10-10")
-store = open_store(work / "sevir.zarr")
+os.chdir(tempfile.mkdtemp())  # a folder for the files of this notebook
+prepare(simulate_archive(Path("archive"), events=4, seed=0), "sevir.zarr", protocol="sevir-128-10-10")
+store = open_store("sevir.zarr")
 
 # %% [markdown]
 # An ensemble to look at: advection, and sixteen members that are pushed off its path, as in the [notebook
-# before](3-verification-and-calibration.py).
+# before](3-verification-and-calibration.ipynb).
 
 # %%
 forecaster, described = load_forecaster("advection")
-file = write_forecast(forecaster, work / "sevir.zarr", work / "advection.nc", Request(limit=1), described=described)
+file = write_forecast(forecaster, Path("sevir.zarr"), Path("advection.nc"), Request(limit=1), described=described)
 advection = xr.open_dataset(file).isel(member=0, drop=True)
 members = np.empty((16, *advection["vil"].shape), "float32")
 rng = np.random.default_rng(0)
@@ -62,16 +63,16 @@ forecast.attrs["model"] = "pushed advection"
 # `nowcast plot forecast.nc map.png --store sevir.zarr`, or in Python:
 
 # %%
-from nowcast.plots.maps import plot_forecast
+import nowcast
 
-plot_forecast(forecast, store)
+nowcast.plot(forecast, store)
 
 # %% [markdown]
 # ## One panel on your own axes
 #
-# A `Look` is a set of colours with what they mean, a `Place` is where a field lies, and `draw_panel` puts the one on
-# the other on axes that are yours. They are ordinary cartopy axes: here half an hour ahead, the chance of 74 counts in
-# colours, and over them a line around what then came.
+# A `Look` holds colours and their meaning, a `Place` the projection and edges of a field, and `draw_panel` draws a
+# field on axes of yours. They are ordinary cartopy axes: here the chance of 74 counts in half an hour in colours, and a
+# red line around the pixels that were then observed above it.
 
 # %%
 from nowcast.data.observations import Observations
@@ -121,18 +122,18 @@ figure
 # %% [markdown]
 # ## In motion
 #
-# `nowcast animate forecast.nc storm.gif --store sevir.zarr` writes a GIF, or an MP4 by the name. It begins in the past,
-# which is the same in every panel, and goes over into the forecast, where they part.
+# `nowcast animate forecast.nc storm.gif --store sevir.zarr` writes a GIF, or an MP4 if the name ends in .mp4. It begins
+# with the past, which is the same in every panel; the panels differ from the init time on.
 
 # %%
 from nowcast.plots.animation import save_animation
 
-forecast.to_netcdf(work / "pushed.nc")
-Image(save_animation(work / "pushed.nc", work / "storm.gif", store=work / "sevir.zarr"))
+forecast.to_netcdf("pushed.nc")
+Image(save_animation(Path("pushed.nc"), Path("storm.gif"), store=Path("sevir.zarr")))
 
 # %% [markdown]
 # Watch the observed storm and one member side by side: the member keeps its shape and drifts, the storm also grows and
 # dies. The mean blurs, and the spread grows. `animate_forecast` gives the frames as arrays, should you want to cut your
 # own film.
 #
-# Next: [video of people and streets](5-kth-and-kitti.py), on which such models are compared too.
+# Next: [video of people and streets](5-kth-and-kitti.ipynb), on which such models are compared too.

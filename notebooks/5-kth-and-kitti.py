@@ -20,7 +20,8 @@
 
 # %%
 # %matplotlib inline
-# %config InlineBackend.print_figure_kwargs = {"dpi": 110, "bbox_inches": "tight"}
+# %config InlineBackend.print_figure_kwargs = {"dpi": 80, "bbox_inches": "tight"}
+import os
 import tempfile
 from pathlib import Path
 
@@ -29,7 +30,7 @@ import cv2
 import numpy as np
 import xarray as xr
 
-work = Path(tempfile.mkdtemp())
+os.chdir(tempfile.mkdtemp())  # a folder for the files of this notebook
 
 # %% [markdown]
 # ## KTH: who is in the test?
@@ -67,7 +68,7 @@ def film(path: Path, frames: list[np.ndarray], fps: int) -> None:
 
 for person, speed in ((1, 2.0), (2, 3.0), (17, 2.5)):
     name = f"walking/person{person:02}_walking_d1_uncomp.avi"
-    film(work / "kth" / name, [walker(frame, speed) for frame in range(45)], fps=25)
+    film(Path("kth") / name, [walker(frame, speed) for frame in range(45)], fps=25)
 
 # %% [markdown]
 # On the command line: `nowcast prepare-kth kth kth.zarr`. A film is cut into clips of twenty frames, which never
@@ -77,12 +78,12 @@ for person, speed in ((1, 2.0), (2, 3.0), (17, 2.5)):
 from pipelines.building.prepare import prepare
 from pipelines.video.kth import plan_kth
 
-print(prepare(plan_kth(work / "kth"), work / "kth.zarr"))
+print(prepare(plan_kth("kth"), "kth.zarr"))
 
 # %%
 from pipelines.store.schema import open_store
 
-kth = open_store(work / "kth.zarr")
+kth = open_store("kth.zarr")
 kth
 
 # %% [markdown]
@@ -91,7 +92,7 @@ kth
 #
 # ## KITTI: in colour
 #
-# KITTI's raw data are folders of PNG files, ten a second, one folder a drive and camera.
+# KITTI's raw data are folders of PNG files, ten per second, one folder per drive and camera.
 
 
 # %%
@@ -109,20 +110,20 @@ def street(frame: int) -> np.ndarray:
     return picture
 
 
-drive = work / "kitti" / "2011_09_26" / "2011_09_26_drive_0001_sync" / "image_02" / "data"
+drive = Path("kitti") / "2011_09_26" / "2011_09_26_drive_0001_sync" / "image_02" / "data"
 drive.mkdir(parents=True)
 for frame in range(40):
     cv2.imwrite(str(drive / f"{frame:010}.png"), street(frame)[..., ::-1])  # OpenCV writes blue first
 
 # %% [markdown]
-# `nowcast prepare-kitti kitti kitti.zarr --caltech caltech`; without Caltech's films there is nothing to test on, but
-# enough to see. Of every picture the largest square in the middle is taken, and made smaller.
+# `nowcast prepare-kitti kitti kitti.zarr --caltech caltech`; without Caltech's films there is no test split. The
+# largest square in the middle of each picture is taken and reduced to 128 x 128 pixels.
 
 # %%
 from pipelines.video.kitti import plan_kitti
 
-print(prepare(plan_kitti(work / "kitti"), work / "kitti.zarr"))
-kitti = open_store(work / "kitti.zarr")
+print(prepare(plan_kitti("kitti"), "kitti.zarr"))
+kitti = open_store("kitti.zarr")
 
 # %%
 from matplotlib.figure import Figure
@@ -137,8 +138,7 @@ figure
 # ## Forecasts
 #
 # A trained model works on such a store as on radar (`nowcast train CONFIG --store kth.zarr --set
-# protocol=kth-128-10-10`). So do the two that need no training: that nothing changes, and that everything goes on
-# moving as it did.
+# protocol=kth-128-10-10`). So do the two that need no training: persistence and advection.
 
 # %%
 from nowcast.forecasting.forecast import Request, load_forecaster, write_forecast
@@ -146,34 +146,34 @@ from nowcast.forecasting.forecast import Request, load_forecaster, write_forecas
 files = {}
 for model in ("persistence", "advection"):
     forecaster, described = load_forecaster(model)
-    files[model] = write_forecast(forecaster, work / "kth.zarr", work / f"{model}.nc", Request(), described=described)
+    files[model] = write_forecast(forecaster, Path("kth.zarr"), Path(f"{model}.nc"), Request(), described=described)
 xr.open_dataset(files["advection"])
 
 # %%
-from nowcast.plots.maps import plot_forecast
+import nowcast
 
-plot_forecast(xr.open_dataset(files["advection"]), kth)
+nowcast.plot(files["advection"], kth)
 
 # %% [markdown]
-# Optical flow carries the body along, but arms and legs swing, and it knows nothing of that; and it drags the lawn
-# along with the feet. To do better one has to learn how people walk.
+# Optical flow carries the body along, but it does not swing arms and legs, and it drags the lawn along with the feet.
+# To do better, a model has to learn how people walk.
 #
 # ## Scores
 #
-# Of video the papers report the error of a pixel (MSE), its logarithm (PSNR), structural similarity (SSIM), and how
-# real it looks (LPIPS, FVD). There are no thresholds, and so no hits and misses.
+# For video the papers report the squared error (MSE), its logarithm (PSNR), structural similarity (SSIM) and perceptual
+# distances (LPIPS, FVD). There are no thresholds, and so no hits and misses.
 
 # %%
 import pandas as pd
 
-from nowcast.verification import verify
+import nowcast
 
-scores = verify(files["advection"], work / "kth.zarr", reference=files["persistence"], samples=0)
+scores = nowcast.verify(files["advection"], "kth.zarr", reference=files["persistence"], samples=0)
 names = {"mse_pooled": "MSE", "psnr_pooled": "PSNR (dB)", "ssim_pooled": "SSIM"}
 rows = {str(scores["model"][k].item()): [scores[name][k].item() for name in names] for k in range(2)}
 pd.DataFrame.from_dict(rows, orient="index", columns=list(names.values())).round(3)
 
 # %% [markdown]
-# FVD and LPIPS need networks whose weights you bring: `nowcast verify` takes them with `--lpips-weights` and
-# `--i3d-weights`, and says where they are to be had. `nowcast animate advection.nc walk.gif --store kth.zarr` shows it
-# in motion.
+# FVD and LPIPS need networks whose weights you download: `nowcast verify` takes them with `--lpips-weights` and
+# `--i3d-weights`; a wrong file is refused with a line that says where to get the right one. `nowcast animate
+# advection.nc walk.gif --store kth.zarr` shows it in motion.
