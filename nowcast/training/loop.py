@@ -132,7 +132,7 @@ class StageRun:
         loss, *self.optimizers = self.accelerator.prepare(_StageLoss(self.stage), *self.optimizers)
         batches = self.data.training(self.step, self.settings.batch)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        disable = not self.accelerator.is_main_process
+        disable = not (self.accelerator.is_main_process and _CONSOLE.is_terminal)
         with Progress(*columns, console=_CONSOLE, disable=disable) as progress, noticing_signals() as told:
             task = progress.add_task(self.name, total=self.settings.steps, completed=self.step)
             while self.step < self.settings.steps:
