@@ -51,8 +51,8 @@ def edit(path, change):
 def test_a_dry_run_prints_the_plan_and_writes_nothing(archive, tmp_path, nowcast):
     code, out, _ = nowcast("prepare-sevir", archive, tmp_path / "s.zarr", "--dry-run")
     assert code == 0
-    assert out.startswith("plan: 4 events of 49 frames from ")
-    assert "test: 1 events, 3 windows of 10 -> 10" in out
+    assert out.startswith("plan: 4 events of 49 frames every 5 minutes, 128 x 128 pixels (3 km), from 3 files (")
+    assert "test: 1 event, 3 windows of 10 -> 10" in out
     assert [path.name for path in tmp_path.iterdir()] == ["archive"]
 
 
@@ -82,7 +82,7 @@ def test_events_that_cannot_be_read_are_exit_code_3_and_told_by_info(archive, tm
     assert not (tmp_path / "s.zarr").exists()
     code, out, _ = nowcast(*command, "--skip-bad")
     assert code == 3
-    assert "1 events could not be read" in out
+    assert "1 event could not be read and is missing" in out
     code, out, _ = nowcast("info", tmp_path / "s.zarr")
     assert code == 0
     assert "could not be read, missing: 1\n" in out

@@ -95,7 +95,7 @@ def test_kth_from_files_to_scores(kth, tmp_path):
     truth, constant = 45 + errors, (0.01 * 255) ** 2
     np.testing.assert_allclose(scores["ssim"], (2 * 45 * truth + constant) / (45**2 + truth**2 + constant), rtol=1e-6)
     assert not [name for name in scores if str(name).startswith(("csi", "fss", "brier", "pod"))]
-    assert "10 lead times, 0.04 s to 0.4 s" in describe(tmp_path / "scores.nc")
+    assert "10 lead times, 0.04 s to 0.4 s" in describe(tmp_path / "scores.nc", everything=True)
 
 
 def test_a_dry_run_writes_nothing_and_a_video_that_cannot_be_read_ends_with_three(footage, tmp_path):
@@ -106,7 +106,7 @@ def test_a_dry_run_writes_nothing_and_a_video_that_cannot_be_read_ends_with_thre
     assert "plan: 2 clips of 10 + 10 frames at 12 a second" in run(*words, "--dry-run")
     assert not (tmp_path / "v.zarr").exists()
     result = CliRunner().invoke(cli.app, words, catch_exceptions=False)
-    assert (result.exit_code, "1 events could not be read" in result.output) == (3, True)
+    assert (result.exit_code, "1 event could not be read and is missing" in result.output) == (3, True)
     assert "could not be read, missing: 1\n  bad.mkv/0000: " in run("info", tmp_path / "v.zarr")
 
 

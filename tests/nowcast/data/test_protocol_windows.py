@@ -81,5 +81,5 @@ def test_windows_of_a_protocol(catalog, tmp_path, monkeypatch, name, gappy, expe
     for split, found in windows.items():
         assert {splits[window.event] for window in found} == {split}
     for split, count in Counter(event.split for event in made.events).items():
-        line = f"  {split}: {count} events, {expected[split]} windows of {protocol.history} -> {protocol.lead}"
-        assert line in made.describe(protocol).splitlines()
+        events, shown = f"{count} event{'s' * (count > 1)}", f"{expected[split]} windows"
+        assert f"  {split}: {events}, {shown} of {protocol.history} -> {protocol.lead} frames" in str(made).splitlines()

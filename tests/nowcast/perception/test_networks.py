@@ -65,5 +65,5 @@ def test_verify_with_and_without_weights(weights, small_store, tmp_path):
     done = run("verify", forecast, small_store, "--i3d-weights", weights[1], "--out", out)
     assert done.exit_code == 0
     assert "members as videos over all lead times: FVD -, KVD - (1 videos)" in done.stdout
-    told = run("info", out).stdout
+    told = run("info", out, "--all").stdout
     assert "FVD -, KVD -" in told
