@@ -12,6 +12,7 @@ from torch import Tensor
 from nowcast.models.frames import Clip, FrameScale
 from nowcast.models.network import Batch
 from nowcast.plots.maps import plot_samples
+from pipelines.store.whole import whole
 
 
 class Metrics:
@@ -30,7 +31,8 @@ class Metrics:
             return
         lines = self._file.read_text().splitlines()
         kept = [line for line in lines if not _is_past(json.loads(line), stage, step)]
-        self._file.write_text("".join(line + "\n" for line in kept))
+        with whole(self._file) as growing:
+            growing.write_text("".join(line + "\n" for line in kept))
 
     def write(self, stage: str, step: int, values: dict[str, Any]) -> None:
         """Add one line: stage, step, time (seconds since the epoch) and the values."""

@@ -30,6 +30,7 @@ from nowcast.training.data import TrainingData, fingerprint
 from nowcast.training.loop import StageRun
 from nowcast.training.windows import TrainingStore, channels_of
 from pipelines.errors import InputError
+from pipelines.store.whole import whole
 
 _CONFIG_FILE, _BASE_FILE = "config.yaml", "base.yaml"
 
@@ -71,10 +72,9 @@ def train(
     device = best_device(device)
     accelerator = Accelerator(mixed_precision="bf16" if multiplies_bf16(device) else "no", cpu=device == "cpu")
     opened = [TrainingStore(path) for path in stores]
-    base = base or config
+    base, told = base or config, config.network
     if not overwrite:
         config = _begun_with(run, config, base)
-    told = config.network
     if init:
         config = _over(config, init)
     if (channels := channels_of(opened)) != config.network.get("channels", 1):
@@ -116,15 +116,15 @@ def _begun_with(run: Path, config: RunConfig, base: RunConfig) -> RunConfig:
 def _is_begun(run: Path, config: RunConfig, data: str, overwrite: bool) -> bool:
     """Whether the run folder holds the beginning of this training; that of another is begun anew, or refused."""
     begun = [run / name for name in (MODEL_FILE, STATE_FILE) if (run / name).is_file()]
-    if not begun or overwrite:
-        return _agrees(run, config, data, begun) == "" if begun else False
-    if other := _agrees(run, config, data, begun):
-        remedy = f"choose another --run folder, or --overwrite, which deletes {run}"
-        raise InputError(f"run folder {run} {other}", remedy=remedy)
-    return True
+    other = _disagreement(run, config, data, begun) if begun else ""
+    if other and not overwrite:
+        raise InputError(
+            f"run folder {run} {other}", remedy="choose another --run folder, or --overwrite to start anew"
+        )
+    return bool(begun) and not other
 
 
-def _agrees(run: Path, config: RunConfig, data: str, begun: Sequence[Path]) -> str:
+def _disagreement(run: Path, config: RunConfig, data: str, begun: Sequence[Path]) -> str:
     """In which way the run folder is of another training; empty if it is of this one."""
     stored, own = yaml.safe_load((run / _CONFIG_FILE).read_text()), config.model_dump(mode="json")
     if stored != own:
@@ -141,7 +141,7 @@ def _differences(stored: dict[str, Any], own: dict[str, Any], parents: str = "")
             found.append(_differences(before, now, f"{parents}{key}."))
         elif before != now:
             found.append(f"{parents}{key}: {before}, now {now}")
-    return "; ".join(filter(None, found[:3]))
+    return "; ".join([text for text in found if text][:3])
 
 
 def _claim_folder(run: Path, config: RunConfig, base: RunConfig, begun: bool) -> None:
@@ -150,7 +150,8 @@ def _claim_folder(run: Path, config: RunConfig, base: RunConfig, begun: bool) ->
             (run / name).unlink(missing_ok=True)
     run.mkdir(parents=True, exist_ok=True)
     for name, content in ((_CONFIG_FILE, config), (_BASE_FILE, base)):
-        (run / name).write_text(yaml.safe_dump(content.model_dump(mode="json"), sort_keys=False))
+        with whole(run / name) as growing:
+            growing.write_text(yaml.safe_dump(content.model_dump(mode="json"), sort_keys=False))
 
 
 def _refuse_unread(network: Network, config: RunConfig, told: dict[str, Any]) -> None:

@@ -164,6 +164,39 @@ def test_validation_leaves_the_weights_of_the_training(toy_config, small_store, 
     assert all(torch.equal(one[name], two[name]) for name in one)
 
 
+def test_settings_that_differ_are_named_however_many_are_equal(small_store, tmp_path):
+    config = parse_config(yaml.safe_load(NETWORK), "test")
+    train(config, [small_store], tmp_path / "run", device="cpu", stage="autoencoder")
+    stages = config.model_dump(mode="json")["stages"]
+    longer = changed(config, stages={**stages, "diffusion": {**stages["diffusion"], "steps": 7}})
+    with pytest.raises(InputError, match=r"other settings \(stages\.diffusion\.steps: 6, now 7\)"):
+        train(longer, [small_store], tmp_path / "run", device="cpu")
+    slower = {**config.network, "sampling": {"sampler": "ddim", "steps": 3}}  # three equal sections stand before it
+    with pytest.raises(InputError, match=r"other settings \(network\.sampling\.steps: 2, now 3\)"):
+        train(changed(config, network=slower), [small_store], tmp_path / "run", device="cpu")
+
+
+def test_a_run_begun_with_others_settings_is_resumed(small_store, tmp_path, monkeypatch):
+    """The settings that a run took over from --init are not refused as unread when it is resumed."""
+    content = yaml.safe_load(NETWORK)
+    content["network"]["loss_weights"] = [1.0, 0.5]  # read by the diffusion stage alone
+    first = train(parse_config(content, "test"), [small_store], tmp_path / "first", device="cpu")
+    tuning = parse_config({**content, "network": {}, "stages": {"ensemble": content["stages"]["diffusion"]}}, "test")
+    step = loop.StageRun.one_step
+
+    def killed_at_two(self, *args):
+        if self.step == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(self, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.StageRun, "one_step", killed_at_two)
+        with pytest.raises(TrainingInterrupted):
+            train(tuning, [small_store], tmp_path / "tuned", device="cpu", init=str(first))
+    train(tuning, [small_store], tmp_path / "tuned", device="cpu", init=str(first))
+    assert [record["step"] for record in records(tmp_path / "tuned") if "loss" in record] == list(range(1, 7))
+
+
 @pytest.mark.slow
 def test_a_stopped_command_says_where_it_stopped_and_where_it_is_resumed(config_file, small_store, tmp_path):
     steps = "stages.autoencoder.steps=400"
