@@ -78,7 +78,8 @@ def _cost(name: str, store: Path, members: int) -> tuple[float, float]:
         forecaster, _ = load_forecaster(name, device="cpu")  # anew, so that nothing kept of a case goes uncounted
         size = forecaster.member_batch or members
         start = time.perf_counter()
+        ensemble = forecaster.begin(history, lead_times, run)
         for first in range(0, members, size):
-            forecaster.forecast(history, lead_times, range(first, min(first + size, members)), run)
+            ensemble.members(range(first, min(first + size, members)))
         seconds.append(time.perf_counter() - start)
     return min(seconds[1:]), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
