@@ -99,7 +99,7 @@ SAFE = {"allow_pickle": False, "weights_only": True, "use_safetensors": True}
 
 
 def reads_a_pickle(path: Path) -> set[str]:
-    """What a module uses, in the usual ways, that can run the code of a file it reads."""
+    """Calls of a module that, in the usual ways, can run the code of a file it reads."""
     found = {name for name in imports(path) if name.split(".")[0] in PICKLES or name in READERS}
     tree = ast.parse(path.read_text())
     names = [alias for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]

@@ -52,7 +52,7 @@ class Observations:
 
     Attributes:
         store: See pipelines.store.schema.
-        name: What messages call it.
+        name: Its name in messages.
     """
 
     store: xr.Dataset

@@ -31,7 +31,7 @@ class Pair:
         counted: True where a pixel counts, dims (y, x).
         thresholds: Event thresholds on the count scale; an event is a count `>=` its threshold.
         name: Names the pair (event, init time, lead time), so that what is drawn at random is drawn alike every time.
-        data_range: What PSNR and SSIM take for the range of counts.
+        data_range: Range of counts that PSNR and SSIM assume.
     """
 
     members: np.ndarray
@@ -95,7 +95,7 @@ class Metric:
     """One line of the table of metrics.
 
     Attributes:
-        long_name: What the score is, in words.
+        long_name: Name of the score in words.
         statistics: Whose sums it needs, beside those of `coverage`, which are always there; metrics may share one.
         score: The score as a function of the totals.
         best: Its value for a perfect forecast, against which a skill score is measured; None where there is no skill.
@@ -108,7 +108,7 @@ class Metric:
 
 
 def coverage(pair: Pair) -> Sums:
-    """How many pixels count (`pixels`), of how many (`grid_pixels`), and of how many `fields`; no dims."""
+    """The numbers of pixels that count (`pixels`), of pixels (`grid_pixels`) and of `fields`; no dims."""
     pixels = float(pair.counted.sum())
     return {"pixels": pixels, "grid_pixels": float(pair.counted.size), "fields": float(pixels > 0)}
 

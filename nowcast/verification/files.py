@@ -73,7 +73,7 @@ def _in_words(state: xr.Dataset) -> xr.Dataset:
 
 
 def _encoding(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
-    """What CF asks of coordinates: no 64-bit integers, nothing missing."""
+    """Coordinates as CF requires them: no 64-bit integers, nothing missing."""
     whole = {"_FillValue": None}
     rules: dict[str, dict[str, Any]] = {"int64": {"dtype": "int32"}, "float64": whole, "float32": whole}
     encoding = {str(name): rules.get(str(coord.dtype), {}) for name, coord in dataset.coords.items()}

@@ -1,4 +1,4 @@
-"""What must agree before scores may bear a protocol's name, and how much of the protocol a forecast covers.
+"""Conditions under which scores may bear a protocol's name, and the share of the protocol that a forecast covers.
 
 Refused: a store of another grid or reducer, or split at other dates, than the protocol says; a forecast made under
 another protocol or of fields of another reducer; a forecast of events of several splits. A file that says nothing of
@@ -24,13 +24,13 @@ from pipelines.store.protocol import Protocol, load_protocol
 
 @dataclass(frozen=True)
 class Terms:
-    """What a set of scores was agreed to be.
+    """The terms that a set of scores was computed under.
 
     Attributes:
         thresholds: Event thresholds on the count scale.
         windows: The cases that the protocol has in this store; None where that is not known.
-        attrs: What a file says of it.
-        data_range: What PSNR and SSIM take for the range of counts, and what makes 1 where papers score on [0, 1].
+        attrs: The same, as the attributes of a file of scores.
+        data_range: Range of counts that PSNR and SSIM assume; this many counts are 1 where papers score on [0, 1].
     """
 
     thresholds: tuple[float, ...]
@@ -44,7 +44,7 @@ def agree(store: xr.Dataset, forecasts: Sequence[Forecast], protocol: Protocol |
 
     Args:
         store: The observations.
-        forecasts: What is scored, on the cases of the first.
+        forecasts: The forecasts to score, on the cases of the first.
         protocol: The protocol to score under; by default the one that the store names, if any.
 
     Raises:
@@ -136,14 +136,14 @@ def _windows(store: xr.Dataset, protocol: Protocol, split: str) -> frozenset[str
 
 
 def _without_window(store: xr.Dataset, split: str, windows: frozenset[str]) -> dict[str, str]:
-    """Says how many events of the split have no window, if any."""
+    """An attribute with the number of the split's events that have no window; empty where each has one."""
     events = int((store["split"].values.astype(str) == split).sum())
     lacking = events - len({window.rpartition("@")[0] for window in windows})
     return {"without_window": f"{lacking} of {events} events have no window without missing frames"} if lacking else {}
 
 
 def coverage(state: xr.Dataset) -> dict[str, str]:
-    """What a file says of the cases of a state: their hash and, under a protocol, how much of it they are."""
+    """Attributes about the cases of a state: their hash and, under a protocol, the share of it that they cover."""
     cases = sorted(state["case"].values.astype(str))
     said = {"case_list_hash": hashlib.sha256("\n".join(cases).encode()).hexdigest()}
     if "protocol_settings" not in state.attrs:

@@ -152,7 +152,7 @@ def _filesystem(path: str) -> fsspec.AbstractFileSystem:
 
 @contextmanager
 def _reaching(path: str) -> Iterator[None]:
-    """Says in one line that a server does not answer: its libraries have exceptions of their own."""
+    """Turns the many exceptions of a server's libraries into one line that says that it does not answer."""
     try:
         yield
     except (InputError, FileNotFoundError):

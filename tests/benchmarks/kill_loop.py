@@ -1,4 +1,4 @@
-"""SIGKILLs at random moments over an archive, each store gone on with and compared with an undisturbed one.
+"""SIGKILLs at random moments over an archive, each store resumed and compared with an undisturbed one.
 
     python tests/benchmarks/kill_loop.py [KILLS] [EVENTS]
 

@@ -24,7 +24,7 @@ _FEW = 2 * SHARD_EVENTS
 
 
 def plain_loop(files: list[Path]) -> np.ndarray:
-    """What one writes without this package: 3x3 means of what is not missing, frames first, of every event."""
+    """The loop that one writes without this package: 3x3 means of observed pixels, frames first, of every event."""
     reduced = []
     for path in files:
         with h5py.File(path) as file:

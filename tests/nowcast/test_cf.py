@@ -53,7 +53,7 @@ def video(footage, tmp_path_factory) -> Path:
 
 
 def cf_errors(file: Path, version: str = "1.8") -> list[str]:
-    """What the checker calls an error (its high priority)."""
+    """Findings that the checker calls errors (its high priority)."""
     CheckSuite.load_all_available_checkers()
     report = file.with_suffix(".json")
     checker = f"cf:{version}"

@@ -35,7 +35,7 @@ BLOCKS = dict(FOUND)
 
 
 def line_of(table: str, name: str, names: dict[str, Any] | None = None) -> Any:
-    """What the page's line `name` of a table holds, evaluated where `names` are known."""
+    """The value of the page's line `name` of a table, evaluated where `names` are known."""
     lines = [text for heading, text in FOUND if heading.startswith(f"{table} in ") and f'"{name}"' in text]
     assert len(lines) == 1
     ((_, value),) = eval("{" + lines[0] + "}", names or {}).items()

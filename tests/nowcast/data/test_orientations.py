@@ -37,7 +37,7 @@ class Settings(NetworkSettings):
 
 
 class Marking(Network):
-    """Persistence but for the first pixel that it sees, which says whose generator was given: 1000 or more."""
+    """Persistence except for the first pixel that it sees, which says whose generator was given: 1000 or more."""
 
     Settings = Settings
     whole_domain = True

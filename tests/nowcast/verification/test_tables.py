@@ -1,4 +1,4 @@
-"""What is printed."""
+"""Tables of scores as printed."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""What is refused under a protocol, and what is said of the rest."""
+"""Refusals under a protocol, and the words about the rest."""
 
 import numpy as np
 import pytest

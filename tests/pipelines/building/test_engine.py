@@ -1,4 +1,4 @@
-"""What may happen to a run: it is killed, the disk is full, another one is there, the work is done elsewhere."""
+"""Accidents of a run: it is killed, the disk is full, another one is there, the work is done elsewhere."""
 
 import errno
 import json

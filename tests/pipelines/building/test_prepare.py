@@ -62,7 +62,7 @@ class FileEvent(Event):
 
 
 class Killed(BaseException):
-    """What stands for a kill in this process."""
+    """Stands for a kill in this process."""
 
 
 def test_a_file_mended_before_an_unfinished_run_is_resumed(tmp_path):

@@ -1,4 +1,4 @@
-"""What goes beyond the paper: first guesses, the ensemble stage, large domains, and the fast paths."""
+"""Parts beyond the paper: first guesses, the ensemble stage, large domains, and the fast paths."""
 
 import numpy as np
 import pytest
