@@ -6,6 +6,8 @@ frames overrides `regression`.
 """
 
 from abc import abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from torch import Tensor, nn
@@ -26,15 +28,23 @@ class RegressionSettings(NetworkSettings):
 
 
 class Regressed(NamedTuple):
-    """Predicted frames, their targets and where these were observed: (B, T, C, H, W), the same, (B, T, 1, H, W)."""
+    """The terms of the loss.
+
+    Attributes:
+        prediction: Predicted frames (B, T, C, H, W).
+        target: Their targets, same shape.
+        observed: Where these were observed (B, T, 1, H, W).
+        penalties: Scalars added to the mean squared error, by name.
+    """
 
     prediction: Tensor
     target: Tensor
     observed: Tensor
+    penalties: Mapping[str, Tensor] = MappingProxyType({})
 
 
 class RegressionStage(Stage):
-    """The only stage: mean squared error on observed pixels."""
+    """The only stage: mean squared error on observed pixels, and the network's penalties."""
 
     def __init__(self, network: "RegressionNetwork"):
         self.network = network
@@ -47,7 +57,8 @@ class RegressionStage(Stage):
     def loss(self, batch: Batch, draws: Draws) -> dict[str, Tensor]:
         """See `Stage.loss`."""
         made = self.network.regression(batch, draws)
-        return {"loss": weighted_mean((made.prediction - made.target).square(), made.observed.float())}
+        error = weighted_mean((made.prediction - made.target).square(), made.observed.float())
+        return {"loss": sum(made.penalties.values(), error), **made.penalties}
 
     def preview(self, batch: Batch, draws: Draws) -> Tensor:
         """The forecast."""
