@@ -25,6 +25,9 @@ MODELS: dict[str, str] = {
     "predldm": "nowcast.models.predldm.network:PredLDM",
     "unet": "nowcast.models.unet:UNet",
     "convlstm": "nowcast.models.convlstm:ConvLSTM",
+    "predrnn": "nowcast.models.predrnn:PredRNN",
+    "predrnn_plus": "nowcast.models.predrnn_plus:PredRNNPlus",
+    "motionrnn": "nowcast.models.motionrnn:MotionRNN",
 }
 
 

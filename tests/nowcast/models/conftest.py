@@ -1,9 +1,13 @@
 """Every trainable model of the table at a tiny size, with random weights."""
 
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from scipy.signal import correlate2d
+from torch import nn
 
 from nowcast.models import build_network
 from nowcast.models.network import Network
@@ -19,6 +23,9 @@ TINY: dict[str, dict[str, Any]] = {
     },
     "unet": {"widths": [8, 16], "centre": 32},
     "convlstm": {"hidden": 16, "layers": 2, "kernel": 3, "patch": 2},
+    "predrnn": {"hidden": 8, "layers": 2, "kernel": 3, "patch": 4},
+    "predrnn_plus": {"hidden": 8, "layers": 2, "kernel": 3, "patch": 4},
+    "motionrnn": {"hidden": 8, "layers": 2, "kernel": 3, "patch": 4},
 }
 FRAMES = {"history": 5, "lead": 3, "side": 32, "offset": 0.0, "scale": 50.0, "echo": 0.0}
 
@@ -36,3 +43,21 @@ def tiny():
         return network
 
     return build
+
+
+@pytest.fixture(scope="session")
+def plain() -> Callable[[nn.Conv2d], Callable[..., np.ndarray]]:
+    """Writes a convolution that keeps the sides a second time, in NumPy: of fields (channel, y, x), joined in order."""
+
+    def written(convolution: nn.Conv2d) -> Callable[..., np.ndarray]:
+        kernels = convolution.weight.detach().double().numpy()
+        bias = np.zeros(len(kernels)) if convolution.bias is None else convolution.bias.detach().double().numpy()
+
+        def convolved(*fields: np.ndarray) -> np.ndarray:
+            stacked = np.concatenate(fields)
+            sums = [sum(map(lambda x, k: correlate2d(x, k, "same"), stacked, kernel)) for kernel in kernels]
+            return np.array(sums) + bias[:, None, None]
+
+        return convolved
+
+    return written
