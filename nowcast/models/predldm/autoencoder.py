@@ -6,11 +6,13 @@ that trains them (nowcast.models.predldm.stages).
 """
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from functools import partial
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from nowcast.models.predldm.conv_vae import ConvVAE
 from nowcast.models.predldm.frame_vae import build_frame_vae
 from nowcast.models.predldm.mtvae import MTVAE, Reconstruction
 from nowcast.models.predldm.settings import PredLDMSettings
@@ -47,4 +49,12 @@ def _mt(settings: PredLDMSettings, pretrained: bool) -> MTVAE:
     return MTVAE(settings.mtvae, settings.frame_vae, frame_vae)
 
 
-AUTOENCODERS: dict[str, Callable[[PredLDMSettings, bool], nn.Module]] = {"mt": _mt}
+def _conv(kind: Literal["3d", "2d+1d"], settings: PredLDMSettings, pretrained: bool) -> ConvVAE:
+    return ConvVAE(kind, settings.frame_vae, build_frame_vae(settings.frame_vae, pretrained, settings.channels))
+
+
+AUTOENCODERS: dict[str, Callable[[PredLDMSettings, bool], nn.Module]] = {
+    "mt": _mt,
+    "3d": partial(_conv, "3d"),
+    "2d+1d": partial(_conv, "2d+1d"),
+}

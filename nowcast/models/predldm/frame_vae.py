@@ -8,6 +8,7 @@ radar better than hundreds of steps of the convolutions from nothing (8 channels
 4.0 counts against 7.2); its blocks overlap, so that decoded frames show none of their borders.
 """
 
+import math
 from itertools import product
 from typing import Any
 
@@ -72,9 +73,14 @@ class FrameVAE(nn.Module):
 
     def encode(self, frames: Tensor) -> Tensor:
         """E(x): the mean latents (B, T, C, h, w) of frames (B, T, K, H, W)."""
+        return self.moments(frames)[0]
+
+    def moments(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance (B, T, C, h, w) of the latents of frames (B, T, K, H, W)."""
         x = pixel_unshuffle(frames.flatten(0, 1).expand(-1, self.colours, -1, -1), self.fold)
-        latents = self.vae.encode(x.contiguous(memory_format=torch.channels_last)).latent_dist.mode()
-        return latents.unflatten(0, frames.shape[:2]) * self.scale
+        latents = self.vae.encode(x.contiguous(memory_format=torch.channels_last)).latent_dist
+        mean, log_variance = (moment.unflatten(0, frames.shape[:2]) for moment in (latents.mean, latents.logvar))
+        return mean * self.scale, log_variance + 2 * math.log(self.scale)
 
     def decode(self, latents: Tensor) -> Tensor:
         """D(z): frames (B, T, K, H, W) of latents (B, T, C, h, w)."""
@@ -107,9 +113,10 @@ class SmallFrameVAE(FrameVAE):
         for parameter in silent:
             nn.init.zeros_(parameter)
 
-    def encode(self, frames: Tensor) -> Tensor:
-        """See `FrameVAE.encode`."""
-        return super().encode(frames) + self.analysis(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
+    def moments(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """See `FrameVAE.moments`."""
+        mean, log_variance = super().moments(frames)
+        return mean + self.analysis(frames.flatten(0, 1)).unflatten(0, frames.shape[:2]), log_variance
 
     def decode(self, latents: Tensor) -> Tensor:
         """See `FrameVAE.decode`."""

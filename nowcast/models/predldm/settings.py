@@ -11,6 +11,8 @@ from nowcast.models.predldm.denoiser import DenoiserSettings
 from nowcast.models.predldm.frame_vae import FrameVAESettings
 from nowcast.models.predldm.mtvae import MTVAESettings
 
+_LOSS = ("kl_weight", "perceptual_weight", "perceptual_weights")  # of MTVAESettings, for every autoencoder
+
 _Temperature = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -60,12 +62,13 @@ class AutoencoderSettings(BaseModel):
     """Which autoencoder stands between frames and latents.
 
     Attributes:
-        kind: mt, the paper's MT-VAE (see nowcast.models.predldm.autoencoder).
+        kind: mt, the paper's MT-VAE (nowcast.models.predldm.mtvae); 3d or 2d+1d, the others of its Table 2
+            (nowcast.models.predldm.conv_vae), which read of `mtvae` the loss alone.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Literal["mt"] = "mt"
+    kind: Literal["mt", "3d", "2d+1d"] = "mt"
 
 
 class PredLDMSettings(NetworkSettings):
@@ -74,7 +77,7 @@ class PredLDMSettings(NetworkSettings):
     Attributes:
         autoencoder: Which autoencoder.
         frame_vae: Frame encoder and decoder.
-        mtvae: Temporal transformer and its loss.
+        mtvae: Temporal transformer, and the loss of every autoencoder.
         denoiser: Size of the diffusion transformer.
         objective: The quantity that the denoiser predicts, a key of OBJECTIVES.
         loss_weights: Weights of the two terms of equation 14, forecast and condition.
@@ -110,6 +113,20 @@ class PredLDMSettings(NetworkSettings):
     def latent_side(self) -> int:
         """Latent locations along a side of a frame."""
         return self.side // self.frame_vae.factor
+
+    @model_validator(mode="after")
+    def _all_is_read(self) -> "PredLDMSettings":
+        kind = self.autoencoder.kind
+        if kind == "3d" and self.frame_vae.pretrained is not None:
+            raise ValueError("frame_vae.pretrained is not read by autoencoder.kind 3d, which is trained from scratch")
+        defaults = {name: field.default for name, field in MTVAESettings.model_fields.items()}
+        unread = [name for name, value in self.mtvae if value != defaults[name] and name not in _LOSS]
+        if kind != "mt" and unread:
+            raise ValueError(
+                f"mtvae.{unread[0]} is read by autoencoder.kind mt alone; {kind} reads {', '.join(_LOSS)}: "
+                "set network.mtvae={kl_weight: 1.0e-4}, say"
+            )
+        return self
 
     @model_validator(mode="after")
     def _fits_together(self) -> "PredLDMSettings":

@@ -15,8 +15,9 @@ from nowcast.models.trained import TrainedForecaster
 from pipelines.errors import InputError
 
 NO_GUESS = Literal["none"]  # the setting of a network that reads no first guess
-TRAINABLE = [name for name in MODELS if is_trainable(model_class(name))]
-REGRESSING = [name for name in TRAINABLE if model_class(name).deterministic]
+NETWORKS = [name for name in MODELS if is_trainable(model_class(name))]
+TRAINABLE = [*NETWORKS, "predldm, 3d", "predldm, 2d+1d"]
+REGRESSING = [name for name in NETWORKS if model_class(name).deterministic]
 GUIDED = [name for name in REGRESSING if model_class(name).Settings.model_fields["first_guess"].annotation != NO_GUESS]
 SCALE = FrameScale(0.0, 50.0, 0.0)
 
@@ -74,7 +75,7 @@ def test_a_preview_is_seen_beside_the_future(tiny, windows, name):
 @pytest.mark.parametrize("name", TRAINABLE)
 def test_a_saved_network_makes_the_same_forecast(tiny, history, lead_times, tmp_path, name):
     network = tiny(name)
-    config = {"model": name, "network": network.settings.model_dump(mode="json")}
+    config = {"model": name.partition(",")[0], "network": network.settings.model_dump(mode="json")}
     save_tensors(tmp_path / "model.safetensors", network.state_dict(), {"config": config, "stages": []})
     loaded, _ = load_network(tmp_path / "model.safetensors")
     one, other = (TrainedForecaster(n).forecast(history, lead_times(3), 2, 0) for n in (network, loaded))
