@@ -28,6 +28,8 @@ MODELS: dict[str, str] = {
     "predrnn": "nowcast.models.predrnn:PredRNN",
     "predrnn_plus": "nowcast.models.predrnn_plus:PredRNNPlus",
     "motionrnn": "nowcast.models.motionrnn:MotionRNN",
+    "simvp": "nowcast.models.simvp:SimVP",
+    "simvp_gsta": "nowcast.models.simvp_gsta:SimVPGSTA",
 }
 
 

@@ -27,6 +27,8 @@ TINY: dict[str, dict[str, Any]] = {
     "predrnn": {"hidden": 8, "layers": 2, "kernel": 3, "patch": 4},
     "predrnn_plus": {"hidden": 8, "layers": 2, "kernel": 3, "patch": 4},
     "motionrnn": {"hidden": 8, "layers": 2, "kernel": 3, "patch": 4},
+    "simvp": {"hidden": 8, "translator_hidden": 16, "translator_blocks": 2},
+    "simvp_gsta": {"hidden": 8, "translator_hidden": 16, "translator_blocks": 2},
 }
 TINY |= {
     f"predldm, {kind}": {**TINY["predldm"], "mtvae": {"kl_weight": 0.0}, "autoencoder": {"kind": kind}}
@@ -56,14 +58,33 @@ def plain() -> Callable[[nn.Conv2d], Callable[..., np.ndarray]]:
     """Writes a convolution that keeps the sides a second time, in NumPy: of fields (channel, y, x), joined in order."""
 
     def written(convolution: nn.Conv2d) -> Callable[..., np.ndarray]:
-        kernels = convolution.weight.detach().double().numpy()
+        spread = int(convolution.dilation[0])
+        weights = convolution.weight.detach().double().numpy()
+        kernels = np.zeros((*weights.shape[:2], *(spread * (side - 1) + 1 for side in weights.shape[2:])))
+        kernels[..., ::spread, ::spread] = weights
         bias = np.zeros(len(kernels)) if convolution.bias is None else convolution.bias.detach().double().numpy()
 
         def convolved(*fields: np.ndarray) -> np.ndarray:
-            stacked = np.concatenate(fields)
-            sums = [sum(map(lambda x, k: correlate2d(x, k, "same"), stacked, kernel)) for kernel in kernels]
+            groups = np.repeat(
+                np.split(np.concatenate(fields), convolution.groups), len(kernels) // convolution.groups, 0
+            )
+            sums = [
+                sum(map(lambda x, k: correlate2d(x, k, "same"), *pair)) for pair in zip(groups, kernels, strict=True)
+            ]
             return np.array(sums) + bias[:, None, None]
 
         return convolved
 
     return written
+
+
+@pytest.fixture(scope="session")
+def normalised():
+    """Group normalisation of x (C, h, w) without weights, written out."""
+
+    def normalise(x: np.ndarray, groups: int, epsilon: float) -> np.ndarray:
+        parts = x.reshape(groups, -1)
+        scaled = (parts - parts.mean(1, keepdims=True)) / np.sqrt(parts.var(1, keepdims=True) + epsilon)
+        return scaled.reshape(x.shape)
+
+    return normalise
