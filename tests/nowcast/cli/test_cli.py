@@ -24,17 +24,10 @@ def archive(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def prepared(archive, tmp_path_factory):
+def prepared(archive, tmp_path_factory, nowcast):
     store = tmp_path_factory.mktemp("store") / "sevir.zarr"
-    assert run("prepare-sevir", archive, store)[0] == 0
+    assert nowcast("prepare-sevir", archive, store)[0] == 0
     return store
-
-
-def run(*words):
-    """Exit code, standard output and standard error of a command, through the console script's own entry."""
-    arguments = [sys.executable, "-c", "from nowcast.cli.app import main; main()", *map(str, words)]
-    done = subprocess.run(arguments, capture_output=True, text=True)
-    return done.returncode, done.stdout, done.stderr
 
 
 def refuse(monkeypatch, capsys, *words):
@@ -49,7 +42,7 @@ def refuse(monkeypatch, capsys, *words):
     return lines[0]
 
 
-def test_the_chain_on_a_simulated_archive(archive, tmp_path):
+def test_the_chain_on_a_simulated_archive(archive, tmp_path, nowcast):
     store, forecast, scores, picture = (tmp_path / n for n in ("s.zarr", "f.nc", "scores.nc", "map.png"))
     commands = [
         ("prepare-sevir", archive, store),
@@ -61,13 +54,13 @@ def test_the_chain_on_a_simulated_archive(archive, tmp_path):
         ("plot", forecast, picture, "--store", store),
     ]
     for command in commands:
-        code, out, err = run(*command)
+        code, out, err = nowcast(*command)
         assert code == 0, (command, out, err)
     assert picture.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     assert np.isfinite(xr.open_dataset(scores)["crps_fair_pooled"])
 
 
-def test_train_and_forecast_with_predldm(prepared, tmp_path):
+def test_train_and_forecast_with_predldm(prepared, tmp_path, nowcast):
     out, forecast = tmp_path / "run", tmp_path / "f.nc"
     short = [w for stage in ("autoencoder", "diffusion") for w in ("--set", f"stages.{stage}.steps=2")]
     commands = [
@@ -77,16 +70,16 @@ def test_train_and_forecast_with_predldm(prepared, tmp_path):
         ("verify", forecast, prepared),
     ]
     for command in commands:
-        code, text, err = run(*command)
+        code, text, err = nowcast(*command)
         assert code == 0, (command, text, err)
     written = xr.open_dataset(forecast)
     assert written.sizes["member"] == 3 and (written["vil"][0, 0] != written["vil"][0, 1]).any()
     assert '"steps": 2' in written.attrs["config"]
 
 
-def test_prepare_twice_does_nothing_the_second_time(archive, prepared):
+def test_prepare_twice_does_nothing_the_second_time(archive, prepared, nowcast):
     before = {path: path.stat().st_mtime_ns for path in prepared.rglob("*")}
-    assert run("prepare-sevir", archive, prepared)[0] == 0
+    assert nowcast("prepare-sevir", archive, prepared)[0] == 0
     assert {path: path.stat().st_mtime_ns for path in prepared.rglob("*")} == before
 
 
@@ -168,11 +161,11 @@ def test_wrong_words_of_every_command(monkeypatch, capsys, prepared, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_output_that_exists(monkeypatch, capsys, prepared, tmp_path):
+def test_an_output_that_exists(monkeypatch, capsys, prepared, tmp_path, nowcast):
     for name in ("f.nc", "scores.nc", "map.png"):
         (tmp_path / name).write_text("mine")
     real = tmp_path / "real.nc"
-    assert run("forecast", "persistence", prepared, real, "--limit", 1)[0] == 0
+    assert nowcast("forecast", "persistence", prepared, real, "--limit", 1)[0] == 0
     commands = {
         "f.nc": ("forecast", "persistence", prepared, tmp_path / "f.nc"),
         "scores.nc": ("verify", real, prepared, "--out", tmp_path / "scores.nc"),
@@ -183,9 +176,9 @@ def test_an_output_that_exists(monkeypatch, capsys, prepared, tmp_path):
         assert (tmp_path / name).read_text() == "mine"
 
 
-def test_no_command_replaces_one_of_its_inputs(monkeypatch, capsys, archive, prepared, tmp_path):
+def test_no_command_replaces_one_of_its_inputs(monkeypatch, capsys, archive, prepared, tmp_path, nowcast):
     forecast, copy, run_folder = tmp_path / "f.nc", tmp_path / "archive", tmp_path / "run"
-    assert run("forecast", "persistence", prepared, forecast, "--limit", 1)[0] == 0
+    assert nowcast("forecast", "persistence", prepared, forecast, "--limit", 1)[0] == 0
     shutil.copytree(archive, copy)
     run_folder.mkdir()
     (run_folder / "model.safetensors").write_text("mine")
@@ -219,9 +212,9 @@ def test_no_command_replaces_one_of_its_inputs(monkeypatch, capsys, archive, pre
     assert contents() == before
 
 
-def test_an_output_that_another_command_is_writing(monkeypatch, capsys, archive, prepared, tmp_path):
+def test_an_output_that_another_command_is_writing(monkeypatch, capsys, archive, prepared, tmp_path, nowcast):
     real = tmp_path / "real.nc"
-    assert run("forecast", "persistence", prepared, real, "--limit", 1, "--ensemble", 2)[0] == 0
+    assert nowcast("forecast", "persistence", prepared, real, "--limit", 1, "--ensemble", 2)[0] == 0
     commands = {
         "f.nc": ("forecast", "persistence", prepared, "f.nc", "--limit", 1, "--overwrite"),
         "f.zarr": ("forecast", "steps", prepared, "f.zarr", "--limit", 1, "--ensemble", 2, "--summary-only"),
@@ -246,10 +239,10 @@ def test_a_folder_that_is_no_forecast_is_never_replaced(monkeypatch, capsys, pre
     assert (tmp_path / name / "thesis.tex").read_text() == "mine"
 
 
-def test_a_store_with_a_damaged_chunk(monkeypatch, capsys, prepared, tmp_path):
+def test_a_store_with_a_damaged_chunk(monkeypatch, capsys, prepared, tmp_path, nowcast):
     store, forecast = tmp_path / "damaged.zarr", tmp_path / "f.nc"
     shutil.copytree(prepared, store)
-    assert run("forecast", "persistence", store, forecast, "--limit", 1, "--ensemble", 2)[0] == 0
+    assert nowcast("forecast", "persistence", store, forecast, "--limit", 1, "--ensemble", 2)[0] == 0
     for shard in (store / "vil" / "c").rglob("*"):
         if shard.is_file():
             shard.write_bytes(shard.read_bytes()[:1000])
@@ -265,8 +258,8 @@ def test_a_store_with_a_damaged_chunk(monkeypatch, capsys, prepared, tmp_path):
 
 
 @pytest.mark.parametrize("wrong", [("--limit", "0"), ("--limit", "-1"), ("--seed", "-1"), ("--ensemble", "0")])
-def test_numbers_out_of_range(prepared, tmp_path, wrong):
-    code, _, err = run("forecast", "persistence", prepared, tmp_path / "f.nc", *wrong)
+def test_numbers_out_of_range(prepared, tmp_path, wrong, nowcast):
+    code, _, err = nowcast("forecast", "persistence", prepared, tmp_path / "f.nc", *wrong)
     assert code == 2 and wrong[0] in err and "greater than or equal" in err
     assert list(tmp_path.iterdir()) == []
 
@@ -280,8 +273,10 @@ def test_a_score_file_that_cannot_be_is_refused_before_anything_is_scored(
 
 
 def test_debug_shows_the_traceback(tmp_path):
-    code, _, err = run("--debug", "info", tmp_path / "nothing")
-    assert code != 0 and "Traceback" in err
+    words = ("--debug", "info", tmp_path / "nothing")
+    command = [sys.executable, "-c", "from nowcast.cli.app import main; main()", *words]
+    done = subprocess.run(command, capture_output=True)
+    assert done.returncode != 0 and b"Traceback" in done.stderr
 
 
 def test_an_unforeseen_error_is_one_line_and_exit_code_one(monkeypatch, capsys, prepared, tmp_path):

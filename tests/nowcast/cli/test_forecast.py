@@ -9,7 +9,6 @@ import pytest
 import xarray as xr
 import zarr
 
-from nowcast.cli import app as cli
 from nowcast.data.forecast_file import open_forecast
 from nowcast.forecasting.forecast import load_forecaster
 from nowcast.forecasting.trained_on import range_warning, shipped_card
@@ -19,20 +18,6 @@ from nowcast.models.persistence import Persistence
 from nowcast.training.run import train
 from pipelines.errors import InputError
 from pipelines.store import schema
-
-
-@pytest.fixture
-def say(monkeypatch, capsys):
-    """Exit code, standard output and standard error of a command in this process."""
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["nowcast", *map(str, words)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        return stopped.value.code or 0, *capsys.readouterr()
-
-    return run
 
 
 def make_store(path, frames, *, empty=(), events=3):
@@ -61,22 +46,24 @@ def make_store(path, frames, *, empty=(), events=3):
     return path
 
 
-def test_a_forecast_ends_with_a_summary_on_standard_error_and_the_path_on_standard_output(small_store, tmp_path, say):
+def test_a_forecast_ends_with_a_summary_on_standard_error_and_its_path_on_standard_output(
+    small_store, tmp_path, nowcast
+):
     out = tmp_path / ("a-name-so-long-that-it-does-not-fit-into-one-line-of-eighty-columns" * 2 + ".nc")
-    code, text, notes = say("forecast", "persistence", small_store, out)
+    code, text, notes = nowcast("forecast", "persistence", small_store, out)
     assert (code, text) == (0, f"{out}\n")
     assert notes == ("3 cases, init time 2019-06-30 23:45 to 2019-08-01 00:35 UTC, 10 lead times to 50 min, 1 member\n")
 
 
-def test_a_model_that_is_deterministic_says_that_it_makes_one_member(small_store, tmp_path, say):
+def test_a_model_that_is_deterministic_says_that_it_makes_one_member(small_store, tmp_path, nowcast):
     for number, words in enumerate((("--ensemble", 100), ("--ensemble", 1), ())):
-        code, _, notes = say("forecast", "advection", small_store, tmp_path / f"{number}.nc", "--limit", 1, *words)
+        code, _, notes = nowcast("forecast", "advection", small_store, tmp_path / f"{number}.nc", "--limit", 1, *words)
         assert code == 0
         said = "advection is deterministic: one member instead of 100" in notes
         assert said == (number == 0) and open_forecast(tmp_path / f"{number}.nc").sizes["member"] == 1
 
 
-def test_a_name_of_the_table_wins_over_a_folder_of_that_name(toy_config, small_store, tmp_path, monkeypatch, say):
+def test_a_name_of_the_table_wins_over_a_folder_of_that_name(toy_config, small_store, tmp_path, monkeypatch, nowcast):
     monkeypatch.chdir(tmp_path)
     trained = train(toy_config, [small_store], tmp_path / "run", device="cpu").parent
     trained.rename("persistence")
@@ -85,12 +72,12 @@ def test_a_name_of_the_table_wins_over_a_folder_of_that_name(toy_config, small_s
     assert load_forecaster("predldm")[1]["checkpoint_sha256"] == file_hash(SHIPPED / "predldm.safetensors")
     for model in ("./persistence", tmp_path / "persistence", (tmp_path / "persistence").relative_to(tmp_path)):
         assert load_forecaster(model)[1]["model"] == "toy"
-    code, _, _ = say("forecast", "./persistence", small_store, "toy.nc", "--limit", 1, "--ensemble", 2)
+    code, _, _ = nowcast("forecast", "./persistence", small_store, "toy.nc", "--limit", 1, "--ensemble", 2)
     assert code == 0 and xr.open_dataset("toy.nc").attrs["model"] == "toy"
 
 
 def test_sampling_options_of_a_model_that_is_not_sampled_are_refused_in_one_place(
-    toy_config, small_store, tmp_path, say
+    toy_config, small_store, tmp_path, nowcast
 ):
     run = train(toy_config, [small_store], tmp_path / "run", device="cpu").parent
     for model, options, line in (
@@ -100,41 +87,41 @@ def test_sampling_options_of_a_model_that_is_not_sampled_are_refused_in_one_plac
          "the sampling of toy has no such setting; got --sampler and --sampling-steps; expected one of member_batch, "
          "gain"),
     ):  # fmt: skip
-        assert say("forecast", model, small_store, tmp_path / "f.nc", *options) == (2, "", f"nowcast: {line}\n")
+        assert nowcast("forecast", model, small_store, tmp_path / "f.nc", *options) == (2, "", f"nowcast: {line}\n")
     with pytest.raises(InputError, match="the model advection is not sampled; got temperature"):
         load_forecaster("advection", sampling={"temperature": 1.0})
 
 
-def test_a_folder_of_files_is_told_to_become_a_store(tmp_path, monkeypatch, say):
+def test_a_folder_of_files_is_told_to_become_a_store(tmp_path, monkeypatch, nowcast):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "knmi").mkdir()
     line = (
         "nowcast: knmi is a folder, and `nowcast forecast` takes one file or a store; make a store of it first: "
         "`nowcast prepare-radar knmi knmi.zarr`, then forecast from knmi.zarr\n"
     )
-    assert say("forecast", "persistence", "knmi", "out.nc") == (2, "", line)
+    assert nowcast("forecast", "persistence", "knmi", "out.nc") == (2, "", line)
 
 
-def test_several_files_are_told_to_become_a_store(tmp_path, say):
-    code, _, line = say("forecast", "persistence", *(f"{number}.h5" for number in range(7)), tmp_path / "f.nc")
+def test_several_files_are_told_to_become_a_store(tmp_path, nowcast):
+    code, _, line = nowcast("forecast", "persistence", *(f"{number}.h5" for number in range(7)), tmp_path / "f.nc")
     assert code == 2 and line.count("\n") == 1
     assert "got 2.h5, 3.h5, 4.h5, ... beside them" in line and "`nowcast prepare-radar FILES... STORE`" in line
 
 
-def test_a_file_that_is_not_there_is_told_with_what_is_near(small_store, tmp_path, say):
+def test_a_file_that_is_not_there_is_told_with_what_is_near(small_store, tmp_path, nowcast):
     (tmp_path / "radar.nc").write_text("")
     line = f"nowcast: no store and no file of radar at {tmp_path}/radra.nc, near it: radar.nc\n"
-    assert say("forecast", "persistence", tmp_path / "radra.nc", tmp_path / "f.nc") == (2, "", line)
+    assert nowcast("forecast", "persistence", tmp_path / "radra.nc", tmp_path / "f.nc") == (2, "", line)
 
 
-def test_a_store_too_short_to_be_scored_names_the_init_time_that_forecasts_what_comes_next(tmp_path, say):
+def test_a_store_too_short_to_be_scored_names_the_init_time_that_forecasts_what_comes_next(tmp_path, nowcast):
     store = make_store(tmp_path / "short.zarr", 12, empty=[1])
     line = (
         "nowcast: the events have 12 frames, and a window that can be scored needs 20; to forecast what comes after "
         "the last frame say --init 2010-08-26T00:55\n"
     )
-    assert say("forecast", "persistence", store, tmp_path / "f.nc") == (2, "", line)
-    code, _, notes = say("forecast", "persistence", store, tmp_path / "f.nc", "--init", "2010-08-26T00:55")
+    assert nowcast("forecast", "persistence", store, tmp_path / "f.nc") == (2, "", line)
+    code, _, notes = nowcast("forecast", "persistence", store, tmp_path / "f.nc", "--init", "2010-08-26T00:55")
     assert code == 0
     assert notes == (
         "1 of 3 events left out: nothing was observed in them\n"
@@ -142,18 +129,18 @@ def test_a_store_too_short_to_be_scored_names_the_init_time_that_forecasts_what_
     )
 
 
-def test_events_that_are_left_out_are_counted_with_the_reason(small_store, tmp_path, say):
+def test_events_that_are_left_out_are_counted_with_the_reason(small_store, tmp_path, nowcast):
     store = make_store(tmp_path / "long.zarr", 20, empty=[0, 3], events=5)
     group = zarr.open_group(store, mode="r+")
     missing = group["missing_fraction"][:]
     missing[4, 7] = 1
     group["missing_fraction"][:] = missing
-    _, _, notes = say("forecast", "persistence", store, tmp_path / "f.nc")
+    _, _, notes = nowcast("forecast", "persistence", store, tmp_path / "f.nc")
     assert notes.splitlines()[:2] == [
         "2 of 5 events left out: nothing was observed in them",
         "1 of 5 events left out: too many of their frames are missing",
     ]
-    _, _, notes = say("forecast", "persistence", store, tmp_path / "g.nc", "--event", "T1")
+    _, _, notes = nowcast("forecast", "persistence", store, tmp_path / "g.nc", "--event", "T1")
     assert len(notes.splitlines()) == 1
 
 
@@ -172,8 +159,8 @@ def test_frames_unlike_those_of_the_training_are_told_once():
     assert range_warning({"model": "persistence"}, 10, x) is None
 
 
-def test_models_say_which_weights_come_with_the_package(say):
-    code, text, _ = say("models")
+def test_models_say_which_weights_come_with_the_package(nowcast):
+    code, text, _ = nowcast("models")
     lines = dict(line.split(maxsplit=1) for line in text.splitlines())
     assert code == 0 and list(lines) == list(MODELS)
     assert lines["predldm"].startswith("ready (weights included; train your own with `nowcast train`)")
@@ -181,11 +168,11 @@ def test_models_say_which_weights_come_with_the_package(say):
     assert lines["persistence"].startswith("ready  ")
 
 
-def test_version_help_and_surplus_arguments(say):
-    assert say("--version") == (0, "nowcast 0.1.0\n", "")
-    assert say()[:2] == say("--help")[:2] and say()[0] == 0
+def test_version_help_and_surplus_arguments(nowcast):
+    assert nowcast("--version") == (0, "nowcast 0.1.0\n", "")
+    assert nowcast()[:2] == nowcast("--help")[:2] and nowcast()[0] == 0
     for words in (("info", "a", "b"), ("models", "x"), ("info",), ("plto",), ("info", "--nope", "x")):
-        code, out, line = say(*words)
+        code, out, line = nowcast(*words)
         assert code == 2 and not out and line.startswith("nowcast: ") and line.count("\n") == 1, line
         assert "--help`" in line
 

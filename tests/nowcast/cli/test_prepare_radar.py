@@ -1,13 +1,10 @@
 """`nowcast prepare-radar`, and what then becomes of its store: forecasts by every kind of model, scores, a picture."""
 
-import sys
-
 import numpy as np
 import pytest
 import xarray as xr
 from pyproj import CRS
 
-from nowcast.cli import app as cli
 from pipelines.simulation.storms import simulate_archive
 
 PROJ = "+proj=stere +lat_0=90 +lat_ts=60 +lon_0=25 +R=6371288 +units=m"
@@ -43,19 +40,6 @@ def source(tmp_path_factory):
     path = tmp_path_factory.mktemp("radar") / "demo_20201031.nc"
     dataset.to_netcdf(path)
     return path
-
-
-@pytest.fixture
-def nowcast(monkeypatch, capsys):
-    """Runs a command line; gives its exit code, standard output and standard error."""
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["nowcast", *map(str, words)])
-        with pytest.raises(SystemExit) as exit_:
-            cli.main()
-        return exit_.value.code or 0, *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture

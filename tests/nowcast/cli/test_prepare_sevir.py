@@ -1,11 +1,9 @@
 """`nowcast prepare-sevir` and `nowcast info` on archives that are not quite sound."""
 
 import csv
-import sys
 
 import pytest
 
-from nowcast.cli import app as cli
 from pipelines.simulation.storms import simulate_archive
 
 
@@ -21,19 +19,6 @@ def archive(simulated, tmp_path):
     (tmp_path / "archive" / "data").symlink_to(simulated / "data")
     (tmp_path / "archive" / "CATALOG.csv").write_bytes((simulated / "CATALOG.csv").read_bytes())
     return tmp_path / "archive"
-
-
-@pytest.fixture
-def nowcast(monkeypatch, capsys):
-    """Runs a command line; gives its exit code, standard output and standard error."""
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["nowcast", *map(str, words)])
-        with pytest.raises(SystemExit) as exit_:
-            cli.main()
-        return exit_.value.code or 0, *capsys.readouterr()
-
-    return run
 
 
 def edit(path, change):
