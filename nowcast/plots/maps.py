@@ -40,7 +40,7 @@ _PANEL, _GAP = 1.8, 0.07  # inches, as all sizes here
 _LEFT, _RIGHT, _TOP, _BOTTOM = 0.65, 1.15, 0.65, 0.3
 _BAR_OFFSET, _BAR, _BAR_MARGIN = 0.42, 0.1, 0.05
 _COLUMNS = 4
-_THUMBNAIL = 1.0
+_THUMBNAIL, _THUMBNAIL_GAP, _THUMBNAIL_LEFT = 1.0, 0.06, 0.3
 _LETTER = 0.085  # width of a letter of the title
 
 
@@ -148,15 +148,20 @@ def plot_samples(
             for name, frames in rows
         ]
     columns = max(len(frames) for _, frames in rows)
-    figure = Figure(figsize=(_THUMBNAIL * columns, _THUMBNAIL * len(rows)), layout="compressed")
-    panels = figure.subplots(len(rows), columns, squeeze=False)
+    height, width = rows[0][1].shape[1:3]
+    size, down = _THUMBNAIL - _THUMBNAIL_GAP, (_THUMBNAIL - _THUMBNAIL_GAP) * height / width
+    page = (_THUMBNAIL_LEFT + columns * _THUMBNAIL, len(rows) * (down + _THUMBNAIL_GAP))
+    figure = Figure(figsize=page)
+    ax = figure.add_axes((_THUMBNAIL_LEFT / page[0], 0, 1 - _THUMBNAIL_LEFT / page[0], 1))
     look = picture_look() if video_range else vil_look()
-    for (name, frames), axes in zip(rows, panels, strict=True):
-        axes[0].set_ylabel(name)
-        for ax, field in zip(axes, frames, strict=False):
-            draw_panel(ax, field, look)
-        for ax in axes[len(frames) :]:
-            ax.set_axis_off()
+    middles = [page[1] - (number + 0.5) * (down + _THUMBNAIL_GAP) for number in range(len(rows))]
+    for middle, (_, frames) in zip(middles, rows, strict=True):
+        for left, field in zip(np.arange(columns) * _THUMBNAIL, frames, strict=False):
+            box = (left, left + size, middle - down / 2, middle + down / 2)
+            ax.imshow(field, look.cmap, look.norm, extent=box, origin=look.origin, interpolation="nearest")
+    ax.set(xlim=(0, page[0] - _THUMBNAIL_LEFT), ylim=(0, page[1]), xticks=[], frame_on=False)
+    ax.set_yticks(middles, [name for name, _ in rows], rotation=90, va="center")
+    ax.tick_params(length=0)
     return figure
 
 

@@ -1,5 +1,6 @@
 import socket
 import time
+from collections import Counter
 from importlib.resources import files
 
 import matplotlib
@@ -336,8 +337,22 @@ def test_samples_are_rows_of_frames():
     frames = np.full((6, 8, 8), 100.0)
     figure = plot_samples(frames[:4], frames, np.stack([frames, frames]))
     figure.draw_without_rendering()
-    assert len([ax for ax in figure.axes if ax.get_images()]) == 4 + 6 + 6 + 6
-    assert [figure.axes[row * 6].get_ylabel() for row in range(4)] == ["history", "observed", "sample 0", "sample 1"]
+    (ax,) = figure.axes
+    boxes = [image.get_extent() for image in ax.get_images()]
+    assert Counter(round(bottom, 6) for _, _, bottom, _ in boxes) == {3.03: 4, 2.03: 6, 1.03: 6, 0.03: 6}
+    names = {text.get_text(): height for height, text in zip(ax.get_yticks(), ax.get_yticklabels(), strict=True)}
+    assert names == {"history": 3.5, "observed": 2.5, "sample 0": 1.5, "sample 1": 0.5}
+
+
+@pytest.mark.parametrize(("video_range", "origin"), [(None, "lower"), (255, "upper")])
+def test_samples_of_radar_have_south_below_and_those_of_video_the_first_row_above(video_range, origin):
+    frames = np.zeros((2, 4, 8))
+    frames[:, 0] = 200
+    figure = plot_samples(frames, frames, frames[None], video_range=video_range)
+    image = figure.axes[0].get_images()[0]
+    assert image.origin == origin and np.asarray(image.get_array())[0].min() > np.asarray(image.get_array())[1].max()
+    left, right, bottom, top = image.get_extent()
+    assert (right - left) / (top - bottom) == pytest.approx(2) and top > bottom
 
 
 def test_scores_are_a_curve_a_model():
