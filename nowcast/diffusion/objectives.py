@@ -37,6 +37,16 @@ class Objective(ABC):
     def target(self, x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
         """The target of the denoiser for `noisy(x0, noise, t)`; shape of `x0`."""
 
+    @abstractmethod
+    def clean(self, prediction: Tensor, z: Tensor, t: Tensor) -> Tensor:
+        """x0 as a prediction for `z` at times (B,) implies it; shape of `z`."""
+
+    def clipped(self, prediction: Tensor, z: Tensor, t: Tensor, low: float, high: float) -> Tensor:
+        """The prediction that implies the same x0, cut to its range from `low` to `high`; shape of `z`."""
+        alpha, sigma = self._levels_like(z, t)
+        x0 = self.clean(prediction, z, t).clamp(low, high)
+        return self.target(x0, (z - alpha * x0) / sigma, t)
+
     def noisy(self, x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
         """z_t = alpha_t x0 + sigma_t eps, with `t` of shape (B,) for `x0` of shape (B, ...)."""
         alpha, sigma = self._levels_like(x0, t)
@@ -68,6 +78,11 @@ class Epsilon(Objective):
         """See `Objective.target`."""
         return noise
 
+    def clean(self, prediction: Tensor, z: Tensor, t: Tensor) -> Tensor:
+        """See `Objective.clean`."""
+        alpha, sigma = self._levels_like(z, t)
+        return (z - sigma * prediction) / alpha
+
 
 class Velocity(Epsilon):
     """Prediction of v = alpha_t eps - sigma_t x0 under the same betas."""
@@ -76,6 +91,11 @@ class Velocity(Epsilon):
         """See `Objective.target`."""
         alpha, sigma = self._levels_like(x0, t)
         return alpha * noise - sigma * x0
+
+    def clean(self, prediction: Tensor, z: Tensor, t: Tensor) -> Tensor:
+        """See `Objective.clean`."""
+        alpha, sigma = self._levels_like(z, t)
+        return alpha * z - sigma * prediction
 
 
 class Flow(Objective):
@@ -92,6 +112,10 @@ class Flow(Objective):
     def target(self, x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
         """See `Objective.target`."""
         return noise - x0
+
+    def clean(self, prediction: Tensor, z: Tensor, t: Tensor) -> Tensor:
+        """See `Objective.clean`."""
+        return z - self._levels_like(z, t)[1] * prediction
 
 
 OBJECTIVES: dict[str, type[Objective]] = {"epsilon": Epsilon, "v": Velocity, "flow": Flow}

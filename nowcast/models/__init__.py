@@ -30,6 +30,7 @@ MODELS: dict[str, str] = {
     "motionrnn": "nowcast.models.motionrnn:MotionRNN",
     "simvp": "nowcast.models.simvp:SimVP",
     "simvp_gsta": "nowcast.models.simvp_gsta:SimVPGSTA",
+    "mcvd": "nowcast.models.mcvd.network:MCVD",
 }
 
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from nowcast.models.layers.attention import Attention
+from nowcast.models.layers.positions import sinusoids
 
 _TIME_CHANNELS = 256
 _LONGEST = 10  # of the positions, of which there are some twenty: longer waves would barely tell two apart
@@ -58,13 +59,6 @@ class Context(NamedTuple):
 
     keys_values: Sequence[tuple[Tensor, Tensor]]
     guess: Tensor | None
-
-
-def sinusoids(positions: Tensor, channels: int, longest: float) -> Tensor:
-    """Sines and cosines with shape (*positions.shape, channels), wavelengths from 2 pi to 2 pi times `longest`."""
-    frequencies = longest ** -(torch.arange(channels // 2, device=positions.device) / (channels // 2))
-    angles = positions.float()[..., None] * frequencies
-    return torch.cat([angles.sin(), angles.cos()], -1)
 
 
 def space_time_positions(times: int, side: int, channels: int) -> Tensor:

@@ -55,3 +55,16 @@ def test_times_cover_the_range_and_follow_the_generator(name):
     assert 0 <= times(1).min() < 2
     assert 998 <= times(1).max() < 1000
     assert times(1).double().mean().item() == pytest.approx(500, abs=8)  # four standard errors
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_a_prediction_implies_x0_and_is_cut_with_it(name):
+    objective = OBJECTIVES[name]()
+    noise, t = torch.randn(3, 4), torch.tensor([10, 500, 900])
+    x0 = torch.tensor([-3.0, -0.5, 0.5, 2.0]).expand(3, 4)
+    z = objective.noisy(x0, noise, t)
+    prediction = objective.target(x0, noise, t)
+    torch.testing.assert_close(objective.clean(prediction, z, t), x0, rtol=0, atol=1e-4)
+    cut = objective.clipped(prediction, z, t, -1.0, 1.0)
+    torch.testing.assert_close(objective.clean(cut, z, t), x0.clamp(-1, 1), rtol=0, atol=1e-4)
+    torch.testing.assert_close(cut[:, 1:3], prediction[:, 1:3], rtol=1e-3, atol=1e-3)

@@ -29,6 +29,16 @@ TINY: dict[str, dict[str, Any]] = {
     "motionrnn": {"hidden": 8, "layers": 2, "kernel": 3, "patch": 4},
     "simvp": {"hidden": 8, "translator_hidden": 16, "translator_blocks": 2},
     "simvp_gsta": {"hidden": 8, "translator_hidden": 16, "translator_blocks": 2},
+    "mcvd": {
+        "block": 2,
+        "width": 8,
+        "multipliers": [1, 2],
+        "depth": 1,
+        "attention": [4],
+        "patch": 4,
+        "objective": "v",
+        "sampling": {"steps": 3, "member_batch": 2},
+    },
 }
 TINY |= {
     f"predldm, {kind}": {**TINY["predldm"], "mtvae": {"kl_weight": 0.0}, "autoencoder": {"kind": kind}}

@@ -1,0 +1,1 @@
+"""MCVD: masked conditional video diffusion on pixels."""
