@@ -6,9 +6,13 @@ from typer.testing import CliRunner
 
 from nowcast.cli import app as cli
 
+RECURRENT = {"network.hidden": 8, "network.layers": 2, "network.kernel": 3}
 TINY = {
     "unet": {"network.widths": "[8, 16]", "network.centre": 32},
-    "convlstm": {"network.hidden": 8, "network.layers": 1, "network.kernel": 3},
+    "convlstm": RECURRENT,
+    "predrnn": RECURRENT,
+    "predrnn_plus": RECURRENT,
+    "motionrnn": RECURRENT,
     "mcvd": {
         "network": "{kind: spatin, width: 8, multipliers: [1, 2], depth: 1, spatin_width: 8, sampling: {steps: 2}}",
         "stages": "{diffusion: {steps: 3, batch: 2, validate_every: 3}}",

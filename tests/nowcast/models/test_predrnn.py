@@ -9,6 +9,7 @@ from nowcast.models.frames import Clip
 from nowcast.models.layers.st_lstm import Stepped
 from nowcast.models.network import Batch, Draws
 from nowcast.models.predrnn import PredRNN, PredRNNSettings
+from pipelines.errors import InputError
 
 V1, V2 = 0.0, 0.1
 
@@ -113,3 +114,9 @@ def test_reverse_sampling_feeds_forecasts_of_the_history_at_first(tiny, batch):
     torch.testing.assert_close(last[:, 4:], network(batch.history))
     true_history = tiny("predrnn", reverse_sampling=None).train().regression(batch, draws(0.0)).prediction
     torch.testing.assert_close(true_history[:, :5], last[:, :5])
+
+
+@pytest.mark.parametrize("settings", [{"reverse_sampling": [0.3, 0.0]}, {"decoupling": -0.1}])
+def test_settings_that_make_no_sense_are_refused(tiny, settings):
+    with pytest.raises(InputError, match=next(iter(settings))):
+        tiny("predrnn", **settings)
