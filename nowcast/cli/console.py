@@ -1,11 +1,14 @@
 """Where commands write: results and paths to standard output, notes and progress bars to standard error."""
 
 from collections.abc import Callable, Iterable, Iterator, Sized
+from time import monotonic
 from typing import TypeVar
 
 from rich.console import Console
 
 Item = TypeVar("Item")
+
+_LINE_EVERY_S = 30.0
 
 console = Console()
 errors = Console(stderr=True)
@@ -22,7 +25,7 @@ def note(text: object) -> None:
 
 
 def bar(label: str) -> Callable[[Iterable[Item]], Iterator[Item]]:
-    """The function that hands on the items of an iterable and counts them on a bar, which only a terminal shows.
+    """The function that hands on the items of an iterable and counts them: on a bar in a terminal, else in lines.
 
     Args:
         label: Stands beside the bar and names what is counted.
@@ -31,9 +34,21 @@ def bar(label: str) -> Callable[[Iterable[Item]], Iterator[Item]]:
     def counted(items: Iterable[Item]) -> Iterator[Item]:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+        total = len(items) if isinstance(items, Sized) else None
+        if not errors.is_terminal:
+            yield from _in_lines(items, total, label)
+            return
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress:
-            total = len(items) if isinstance(items, Sized) else None
+        with Progress(*columns, console=errors, transient=True) as progress:
             yield from progress.track(items, total, description=label)
 
     return counted
+
+
+def _in_lines(items: Iterable[Item], total: int | None, label: str) -> Iterator[Item]:
+    said = monotonic()
+    for number, item in enumerate(items):
+        if monotonic() - said > _LINE_EVERY_S:
+            said = monotonic()
+            note(f"{label}: {number}" + (f" of {total}" if total else ""))
+        yield item

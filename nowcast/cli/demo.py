@@ -103,7 +103,8 @@ def _parts(scores: xr.Dataset) -> list[xr.Dataset]:
 def _table(rows: dict[str, dict[str, float]]) -> Table:
     table = Table(
         title="One held-out event, all lead times, errors in counts",
-        caption="persistence, advection and sprog have one member: their CRPS is their MAE",
+        caption="persistence, advection and sprog have one member: their CRPS is their MAE; "
+        "CSI of an ensemble is that of its mean",
     )
     table.add_column("model", no_wrap=True)
     for heading in COLUMNS:

@@ -209,7 +209,7 @@ def _listed(title: str, lines: list[str], shown: int | None) -> list[str]:
 
 
 def _dataset(dataset: xr.Dataset, shown: int | None) -> str:
-    sizes = ", ".join(f"{name} {size}" for name, size in dataset.sizes.items())
+    sizes = ", ".join(f"{name}: {size}" for name, size in dataset.sizes.items())
     return "\n".join(
         [
             f"{dataset.attrs.get('title', 'dataset')}: {sizes}",

@@ -1,8 +1,8 @@
 """The door for Python: forecasts from and to xarray, and the shapes that verification and plots take.
 
 `nowcast.load`, `nowcast.verify`, `nowcast.plot` and `nowcast.probability_at` use it. A history is a DataArray with dims
-time, y and x, or case, frame, y and x, in any order, whose name or units tell what it measures (see
-`pipelines.store.units`). A forecast is in counts, as in a forecast file.
+time, y and x, or case, frame, y and x, in any order, whose name or units tell its quantity (see
+`pipelines.store.units`); or a Dataset with one such variable. A forecast is in counts, as in a forecast file.
 """
 
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from nowcast.forecasting import live
 from nowcast.forecasting.forecast import load_forecaster, member_batches, warnings_of
 from nowcast.models.forecaster import Forecaster
 from pipelines.errors import InputError
+from pipelines.radar import cf
 from pipelines.store.units import COUNTS, MAX_COUNT, MISSING, QUANTITIES, quantise, quantity_of
 
 _KILOMETRES = ("km", "kilometre", "kilometer", "kilometres", "kilometers")
@@ -41,32 +42,40 @@ class Model:
     described: dict[str, Any]
 
     def forecast(
-        self, history: xr.DataArray, members: int | None = None, *, lead_times: int | None = None, seed: int = 0
+        self,
+        history: xr.DataArray | xr.Dataset,
+        members: int | None = None,
+        *,
+        lead_times: int | None = None,
+        seed: int = 0,
     ) -> xr.DataArray:
         """Forecast what comes after the newest frames.
 
         Args:
             history: Radar with dims (time, y, x) or (case, frame, y, x), in any order, NaN missing: counts (units "1"),
                 VIL in kg m-2, rain rates (mm h-1 and others) or reflectivity (dBZ), told by `units` and, where it has
-                one, `standard_name`. Coordinate time, or valid_time(case, frame). The newest frames are used.
+                one, `standard_name`. Coordinate time, or valid_time(case, frame). The newest frames are used. Or a
+                Dataset with one variable of radar, such as `xarray.open_dataset` reads from CF NetCDF.
             members: Ensemble size; 100 by default. A deterministic model makes one member.
             lead_times: Number of lead times, one per frame; by default as many as the model was trained for, or ten.
             seed: Seed of the random draws.
 
         Returns:
             Counts (0 to 254, NaN where no frame was observed), dims (member, lead_time, y, x), with case in front where
-            the history has it. Coordinates event, init_time, valid_time and those of the history's pixels, such as
-            latitude and longitude. `pipelines.store.units.counts_to_rain_rate` converts it to mm h-1.
+            the history has it. Coordinates event, init_time, valid_time and those of the history's pixels, with
+            latitude and longitude where it has them or a CF grid mapping.
+            `pipelines.store.units.counts_to_rain_rate` converts it to mm h-1.
 
         Raises:
             InputError: when the history has other dims, unknown units, impossible values, too few or uneven frames.
         """
+        history = _placed(history)
         given, lead = self.forecaster.window or (live.LENGTH, live.LENGTH)
         cases = counted_history(history, given)
         minutes = float(np.diff(cases["valid_time"].values[0]).astype(DURATION)[0].astype(int)) / 6e7
         leads = lead_times_of(minutes, lead_times or lead)
         numbers, size = member_batches(self.forecaster, members, cases)
-        for warning in warnings_of(self.forecaster, self.described, members, minutes, cases):
+        for warning in warnings_of(self.forecaster, self.described, members, minutes, cases, cases["init_time"].values):
             warn(warning, stacklevel=2)
         ensemble = self.forecaster.begin(cases, leads, seed)
         parts = [ensemble.members(numbers[first : first + size]) for first in range(0, len(numbers), size)]
@@ -89,6 +98,21 @@ def load(model: str | Path, *, device: str | None = None, sampling: dict[str, An
     """See `nowcast.load`."""
     forecaster, described = load_forecaster(model, device=device, sampling=sampling)
     return Model(described["model"], forecaster, described)
+
+
+def _placed(history: xr.DataArray | xr.Dataset) -> xr.DataArray:
+    """The history as a DataArray, with latitude and longitude where its grid mapping tells them."""
+    beside = history if isinstance(history, xr.Dataset) else history.coords.to_dataset()
+    if isinstance(history, xr.Dataset):
+        history, dims = cf.radar_field(history)
+        history = history.rename({axis: name for name, axis in dims.items() if axis != name})
+    if {"latitude", "longitude"} <= set(history.coords) or not {"y", "x"} <= set(history.dims):
+        return history
+    try:
+        lat, lon = cf.places(beside, history)
+    except InputError:  # a history without a place is forecast all the same
+        return history
+    return history.assign_coords(latitude=(("y", "x"), lat), longitude=(("y", "x"), lon))
 
 
 def counted_history(history: xr.DataArray, frames: int) -> xr.DataArray:
@@ -205,7 +229,11 @@ def probability_at(
     if "case" in field.dims:
         raise InputError("several cases", got=field.sizes["case"], expected="one: forecast.isel(case=NUMBER)")
     if not {"latitude", "longitude"} <= set(field.coords):
-        raise InputError("the forecast has no latitude and longitude", expected="coordinates of each pixel")
+        raise InputError(
+            "the forecast has no latitude and longitude",
+            expected="coordinates of each pixel",
+            remedy="forecast a Dataset with a CF grid mapping, as xarray.open_dataset reads it, or assign them",
+        )
     lat, lon = (field[name].transpose("y", "x") for name in ("latitude", "longitude"))
     away = _kilometres(lat.values, lon.values, latitude, longitude)
     row, column = (int(number) for number in np.unravel_index(np.argmin(away), away.shape))
@@ -214,10 +242,9 @@ def probability_at(
         place = f"{latitude:g} N {longitude:g} E"
         raise InputError(f"{place} lies outside of the forecast", got=f"{far:.0f} km to its nearest pixel")
     members = field.isel(y=row, x=column)
-    share = (members >= threshold).mean("member").where(members.notnull().all("member"))
-    return share.rename("probability").assign_attrs(
-        long_name=f"share of members at or above {threshold:g} counts", units="1"
-    )
+    share = (members >= threshold).mean("member").where(members.notnull().all("member")).rename("probability")
+    share.attrs = {"long_name": f"share of members at or above {threshold:g} counts", "units": "1"}
+    return share
 
 
 def _kilometres(lat: np.ndarray, lon: np.ndarray, latitude: float, longitude: float) -> np.ndarray:

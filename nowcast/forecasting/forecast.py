@@ -17,7 +17,7 @@ from nowcast.data.forecast_file import attributes, check_target, forecast_templa
 from nowcast.data.windows import history_of
 from nowcast.forecasting.cases import Cases, Request, Tell, find_cases, parse_time
 from nowcast.forecasting.summary import writing_summary
-from nowcast.forecasting.trained_on import range_warning
+from nowcast.forecasting.trained_on import day_warning, range_warning
 from nowcast.models import MODELS, is_trainable, model_class
 from nowcast.models.checkpoint import SHIPPED, checkpoint_path, file_hash, load_network, read_header
 from nowcast.models.device import best_device
@@ -123,7 +123,7 @@ def write_forecast(
     check_target(out, overwrite)
     cases = find_cases(source, forecaster.window, request, tell)
     minutes = cases.store.attrs["cadence_minutes"]
-    for warning in warnings_of(forecaster, described, request.members, minutes, cases.store):
+    for warning in warnings_of(forecaster, described, request.members, minutes, cases.store, cases.init_times):
         tell(warning)
     numbers, size = member_batches(forecaster, request.members, pixels(cases.store))
     lead_times = lead_times_of(minutes, cases.lead)
@@ -151,8 +151,9 @@ def warnings_of(
     members: int | None,
     cadence_minutes: float,
     source: xr.Dataset | xr.DataArray,
+    init_times: np.ndarray,
 ) -> list[str]:
-    """Lines to know before a forecast: one member instead of many, frames or pixels unlike those of the training.
+    """Lines to know before a forecast: one member instead of many, radar unlike that of the training, or just that.
 
     Args:
         forecaster: The model.
@@ -160,13 +161,14 @@ def warnings_of(
         members: Ensemble size that was asked for.
         cadence_minutes: Minutes between frames.
         source: Store or history, whose x are metres.
+        init_times: Init times of the cases, datetime64.
     """
     warnings = []
     if forecaster.deterministic and (members or 1) > 1:
         warnings.append(f"{described['model']} is deterministic: one member instead of {members}")
     if "channel" not in source.dims and "x" in source.coords:
         unlike = range_warning(described, cadence_minutes, source["x"].values)
-        warnings += [unlike] if unlike else []
+        warnings += [warning for warning in (unlike, day_warning(described, init_times)) if warning]
     return warnings
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -20,11 +21,13 @@ class Card:
         data: The data in words.
         minutes: Least and largest number of minutes between frames.
         kilometres: Least and largest side of a pixel.
+        days: Days of the training, and the radar of each; a forecast of them is no test.
     """
 
     data: str
     minutes: Sequence[float]
     kilometres: Sequence[float]
+    days: Mapping[date, str]
 
     def __str__(self) -> str:
         return f"{self.data}; {_ranges(self.minutes, self.kilometres)}"
@@ -36,6 +39,16 @@ def shipped_card(model: str) -> Card | None:
     return Card(**read_yaml(path)) if path.is_file() else None
 
 
+def day_warning(described: Mapping[str, Any], init_times: np.ndarray) -> str | None:
+    """The warning about days that the shipped weights were trained on; None where there is none."""
+    card = _card_of(described)
+    days = sorted({time.astype("datetime64[D]").item() for time in init_times.ravel()} & set(card.days)) if card else []
+    if not card or not days:
+        return None
+    known = " and ".join(f"{day} ({card.days[day]})" for day in days)
+    return f"{described['model']} was trained on radar of {known}: scores of such a forecast are no test of it"
+
+
 def range_warning(described: Mapping[str, Any], cadence_minutes: float, x: np.ndarray) -> str | None:
     """The warning about frames or pixels that the shipped weights were not trained on; None where there is none.
 
@@ -44,17 +57,24 @@ def range_warning(described: Mapping[str, Any], cadence_minutes: float, x: np.nd
         cadence_minutes: Minutes between the frames.
         x: Pixel centres in metres.
     """
-    model = str(described.get("model"))
-    card = shipped_card(model)
-    if card is None or described.get("checkpoint_sha256") != file_hash(SHIPPED / f"{model}.safetensors"):
+    card = _card_of(described)
+    if card is None:
         return None
     kilometres = float(np.abs(np.diff(x[:2])).item()) / 1000 if len(x) > 1 else card.kilometres[0]
     if _within(cadence_minutes, card.minutes) and _within(kilometres, card.kilometres):
         return None
     return (
-        f"{model} was trained on {_ranges(card.minutes, card.kilometres)}; here frames come every {cadence_minutes:g} "
-        f"minutes and pixels are {kilometres:g} km wide: expect larger errors, or train a model on such data"
+        f"{described['model']} was trained on {_ranges(card.minutes, card.kilometres)}; here frames come every "
+        f"{cadence_minutes:g} minutes and pixels are {kilometres:g} km wide: expect larger errors, "
+        "or train a model on such data"
     )
+
+
+def _card_of(described: Mapping[str, Any]) -> Card | None:
+    """The card of the weights that a forecaster has, if they came with the package."""
+    model = str(described.get("model"))
+    card = shipped_card(model)
+    return card if card and described.get("checkpoint_sha256") == file_hash(SHIPPED / f"{model}.safetensors") else None
 
 
 def _ranges(minutes: Sequence[float], kilometres: Sequence[float]) -> str:

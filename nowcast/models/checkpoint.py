@@ -71,6 +71,13 @@ def checkpoint_path(location: Path | str) -> Path:
     if str(location) in MODELS and (shipped := SHIPPED / f"{location}.safetensors").is_file():
         return shipped
     path = path / MODEL_FILE if path.is_dir() else path
+    if not path.is_file() and (path.parent / STATE_FILE).is_file():
+        state = read_header(path.parent / STATE_FILE)
+        raise InputError(
+            f"the run {path.parent} has not finished a stage",
+            got=f"stage {state['stage']}, step {state['step']}",
+            remedy="repeat its `nowcast train` command to resume it",
+        )
     if not path.is_file():
         raise InputError(f"no checkpoint at {location}", expected=f"a run folder with {MODEL_FILE}, or such a file")
     return path

@@ -44,6 +44,13 @@ def one_case(forecast: xr.Dataset, case: int | None = None) -> xr.Dataset:
     lacking = {"event", "init_time", "valid_time", "member"} - set(forecast.coords)
     if lacking:
         raise InputError("the forecast cannot be drawn", got=f"no coordinate {', '.join(sorted(lacking))}")
+    if single := {"case", "member", "lead_time"} - set(forecast.dims):
+        raise InputError(
+            "the forecast cannot be drawn",
+            got=f"no dimension {', '.join(sorted(single))}",
+            expected="a whole forecast; member and lead_times choose what is shown",
+            remedy="draw a single field by its own method: field.plot()",
+        )
     if case is None:
         case = 0 if kind_of(forecast) is VIDEO else int(echo_shares(pixels(forecast)).argmax())
     if not 0 <= case < forecast.sizes["case"]:

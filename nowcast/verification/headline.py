@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 _FEWEST_EVENTS = 10  # below which nobody should trust an interval from resampled events
+_SMALL = 0.1  # counts, below which two decimals hide the difference of two scores
 
 
 def headline(scores: xr.Dataset) -> list[str]:
@@ -21,30 +22,36 @@ def headline(scores: xr.Dataset) -> list[str]:
         interval = interval_text(forecast, name, 2)
         said = f", 95 % interval {interval}" if interval != "-" else ""
         return [f"{model}: CRPS {number(own, 2)} counts{said}.{caution(scores)}"]
-    return [_against(forecast, reference, name) + caution(scores) for reference in references]
+    return [_against(forecast, reference, name, caution(scores)) for reference in references]
 
 
-def _against(forecast: xr.Dataset, reference: xr.Dataset, name: str) -> str:
+def _against(forecast: xr.Dataset, reference: xr.Dataset, name: str, warned: str) -> str:
     (model, other), (own, theirs) = ([part[key].item() for part in (forecast, reference)] for key in ("model", name))
-    skill, interval = reference[f"{name}_skill"].item(), interval_text(reference, f"{name}_difference", 2)
-    values = f"CRPS {number(own, 2)} against {number(theirs, 2)} counts"
+    skill = reference[f"{name}_skill"].item()
+    decimals = 4 if max(own, theirs) < _SMALL else 2
+    values = f"CRPS {number(own, decimals)} against {number(theirs, decimals)} counts"
     if np.isnan([own, theirs]).any():
         return f"{model} and {other} cannot be compared ({values})."
-    difference = f"difference {number(own - theirs, 2)}"
+    interval = interval_text(reference, f"{name}_difference", decimals)
+    difference = f"difference {number(own - theirs, decimals)}"
     if interval != "-":
         low, high = reference[f"{name}_difference_interval"].values
-        difference += f", 95 % interval {interval}{', which includes zero' if low <= 0 <= high else ''}"
+        difference += f", 95 % interval {interval}"
+        if low <= 0 <= high:
+            return f"{model} and {other} cannot be told apart ({values}; {difference}, which includes zero).{warned}"
     share = "" if np.isnan(skill) else f" by {100 * abs(skill):.0f} %"
     verdict = f"as good as {other}" if own == theirs else f"{'better' if own < theirs else 'worse'} than {other}{share}"
-    return f"{model} is {verdict} ({values}; {difference})."
+    return f"{model} is {verdict} ({values}; {difference}).{warned}"
 
 
 def caution(scores: xr.Dataset) -> str:
-    """A sentence that warns of intervals from few events; empty where there are enough, or no intervals."""
+    """A sentence that warns of few events, or of the interval from them; empty where there are enough."""
     events = scores.attrs.get("events", _FEWEST_EVENTS)
     apart = scores.attrs.get("independent_events", events)
-    if apart >= _FEWEST_EVENTS or "crps_fair_pooled_interval" not in scores:
+    if apart >= _FEWEST_EVENTS:
         return ""
+    if "crps_fair_pooled_interval" not in scores or np.isnan(scores["crps_fair_pooled_interval"]).all():
+        return " One event, so no interval: it shows how to read the score, not which model is better." * (events == 1)
     times = "" if apart == events else " at one time" if apart == 1 else f" at {apart} times"
     return f" Only {events} events{times}: do not trust the interval."
 

@@ -78,13 +78,21 @@ def print_table(scores: xr.Dataset, console: Console) -> None:
     """Print the forecast's scores by lead time and over all lead times, then the comparisons; the result last."""
     forecasts = _print_heading(scores, console)
     one = forecasts[0]
-    console.print(_by_lead(f"{_title(one)}; errors and CRPS in counts", one))
     if "threshold" in one.dims:
+        one = one.sel(threshold=_reached(one))
+    console.print(_by_lead(f"{_title(one)}; errors and CRPS in counts", one))
+    if one.sizes.get("threshold"):
         _print_events(one, console)
     _print_over_all(forecasts, console)
     say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
     for line in ["", *_legend(scores), "", *headline(scores)]:
         say(line)
+
+
+def _reached(scores: xr.Dataset) -> np.ndarray:
+    """Whether any pixel, observed or forecast, reached a threshold; dims (threshold,), bool."""
+    csi = scores["csi_pooled"].notnull()
+    return csi.any([dim for dim in csi.dims if dim != "threshold"]).values
 
 
 def _print_events(one: xr.Dataset, console: Console) -> None:
@@ -158,6 +166,8 @@ def _legend(scores: xr.Dataset) -> Iterator[str]:
     yield f"the protocol's headline score is {mean}"
     yield "seen: share of pixels that were observed and scored"
     yield "- : no value, such as where no pixel reached the threshold"
+    if "threshold" in scores.dims and len(never := scores["threshold"].values[~_reached(scores)]):
+        yield f"no pixel, observed or forecast, reached {' or '.join(f'{threshold:g}' for threshold in never)} counts"
     if "forecast" in scores.dims:
         yield "skill = 1 - score / reference; of scores that are 1 at best (score - reference) / (1 - reference)"
 

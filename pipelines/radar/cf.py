@@ -19,7 +19,7 @@ from pipelines.errors import InputError
 from pipelines.radar.files import Header
 from pipelines.radar.grid import Grid
 from pipelines.radar.mrms import CODES
-from pipelines.store.geo import in_metres
+from pipelines.store.geo import in_metres, lat_lon
 from pipelines.store.units import known_name, quantity_of
 
 _METRES = {**dict.fromkeys(("m", "metre", "meter", "metres", "meters"), 1.0),
@@ -40,6 +40,32 @@ def header(path: Path) -> Header:
         field = _field(dataset)
         times = pd.DatetimeIndex(np.atleast_1d(field[_axis(field, "time")].values)).round("s")
         return Header(_grid(dataset, field), quantity_of(field)[0], tuple(times.to_pydatetime()))
+
+
+def radar_field(dataset: xr.Dataset) -> tuple[xr.DataArray, dict[str, str]]:
+    """The one variable of radar of a dataset, and its dims by their meanings "time", "y" and "x", where it has them.
+
+    Raises:
+        InputError: for none or several, for a forecast, and for more dimensions than time, y and x.
+    """
+    field = _field(dataset)
+    return field, {name: axis for name in ("time", "y", "x") if (axis := _axis(field, name)) in field.dims}
+
+
+def places(dataset: xr.Dataset, field: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
+    """Latitudes and longitudes in degrees, each with shape (y, x), of a field's pixels, in the order of its axes.
+
+    Args:
+        dataset: Its grid mapping, which `field` names.
+        field: A field with coordinates of a projection.
+
+    Raises:
+        InputError: when axes or grid mapping do not tell where it lies.
+    """
+    y, x = (field[_axis(field, name)] for name in ("y", "x"))
+    scales = _metres(y), _metres(x)
+    centres = [scale * axis.values.astype("float64") for scale, axis in zip(scales, (y, x), strict=True)]
+    return lat_lon(_proj(dataset, field, scales), 0.0, 0.0, centres[1], centres[0])
 
 
 def values(path: Path, number: int) -> np.ndarray:

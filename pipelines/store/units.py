@@ -169,6 +169,7 @@ def _factor(field: xr.DataArray, quantity: str) -> float:
             f"{field.name or 'the field'} is taken as {quantity}",
             got=f"units {units!r}",
             expected=f"one of {', '.join(known)}",
+            remedy="set attrs['units'] to the right one",
         )
     return known[units]
 

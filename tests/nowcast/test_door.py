@@ -79,6 +79,33 @@ def test_a_data_array_comes_out_as_a_data_array_with_all_that_it_carried(showers
     assert showers.forecast(history, lead_times=3).shape == (100, 3, 24, 20)
 
 
+def test_a_dataset_as_xarray_reads_it_has_its_places_from_its_grid_mapping(showers, tmp_path):
+    history = make_history(units="mm h-1", change=lambda counts: counts / 10, standard_name="rainfall_rate")
+    south = history.drop_vars(["latitude", "longitude", "crs"]).assign_attrs(grid_mapping="crs")
+    for axis in "yx":
+        south[axis].attrs["standard_name"] = f"projection_{axis}_coordinate"
+    names = {"y": "northing", "x": "easting"}
+    south.rename(names).to_dataset(name="rain").assign(crs=history["crs"].variable).to_netcdf(tmp_path / "radar.nc")
+    for options in ({}, {"decode_coords": "all"}):
+        with xr.open_dataset(tmp_path / "radar.nc", **options) as dataset:
+            forecast = showers.forecast(dataset, members=5)
+            assert forecast.dims == ("member", "lead_time", "y", "x")
+            for name in ("latitude", "longitude"):
+                np.testing.assert_allclose(forecast[name], history[name], atol=1e-6)
+    with xr.open_dataset(tmp_path / "radar.nc", decode_coords="all") as dataset:
+        of_array = showers.forecast(dataset["rain"].rename(northing="y", easting="x"), members=5)
+    np.testing.assert_allclose(of_array["latitude"], history["latitude"], atol=1e-6)
+    place = float(history["latitude"][9, 9]), float(history["longitude"][9, 9])
+    share = nowcast.probability_at(of_array, *place, threshold=60)
+    assert share[0] == 0.4 and share.attrs == {"long_name": "share of members at or above 60 counts", "units": "1"}
+
+
+def test_a_single_field_is_no_forecast_to_draw(showers):
+    field = showers.forecast(make_history(), members=2).isel(member=1, lead_time=3)
+    with pytest.raises(InputError, match=r"cannot be drawn; got no dimension lead_time, member; .* field\.plot\(\)"):
+        nowcast.plot(field)
+
+
 def test_a_history_with_text_as_xarray_reads_it_of_zarr_is_forecast_verified_and_drawn(showers, tmp_path):
     frames = make_history(frames=20).assign_coords(event="storm").rename("radar")
     frames.drop_vars("crs").to_dataset().astype("float32").assign_coords(

@@ -11,10 +11,11 @@ import zarr
 
 from nowcast.data.forecast_file import open_forecast
 from nowcast.forecasting.forecast import load_forecaster
-from nowcast.forecasting.trained_on import range_warning, shipped_card
+from nowcast.forecasting.trained_on import day_warning, range_warning, shipped_card
 from nowcast.models import MODELS
 from nowcast.models.checkpoint import SHIPPED, file_hash
 from nowcast.models.persistence import Persistence
+from nowcast.training.loop import StageRun
 from nowcast.training.run import train
 from pipelines.errors import InputError
 from pipelines.store import schema
@@ -157,6 +158,31 @@ def test_frames_unlike_those_of_the_training_are_told_once():
     assert "every 10 minutes and pixels are 1 km wide" in range_warning(shipped, 10, x)
     assert range_warning({"model": "predldm", "checkpoint_sha256": "of another run"}, 10, x) is None
     assert range_warning({"model": "persistence"}, 10, x) is None
+
+
+def test_a_day_of_the_training_is_told():
+    shipped = {"model": "predldm", "checkpoint_sha256": file_hash(SHIPPED / "predldm.safetensors")}
+    trained, other = (np.array([f"2010-08-{day}T01:00"], "datetime64[us]") for day in (26, 27))
+    assert day_warning(shipped, np.concatenate([trained, other])) == (
+        "predldm was trained on radar of 2010-08-26 (KNMI): scores of such a forecast are no test of it"
+    )
+    assert day_warning(shipped, other) is None
+    assert day_warning({"model": "predldm", "checkpoint_sha256": "of another run"}, trained) is None
+
+
+def test_a_run_without_a_finished_stage_says_so(toy_config, small_store, tmp_path, monkeypatch, nowcast):
+    def stop(self):
+        self.save_state()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(StageRun, "complete", stop)
+    with pytest.raises(KeyboardInterrupt):
+        train(toy_config, [small_store], tmp_path / "run", device="cpu")
+    line = (
+        f"nowcast: the run {tmp_path / 'run'} has not finished a stage; got stage gain, step 0; repeat its `nowcast "
+        "train` command to resume it\n"
+    )
+    assert nowcast("forecast", tmp_path / "run", small_store, tmp_path / "f.nc") == (2, "", line)
 
 
 def test_models_say_which_weights_come_with_the_package(nowcast):

@@ -25,7 +25,7 @@ def forecasts(small_store, tmp_path_factory):
 @pytest.mark.parametrize("name", ["forecast.nc", "forecast.zarr"])
 def test_the_cases_of_a_forecast_are_listed_with_place_and_echo(forecasts, name):
     said = describe(forecasts / name)
-    assert said.startswith("nowcast by persistence: case 3, member 1, lead_time 10, y 16, x 16\n")
+    assert said.startswith("nowcast by persistence: case: 3, member: 1, lead_time: 10, y: 16, x: 16\n")
     with xr.open_dataset(forecasts / "forecast.nc") as forecast:
         lat, lon = (forecast[name].values[0, 8, 8] for name in ("latitude", "longitude"))
         first = forecast["vil"].values[0, 0, 0]

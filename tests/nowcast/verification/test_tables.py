@@ -49,6 +49,15 @@ def test_no_number_is_cut_on_a_narrow_terminal(inputs) -> None:
     assert "…" not in "\n".join(printed(verify(*inputs)))
 
 
+def test_thresholds_that_nothing_reached_are_left_out_and_named(make_store, make_forecast) -> None:
+    counts = np.array([[0.0, 20.0], [80.0, 150.0]])  # at or above 16, 74 and 133
+    lines = printed(verify(make_forecast(np.tile(counts, (1, 2, 2, 1, 1))), make_store(np.tile(counts, (1, 3, 1, 1)))))
+    assert any(line.startswith(">= 133") for line in lines) and not any(">= 160" in line for line in lines[:-12])
+    assert "no pixel, observed or forecast, reached 160 or 181 or 219 counts" in lines
+    none = printed(verify(make_forecast(np.zeros((1, 2, 2, 2, 2))), make_store(np.zeros((1, 3, 2, 2)))))
+    assert not any(line.startswith(">= 16") for line in none)
+
+
 def test_a_reference_is_printed_beside_with_skill(inputs) -> None:
     forecast, store = inputs
     reference = forecast.isel(member=0).assign_attrs(model="theirs")
@@ -112,8 +121,13 @@ def scored(own: float, theirs: float | None = None, bounds=(np.nan, np.nan), **a
         ),
         (
             scored(11.0, 10.0, (-1.0, 3.0), events=12, independent_events=12),
-            "predldm is worse than steps by 10 % (CRPS 11.00 against 10.00 counts; difference 1.00, 95 % interval "
+            "predldm and steps cannot be told apart (CRPS 11.00 against 10.00 counts; difference 1.00, 95 % interval "
             "-1.00 to 3.00, which includes zero).",
+        ),
+        (
+            scored(0.0042, 0.004, (0.0001, 0.0003), events=12, independent_events=12),
+            "predldm is worse than steps by 5 % (CRPS 0.0042 against 0.0040 counts; difference 0.0002, 95 % interval "
+            "0.0001 to 0.0003).",
         ),
         (
             scored(11.0, 10.0, (0.5, 3.0), events=25, independent_events=1),
@@ -122,7 +136,8 @@ def scored(own: float, theirs: float | None = None, bounds=(np.nan, np.nan), **a
         ),
         (
             scored(10.0, 10.0, events=1, independent_events=1),
-            "predldm is as good as steps (CRPS 10.00 against 10.00 counts; difference 0.00).",
+            "predldm is as good as steps (CRPS 10.00 against 10.00 counts; difference 0.00). One event, so no "
+            "interval: it shows how to read the score, not which model is better.",
         ),
         (scored(5.0, np.nan, events=1), "predldm and steps cannot be compared (CRPS 5.00 against - counts)."),
         (
