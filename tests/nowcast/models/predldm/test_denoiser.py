@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from nowcast.models.layers.attention import attend
+from nowcast.models.layers.positions import sinusoids
 from nowcast.models.predldm.denoiser import (
     Denoiser,
     DenoiserSettings,
     patchify,
-    sinusoids,
     space_time_positions,
     unpatchify,
 )
