@@ -5,8 +5,8 @@
 x0: clean latents. eps: standard normal noise of the same shape. t: time in [0, 1000], 0 clean, 1000 noise, shape (B,),
 on the scale of diffusers' schedulers. alpha_t, sigma_t: signal and noise level. beta_t: variance added in step t.
 
-`epsilon`  the noise eps; discrete t, linear beta_t, alpha_t^2 = prod(1 - beta), sigma_t^2 = 1 - alpha_t^2
-           (Ho et al. 2020, https://arxiv.org/abs/2006.11239; PredLDM, equation 12)
+`epsilon`  the noise eps; discrete t, alpha_t^2 = prod(1 - beta), sigma_t^2 = 1 - alpha_t^2, beta_t evenly spaced from
+           1e-4 to 0.02 (Ho et al. 2020, https://arxiv.org/abs/2006.11239; PredLDM, equation 12) or of other `Betas`
 `v`        alpha_t eps - sigma_t x0; the same process (Salimans and Ho 2022, https://arxiv.org/abs/2202.00512)
 `flow`     the velocity eps - x0; t uniform, alpha_t = 1 - t/1000, sigma_t = t/1000
            (rectified flow, Liu et al. 2022, https://arxiv.org/abs/2209.03003)
@@ -14,12 +14,36 @@ on the scale of diffusers' schedulers. alpha_t, sigma_t: signal and noise level.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 TIMES = 1000
-BETA_START, BETA_END = 1e-4, 0.02
+
+
+class Betas(NamedTuple):
+    """The variances beta_t that are added in the steps of a process.
+
+    Attributes:
+        first: Of the first step.
+        last: Of the last step.
+        power: beta_t^(1 / power) is evenly spaced: 1, or 2 for latents (Rombach et al. 2022,
+            https://arxiv.org/abs/2112.10752).
+    """
+
+    first: float = 1e-4
+    last: float = 0.02
+    power: Literal[1, 2] = 1
+
+    @property
+    def values(self) -> Tensor:
+        """beta_t with shape (TIMES,), float64."""
+        first, last = (end ** (1 / self.power) for end in (self.first, self.last))
+        return torch.linspace(first, last, TIMES, dtype=torch.float64) ** self.power
+
+
+LINEAR = Betas()
 
 
 class Objective(ABC):
@@ -59,11 +83,10 @@ class Objective(ABC):
 
 
 class Epsilon(Objective):
-    """Prediction of the noise under linear betas, T = 1000 (PredLDM's own)."""
+    """Prediction of the noise, T = 1000; under linear betas PredLDM's own."""
 
-    def __init__(self) -> None:
-        betas = torch.linspace(BETA_START, BETA_END, TIMES, dtype=torch.float64)
-        self._alpha_squared = torch.cumprod(1 - betas, 0)
+    def __init__(self, betas: Betas = LINEAR) -> None:
+        self._alpha_squared = torch.cumprod(1 - betas.values, 0)
 
     def draw_times(self, generators: Sequence[torch.Generator]) -> Tensor:
         """See `Objective.draw_times`."""

@@ -3,14 +3,14 @@
 z: the current sample, starting as standard normal noise. t: the time that a scheduler visits, in [0, 1000].
 denoise(z, t): the quantity that the objective trained (eps, v or velocity), t with shape (B,).
 
-`ddpm`         ancestral sampling, stochastic (Ho et al. 2020, https://arxiv.org/abs/2006.11239)
+`ddpm`         ancestral sampling, stochastic (Ho et al. 2020, https://arxiv.org/abs/2006.11239); DDIM's eta = 1
 `ddim`         its deterministic limit, Euler's method in sigma / alpha (Song et al. 2020, https://arxiv.org/abs/2010.02502)
 `dpmsolver++`  second-order multistep solver (Lu et al. 2022, https://arxiv.org/abs/2211.01095)
 `euler`        Euler's method on the velocity of a rectified flow
 
-A sampler is one function of the objective and the number of steps, which returns a scheduler with the interface of
-diffusers', and one line in `SAMPLERS` per objective. Every member has its own CPU generator, so its noise depends
-neither on its batch mates nor on the device.
+A sampler is one function of the objective, its betas and the number of steps, which returns a scheduler with the
+interface of diffusers', and one line in `SAMPLERS` per objective. Every member has its own CPU generator, so its noise
+depends neither on its batch mates nor on the device.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,50 +20,50 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nowcast.diffusion.objectives import BETA_END, BETA_START, TIMES
+from nowcast.diffusion.objectives import LINEAR, TIMES, Betas
 from pipelines.errors import InputError
 
 _PREDICTION = {"epsilon": "epsilon", "v": "v_prediction"}
 
 
-def _linear_betas(objective: str) -> dict[str, Any]:
+def _process(objective: str, betas: Betas) -> dict[str, Any]:
     # "trailing" visits the last time, where training ended; the default spacing starts short of pure noise.
     return {
         "num_train_timesteps": TIMES,
-        "beta_start": BETA_START,
-        "beta_end": BETA_END,
-        "beta_schedule": "linear",
+        "beta_start": betas.first,
+        "beta_end": betas.last,
+        "beta_schedule": {1: "linear", 2: "scaled_linear"}[betas.power],
         "prediction_type": _PREDICTION[objective],
         "timestep_spacing": "trailing",
     }
 
 
-def _ddpm(objective: str, steps: int) -> Any:
+def _ddpm(objective: str, betas: Betas, steps: int) -> Any:
     from diffusers import DDPMScheduler
 
     # diffusers clips samples to [-1, 1] unless told otherwise: right for images, wrong for latents.
-    scheduler: Any = DDPMScheduler(**_linear_betas(objective), clip_sample=False)
+    scheduler: Any = DDPMScheduler(**_process(objective, betas), clip_sample=False)
     scheduler.set_timesteps(steps)
     return scheduler
 
 
-def _ddim(objective: str, steps: int) -> Any:
+def _ddim(objective: str, betas: Betas, steps: int) -> Any:
     from diffusers import DDIMScheduler
 
-    scheduler: Any = DDIMScheduler(**_linear_betas(objective), clip_sample=False)
+    scheduler: Any = DDIMScheduler(**_process(objective, betas), clip_sample=False)
     scheduler.set_timesteps(steps)
     return scheduler
 
 
-def _dpmsolver(objective: str, steps: int) -> Any:
+def _dpmsolver(objective: str, betas: Betas, steps: int) -> Any:
     from diffusers import DPMSolverMultistepScheduler
 
-    scheduler: Any = DPMSolverMultistepScheduler(**_linear_betas(objective))
+    scheduler: Any = DPMSolverMultistepScheduler(**_process(objective, betas))
     scheduler.set_timesteps(steps)
     return scheduler
 
 
-def _euler(objective: str, steps: int) -> Any:
+def _euler(objective: str, betas: Betas, steps: int) -> Any:
     from diffusers import FlowMatchEulerDiscreteScheduler
 
     scheduler: Any = FlowMatchEulerDiscreteScheduler(num_train_timesteps=TIMES)
@@ -72,7 +72,7 @@ def _euler(objective: str, steps: int) -> Any:
     return scheduler
 
 
-SAMPLERS: dict[tuple[str, str], Callable[[str, int], Any]] = {
+SAMPLERS: dict[tuple[str, str], Callable[[str, Betas, int], Any]] = {
     ("epsilon", "ddpm"): _ddpm,
     ("epsilon", "ddim"): _ddim,
     ("epsilon", "dpmsolver++"): _dpmsolver,
@@ -109,6 +109,7 @@ def sampling(
     sampler: str,
     steps: int,
     generators: Sequence[torch.Generator],
+    betas: Betas = LINEAR,
 ) -> Iterator[Tensor]:
     """The reverse process from `noise` to clean latents, step by step.
 
@@ -120,6 +121,7 @@ def sampling(
         sampler: One of the samplers possible for `objective` (see SAMPLERS).
         steps: Calls of `denoise`.
         generators: One CPU generator per row of `noise`, for samplers that add noise on the way.
+        betas: Those under which `denoise` was trained; a flow has none.
 
     Yields:
         The sample after each step, with the shape of `noise`, float32; the last is clean.
@@ -128,7 +130,7 @@ def sampling(
         InputError: for a sampler that does not fit the objective.
     """
     check_sampler(objective, sampler, steps)
-    scheduler = SAMPLERS[objective, sampler](objective, steps)
+    scheduler = SAMPLERS[objective, sampler](objective, betas, steps)
     z = noise.float()
     for t in scheduler.timesteps:
         prediction = denoise(z, t.to(z.device).expand(len(z))).float()

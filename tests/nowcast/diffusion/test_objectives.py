@@ -4,7 +4,7 @@ import pytest
 import torch
 from diffusers import DDPMScheduler
 
-from nowcast.diffusion.objectives import OBJECTIVES
+from nowcast.diffusion.objectives import OBJECTIVES, Betas, Epsilon
 
 
 def test_levels_by_hand():
@@ -31,6 +31,18 @@ def test_discrete_process_is_that_of_diffusers():
     torch.testing.assert_close(velocity.noisy(x0, noise, t), oracle.add_noise(x0, noise, t), atol=2e-5, rtol=1e-4)
     torch.testing.assert_close(velocity.target(x0, noise, t), oracle.get_velocity(x0, noise, t), atol=2e-5, rtol=1e-4)
     assert OBJECTIVES["epsilon"]().target(x0, noise, t) is noise
+
+
+def test_betas_of_evenly_spaced_roots_by_hand():
+    betas = Betas(0.01, 0.04, power=2)  # roots from 0.1 to 0.2
+    alpha, _ = Epsilon(betas).levels(torch.tensor([0, 999]))
+    assert betas.values[[0, 999]].tolist() == pytest.approx([0.01, 0.04])
+    assert betas.values[333].item() == pytest.approx((0.1 + 0.1 / 3) ** 2)
+    assert alpha[0].item() ** 2 == pytest.approx(0.99)
+    oracle = DDPMScheduler(beta_schedule="scaled_linear", beta_start=0.0015, beta_end=0.0195)
+    t = torch.tensor([0, 3, 400, 998, 999])
+    levels = Epsilon(Betas(0.0015, 0.0195, power=2)).levels(t)[0].square()
+    torch.testing.assert_close(levels, oracle.alphas_cumprod[t], atol=0, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)

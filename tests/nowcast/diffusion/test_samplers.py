@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from nowcast.diffusion.objectives import OBJECTIVES
+from nowcast.diffusion.objectives import OBJECTIVES, Betas, Epsilon
 from nowcast.diffusion.samplers import SAMPLERS, draw_noise, sample
 from pipelines.errors import InputError
 
@@ -51,6 +51,27 @@ def test_few_steps_of_euler_by_hand():
         generators=generators(1),
     )
     assert z.tolist() == [[1.0, 1.0]]
+
+
+def test_few_steps_of_ddpm_are_ddim_with_eta_one_by_hand():
+    betas = Betas(0.0015, 0.0195, power=2)
+    process, generator, rows = Epsilon(betas), generators(1)[0], generators(1)
+    start = torch.randn(1, 6, generator=torch.Generator().manual_seed(9))
+    options = {"objective": "epsilon", "sampler": "ddpm", "steps": 4, "generators": rows, "betas": betas}
+    made = sample(lambda z, t: 0.3 * z, start, **options)
+    z, times = start.double(), [999, 749, 499, 249]
+    for t, after in zip(times, [*times[1:], None], strict=True):
+        alpha, sigma = (level.double() for level in process.levels(torch.tensor([t])))
+        noise = 0.3 * z
+        x0 = (z - sigma * noise) / alpha
+        if after is None:
+            z = x0
+            continue
+        next_alpha, next_sigma = (level.double() for level in process.levels(torch.tensor([after])))
+        added = (next_sigma / sigma) * (1 - alpha**2 / next_alpha**2).sqrt()
+        drawn = torch.randn(1, 6, generator=generator).double()
+        z = next_alpha * x0 + (next_sigma**2 - added**2).sqrt() * noise + added * drawn
+    torch.testing.assert_close(made.double(), z, atol=1e-4, rtol=1e-4)
 
 
 def test_euler_takes_equal_steps_from_noise_to_data():
