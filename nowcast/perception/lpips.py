@@ -126,8 +126,8 @@ def load_perceptual(path: str | None) -> PerceptualLoss:
         InputError: when there is no such file or a weight is missing or of another shape.
     """
     remedy = (
-        "take model.safetensors of https://huggingface.co/timm/vgg16.tv_in1k and set mtvae.perceptual_weights to its "
-        "path, or set mtvae.perceptual_weight to 0"
+        "take model.safetensors of https://huggingface.co/timm/vgg16.tv_in1k and set perceptual_weights to its path, "
+        "or set perceptual_weight to 0"
     )
     even = {f"lin{i}.model.1.weight": torch.full((width,), 1 / width) for i, width in enumerate(VGG16.widths)}
     return _loaded(VGG16, path, "the perceptual loss", remedy, even)

@@ -4,7 +4,6 @@ Letters as in nowcast.models.predldm.network. c: latents of the history, the con
 """
 
 from collections.abc import Iterable, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
@@ -14,10 +13,10 @@ from nowcast.diffusion.samplers import draw_noise
 from nowcast.models.frames import Clip
 from nowcast.models.layers.crps import block_crps
 from nowcast.models.layers.masked import moments, weighted_mean
+from nowcast.models.layers.perceptual import PerceptualTerm
 from nowcast.models.network import Batch, Draws, Stage
 from nowcast.models.predldm.denoiser import Context
 from nowcast.models.predldm.mtvae import kl_divergence
-from nowcast.perception.lpips import PerceptualLoss, load_perceptual
 
 if TYPE_CHECKING:
     from nowcast.models.predldm.network import PredLDM
@@ -33,15 +32,20 @@ class _PredLDMStage(Stage):
 class AutoencoderStage(_PredLDMStage):
     """MT-VAE: mean squared error on observed pixels + perceptual + KL."""
 
+    def __init__(self, network: "PredLDM"):
+        super().__init__(network)
+        settings = network.settings.mtvae
+        scale = network.settings.frame_scale
+        self._perceptual = PerceptualTerm(settings.perceptual_weight, settings.perceptual_weights, scale)
+
     @property
     def trained(self) -> nn.Module:
         """The autoencoder, except for a pretrained frame VAE."""
         return self.network.mtvae.trained
 
     def begin(self, batches: Iterable[Batch]) -> None:
-        """Load the perceptual network: a missing file is told before the first step, not after it."""
-        if self.network.settings.mtvae.perceptual_weight:
-            _ = self._perceptual
+        """Load the perceptual network."""
+        self._perceptual.load()
 
     def loss(self, batch: Batch, draws: Draws) -> dict[str, Tensor]:
         """The mean of the losses of history and future, and their parts."""
@@ -52,7 +56,7 @@ class AutoencoderStage(_PredLDMStage):
             parts["mse"].append(weighted_mean((reconstruction - x).square(), seen.float()))
             parts["kl"].append(kl_divergence(mean, log_variance))
             if settings.perceptual_weight:
-                parts["perceptual"].append(self._distance(torch.where(seen, reconstruction, x), x))
+                parts["perceptual"].append(self._perceptual(torch.where(seen, reconstruction, x), x))
         means = {name: torch.stack(values).mean() for name, values in parts.items() if values}
         weights = {"mse": 1.0, "perceptual": settings.perceptual_weight, "kl": settings.kl_weight}
         return {"loss": sum((weights[name] * value for name, value in means.items()), torch.zeros(())), **means}
@@ -60,16 +64,6 @@ class AutoencoderStage(_PredLDMStage):
     def preview(self, batch: Batch, draws: Draws) -> Tensor:
         """The future through the autoencoder."""
         return self.network.decode(self.network.encode(batch.future)[0])
-
-    @cached_property
-    def _perceptual(self) -> PerceptualLoss:
-        # Kept here and not in the network: a checkpoint neither holds it nor needs its file.
-        return load_perceptual(self.network.settings.mtvae.perceptual_weights).to(self.network.latent_mean.device)
-
-    def _distance(self, x: Tensor, y: Tensor) -> Tensor:
-        scale = self.network.settings.frame_scale
-        images = [(scale.to_values(frames) / 127.5 - 1).flatten(0, 1) for frames in (x, y)]
-        return self._perceptual(*images).mean()
 
 
 class _DenoiserStage(_PredLDMStage):
