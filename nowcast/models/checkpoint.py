@@ -154,11 +154,10 @@ def load_finished_stages(network: Network, path: Path) -> list[str]:
     """
     tensors, own = load_tensors(path), network.state_dict()
     fitting = {name for name, tensor in own.items() if name in tensors and tensors[name].shape == tensor.shape}
-    modules = {id(module): name for name, module in network.named_modules()}
-    prefixes = {name: modules[id(stage.trained)] for name, stage in network.stages.items()}
+    names = {id(tensor): name for name, tensor in network.state_dict(keep_vars=True).items()}
     parts = {
-        stage: {name for name in own if name.startswith(f"{prefix}." if prefix else "")}
-        for stage, prefix in prefixes.items()
+        stage: {names[id(tensor)] for tensor in each.trained.state_dict(keep_vars=True).values() if id(tensor) in names}
+        for stage, each in network.stages.items()
     }
     finished = [name for name in read_header(path)["stages"] if name in parts and parts[name] <= fitting]
     taken = set().union(*(parts[name] for name in finished)) | (fitting - set().union(*parts.values()))

@@ -5,8 +5,9 @@ settings ask for them. Everything else around it - counts, orientations, tiles, 
 forecaster that serves it (nowcast.models.trained) and to the training loop (nowcast.training).
 
 A stage owns its loss, since a generative loss is no function of prediction and target. One optimiser minimises one loss
-per stage: two networks that play against each other take two stages in turn, or an update rule that this contract does
-not have yet.
+per stage. Two networks that play against each other need no other rule: the loss of their stage is the sum of both
+losses, each with the other network's weights held constant, and they step together rather than in turn
+(nowcast.models.pvdm.stages).
 """
 
 from abc import ABC, abstractmethod
@@ -139,9 +140,11 @@ class Stage(ABC):
     """One stage of the training of a network.
 
     Attributes:
-        trained: The submodule of the network (or the network itself) whose parameters the stage trains; all others are
-            frozen and in eval mode meanwhile.
-        auxiliary: A frozen helper of the stage, such as a teacher: kept in the training state, not in the model.
+        trained: The submodule of the network (or the network itself, or a module of both with the auxiliary) whose
+            parameters the stage trains, one and the same at each call; all others are frozen and in eval mode
+            meanwhile.
+        auxiliary: A helper that is kept in the training state, not in the model: a teacher, which is frozen, or a
+            discriminator, which is part of `trained`.
         reads: Names of settings that this stage alone reads, and that are refused where it is not trained.
     """
 
