@@ -31,6 +31,7 @@ MODELS: dict[str, str] = {
     "simvp": "nowcast.models.simvp:SimVP",
     "simvp_gsta": "nowcast.models.simvp_gsta:SimVPGSTA",
     "mcvd": "nowcast.models.mcvd.network:MCVD",
+    "pvdm": "nowcast.models.pvdm.network:PVDM",
 }
 
 

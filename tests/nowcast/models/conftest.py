@@ -39,6 +39,13 @@ TINY: dict[str, dict[str, Any]] = {
         "objective": "v",
         "sampling": {"steps": 3, "member_batch": 2},
     },
+    "pvdm": {
+        "autoencoder": {"patch": 4, "width": 16, "blocks": 1, "heads": 2, "head_width": 8, "projection_layers": 1},
+        "adversarial": {"width": 4, "layers": 1},
+        "denoiser": {"width": 16, "widths": [1, 2], "blocks": 1, "heads": 2},
+        "objective": "v",
+        "sampling": {"steps": 3, "member_batch": 2},
+    },
 }
 TINY |= {
     f"predldm, {kind}": {**TINY["predldm"], "mtvae": {"kl_weight": 0.0}, "autoencoder": {"kind": kind}}

@@ -1,0 +1,1 @@
+"""PVDM: network, stages and settings."""
