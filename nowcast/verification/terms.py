@@ -84,12 +84,12 @@ def _check_store(store: xr.Dataset, protocol: Protocol) -> None:
     if not store.attrs.get("protocol"):
         return
     own = load_protocol(store.attrs["protocol"])
-    for what in ("val_from", "test_from", "cadence_minutes"):
+    for what in ("val_from", "test_from", "id_shares", "image_types", "frames", "cadence_minutes"):
         if getattr(own, what) != getattr(protocol, what):
             raise InputError(
                 f"the store, made under {own.name}, has another {what} than {protocol.name}",
-                got=getattr(own, what),
-                expected=getattr(protocol, what),
+                got=str(getattr(own, what)),
+                expected=str(getattr(protocol, what)),
                 remedy=f"prepare a store with --protocol {protocol.name}",
             )
 

@@ -37,7 +37,8 @@ _SPREADSHEET_TIMES = ("%m/%d/%y %H:%M", "%m/%d/%Y %H:%M", "%m/%d/%y %H:%M:%S", "
 def read_catalog(path: str | Path) -> pd.DataFrame:
     """The VIL rows of a catalog, a path or a URL, with `COLUMNS` and `OPTIONAL_NUMBERS`.
 
-    A number or time that cannot be read is NaN or NaT, a lost projection is empty.
+    A column `image_types` holds those of the event, sorted and separated by blanks. A number or time that cannot be
+    read is NaN or NaT, a lost projection is empty.
 
     Raises:
         InputError: when there is no such file, it is not CSV, or it lacks a column or any VIL row.
@@ -58,9 +59,13 @@ def read_catalog(path: str | Path) -> pd.DataFrame:
         raise InputError(f"{path} lacks columns", got=f"no {', '.join(absent)}", expected=", ".join(COLUMNS))
     rows = rows.reindex(columns=[*COLUMNS, *OPTIONAL_NUMBERS], fill_value="")
     rows = rows.apply(lambda column: column.str.strip())
+    image_types = (
+        rows.sort_values("img_type").drop_duplicates(["id", "img_type"]).groupby("id")["img_type"].agg(" ".join)
+    )
     rows = rows.loc[rows["img_type"] == "vil"].reset_index(drop=True)
     if rows.empty:
         raise InputError(f"{path} has no row of img_type vil")
+    rows["image_types"] = rows["id"].map(image_types)
     rows["time_utc"] = _times(rows["time_utc"])
     rows["proj"] = rows["proj"].where(rows["proj"].str.contains("proj="), "")
     if lost := (rows["proj"] == "").sum():

@@ -14,7 +14,7 @@ pipelines.building.engine).
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -26,7 +26,7 @@ from pipelines.building.workers import progress
 from pipelines.errors import InputError
 from pipelines.sevir.archive import Archive
 from pipelines.sevir.read import PlannedEvent, read_events
-from pipelines.sevir.rows import Usual, choose, one_row_an_event, unfit, with_offsets
+from pipelines.sevir.rows import Usual, choose, lacking, one_row_an_event, unfit, with_offsets
 from pipelines.store import geo
 from pipelines.store.protocol import Protocol
 
@@ -57,6 +57,7 @@ def make_plan(
     Raises:
         InputError: when a row points at what is not there or cannot be read, or nothing remains to be taken.
     """
+    splits = protocol.splits(row["id"] for row in rows.to_dict("records") if not lacking(row, protocol.image_types))
     if events is not None:
         rows = choose(rows, events)
     rows, left_out = one_row_an_event(rows)
@@ -64,11 +65,11 @@ def make_plan(
     usual = Usual.of(rows, side)
     taken = []
     for row in rows.to_dict("records"):
-        reason = unfit(row, usual, protocol.cadence_minutes, max_missing)
+        reason = unfit(row, usual, protocol, max_missing)
         if reason:
             left_out.append(LeftOut(row["id"], reason))
         else:
-            taken.append(_planned(row, protocol))
+            taken.append(_planned(row, protocol, splits))
     lost = [row for row in left_out if row.id not in {event.id for event in taken}]
     if events is not None and lost and not skip_bad:
         raise InputError(f"event {lost[0].id} cannot be taken", got=lost[0].reason, remedy="take it out of the events")
@@ -80,6 +81,7 @@ def make_plan(
     if faults and (len(faults) == len(checked) or not skip_bad):
         others = f" (and {len(faults) - 1} more events like it)" if len(faults) > 1 else ""
         raise InputError(f"{faults[0]}{others}", remedy="or say --skip-bad to go on without its events")
+    checked = [replace(event, offsets=event.offsets[: protocol.frames]) for event in checked]
     return _described(tuple(checked), tuple(left_out), files, archive, protocol, protocol.factor * usual.pixel_m)
 
 
@@ -106,7 +108,7 @@ def _described(
     )
 
 
-def _planned(row: dict, protocol: Protocol) -> PlannedEvent:
+def _planned(row: dict, protocol: Protocol, splits: Mapping[str, str]) -> PlannedEvent:
     time = row["time_utc"].to_pydatetime()
     proj = row["proj"] or geo.SEVIR_PROJ
     corner_x, corner_y = geo.corner(proj, row["llcrnrlat"], row["llcrnrlon"])
@@ -117,7 +119,7 @@ def _planned(row: dict, protocol: Protocol) -> PlannedEvent:
         proj=proj,
         corner_x=corner_x,
         corner_y=corner_y,
-        split=protocol.split(time),
+        split=splits[row["id"]] if splits else protocol.split(time),
         event_type=row["event_type"],
         file=row["file_name"],
         index=int(row["file_index"]),

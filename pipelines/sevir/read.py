@@ -19,7 +19,7 @@ class PlannedEvent(Event):
     Attributes:
         file: Name of its file.
         index: Its place in the file.
-        step: Every `step`-th frame of the file is taken.
+        step: Every `step`-th frame of the file is taken, as many as there are offsets.
         fault: Why it cannot be read; empty when it can.
     """
 
@@ -56,5 +56,5 @@ def _read_file(archive: Archive, name: str, reducer: str, events: Sequence[Plann
         reduced = {}
         for event in events:
             vil.read_direct(counts, np.s_[event.index])
-            reduced[event.id] = REDUCERS[reducer](counts[..., :: event.step])
+            reduced[event.id] = REDUCERS[reducer](counts[..., :: event.step][..., : len(event.offsets)])
         return reduced

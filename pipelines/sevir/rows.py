@@ -11,6 +11,7 @@ from pipelines.building.plan import LeftOut
 from pipelines.errors import InputError
 from pipelines.sevir.catalog import NUMBERS
 from pipelines.store import geo
+from pipelines.store.protocol import Protocol
 
 
 def choose(rows: pd.DataFrame, events: Collection[str]) -> pd.DataFrame:
@@ -86,18 +87,25 @@ class Usual:
         return cls(side, max(frames, key=lambda count: (frames[count], count), default=0), float(np.round(pixel_m)))
 
 
-def unfit(row: dict, usual: Usual, cadence_minutes: float, max_missing: float | None) -> str | None:
+def lacking(row: dict, image_types: Collection[str]) -> list[str]:
+    """The image types that the catalog lacks of an event."""
+    return [image_type for image_type in image_types if image_type not in row["image_types"].split()]
+
+
+def unfit(row: dict, usual: Usual, protocol: Protocol, max_missing: float | None) -> str | None:
     """Why this row cannot be taken, judged by itself."""
     if not row["id"]:
         return "it has no id"
+    if lacks := lacking(row, protocol.image_types):
+        return f"the catalog has no {', '.join(lacks)} of it"
     if pd.isna(row["time_utc"]):
         return "its time_utc cannot be read"
     offsets = row["offsets"]
     if len(offsets) < 2:
         return "its minute_offsets cannot be read"
-    if set(np.diff(offsets)) != {round(60 * cadence_minutes)}:
+    if set(np.diff(offsets)) != {round(60 * protocol.cadence_minutes)}:
         steps = ", ".join(f"{step / 60:g}" for step in sorted(set(np.diff(offsets))))
-        return f"frames every {steps} minutes, not every {cadence_minutes:g}"
+        return f"frames every {steps} minutes, not every {protocol.cadence_minutes:g}"
     if len(offsets) != usual.frames:
         return f"{len(offsets)} frames, not {usual.frames} as most events"
     unread = [name for name in NUMBERS if not np.isfinite(row[name])]

@@ -4,12 +4,14 @@ A protocol is one YAML file in configs/protocols/; its name is a contract and is
 forecast and score file made under it.
 """
 
+import math
 import re
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pipelines.errors import InputError
 from pipelines.settings import describe, find_config, read_yaml
@@ -35,6 +37,10 @@ class Protocol(BaseModel):
         val_from: First UTC time of the validation split; events before it are the training split. A protocol of video
             has no dates: its splits are those of the data set.
         test_from: First UTC time of the test split.
+        id_shares: In place of dates, the shares of the training and of the validation split among all events, sorted
+            by id; the rest is the test split.
+        image_types: Image types that the catalog must have of an event.
+        frames: The frames of an event that are taken, its first; None for all.
         max_missing: Events with a larger share of missing pixels, by the catalog, are left out.
         thresholds: Event thresholds on the count scale, `>=`; without any there are no scores of events.
         scaling: Counts that make 1 where the source gives errors on [0, 1], and the range of PSNR and SSIM; by default
@@ -54,6 +60,9 @@ class Protocol(BaseModel):
     cadence_minutes: float
     val_from: datetime | None = None
     test_from: datetime | None = None
+    id_shares: tuple[float, float] | None = None
+    image_types: tuple[str, ...] = ()
+    frames: int | None = Field(default=None, gt=0)
     max_missing: float | None = None
     thresholds: tuple[float, ...] = ()
     scaling: float | None = None
@@ -67,6 +76,14 @@ class Protocol(BaseModel):
         if not (fps := float(values["fps"])) > 0:
             raise ValueError("fps must be positive")
         return {**{key: value for key, value in values.items() if key != "fps"}, "cadence_minutes": 1 / (60 * fps)}
+
+    @model_validator(mode="after")
+    def _one_rule_of_splits(self) -> "Protocol":
+        if self.id_shares and (self.val_from or self.test_from):
+            raise ValueError("splits are by id_shares or by val_from and test_from, not by both")
+        if self.id_shares and not (min(self.id_shares) >= 0 and sum(self.id_shares) <= 1):
+            raise ValueError("id_shares are two shares, 1 at most together")
+        return self
 
     @property
     def fps(self) -> float:
@@ -111,6 +128,15 @@ class Protocol(BaseModel):
         if time >= self.test_from:
             return "test"
         return "val" if time >= self.val_from else "train"
+
+    def splits(self, ids: Iterable[str]) -> dict[str, str]:
+        """The split of each event of a protocol with `id_shares`, whose events are all of these; empty for others."""
+        if self.id_shares is None:
+            return {}
+        ordered = sorted(set(ids))
+        train, val = (math.floor(len(ordered) * end) for end in (self.id_shares[0], sum(self.id_shares)))
+        splits = ["train"] * train + ["val"] * (val - train) + ["test"] * (len(ordered) - val)
+        return dict(zip(ordered, splits, strict=True))
 
 
 def load_protocol(name: str) -> Protocol:

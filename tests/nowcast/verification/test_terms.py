@@ -99,6 +99,12 @@ def test_a_store_split_at_other_dates_is_refused(forecast, store) -> None:
     assert verify(forecast, store, protocol=PROTOCOL, samples=0).attrs["protocol"] == "sevir-128-10-10"
 
 
+def test_a_store_split_by_another_rule_is_refused(forecast, store) -> None:
+    whole = PROTOCOL.model_copy(update={"frames": 20, "name": "short"})
+    with pytest.raises(InputError, match="another frames than short; got None; expected 20"):
+        verify(forecast, store, protocol=whole)
+
+
 def test_a_store_of_another_cadence_than_the_protocol_is_refused(forecast, store) -> None:
     slow = PROTOCOL.model_copy(update={"cadence_minutes": 10.0, "name": "slow"})
     with pytest.raises(InputError, match=r"another cadence_minutes than slow; got 5.0; expected 10.0"):

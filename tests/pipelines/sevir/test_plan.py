@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from pipelines.building.plan import LeftOut
+from pipelines.building.resample import REDUCERS
 from pipelines.errors import InputError
 from pipelines.sevir.archive import Archive
 from pipelines.sevir.catalog import read_catalog
@@ -232,6 +233,38 @@ def test_with_skip_bad_a_file_outside_the_archive_is_an_error_still(archive):
     archive.rows[0]["file_name"] = "../../etc/passwd"
     with pytest.raises(InputError, match="leaves the archive"):
         plan_of(archive, skip_bad=True)
+
+
+def by_ids(archive) -> None:
+    """The archive's protocol with splits by id, of events that have two image types, and their first three frames."""
+    rule = "id_shares: [0.5, 0.25]\nimage_types: [vil, lght]\nframes: 3\n"
+    lines = [line for line in archive.protocol.read_text().splitlines() if "_from" not in line]
+    archive.protocol.write_text("\n".join(lines) + f"\n{rule}")
+
+
+def test_splits_by_id_are_of_all_events_that_have_the_image_types(archive):
+    by_ids(archive)
+    archive.add_file("vil/2017/three.h5", ["0", "D", "E"], "2017-05-01T10:00:00", seed=3)
+    archive.rows += [row | {"img_type": "lght"} for row in archive.rows if row["id"] != "B"]
+    # In the order of their ids: 0, A, C, D, E; the order of time is 0, D, E, A, C.
+    plan = plan_of(archive)
+    taken = [("0", "train"), ("D", "test"), ("E", "test"), ("A", "train"), ("C", "val")]
+    assert [(event.id, event.split) for event in plan.events] == taken
+    assert plan.left_out == (LeftOut("B", "the catalog has no lght of it"),)
+    assert [(event.id, event.split) for event in plan_of(archive, events=["E", "C"]).events] == [taken[2], taken[4]]
+    assert [event.split for event in plan_of(archive, limit=2).events] == ["train", "test"]
+    archive.rows[0]["minute_offsets"] = "0:10"  # A, which is unfit, keeps its place among the ids
+    assert [event.split for event in plan_of(archive).events] == ["train", "test", "test", "val"]
+
+
+def test_the_first_frames_alone_are_taken(archive):
+    by_ids(archive)
+    archive.rows += [row | {"img_type": "lght"} for row in archive.rows]
+    plan = plan_of(archive)
+    assert [event.offsets for event in plan.events] == [(-600, -300, 0)] * 3
+    counts = plan.read([plan.events[2]])[0]
+    np.testing.assert_array_equal(counts, REDUCERS["mean"](archive.counts["C"])[:3])
+    assert "3 frames every 5 minutes" in str(plan)
 
 
 def test_a_plan_in_words(archive):

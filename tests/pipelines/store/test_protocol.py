@@ -22,6 +22,33 @@ def test_an_event_is_in_the_split_of_its_date(name):
     assert protocol.thresholds == (16, 74, 133, 160, 181, 219)
 
 
+def test_an_event_is_in_the_split_of_its_place_among_sorted_ids():
+    protocol = load_protocol("predldm-128-10-10")
+    ids = ["S10", "R2", "S9", "R1", "S2", "R1", "S1"]  # six, in the order of text: R1 R2 S1 S10 S2 S9
+    # The release's floor(0.6 * 6) = 3 and floor(0.8 * 6) = 4.
+    expected = {"R1": "train", "R2": "train", "S1": "train", "S10": "val", "S2": "test", "S9": "test"}
+    assert protocol.splits(ids) == expected
+    assert [list(protocol.splits(map(str, range(n))).values()).count("train") for n in (1, 5, 9)] == [0, 3, 5]
+    assert load_protocol("sevir-128-10-10").splits(ids) == {}
+    with pytest.raises(InputError, match="gives no dates of splits"):
+        protocol.split(datetime(2018, 6, 1))
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ({"id_shares": [0.6, 0.2]}, "id_shares or by val_from and test_from, not by both"),
+        ({"id_shares": [0.6, 0.5], "val_from": None, "test_from": None}, "1 at most together"),
+        ({"frames": 0}, "frames: "),
+    ],
+)
+def test_rules_that_contradict(tmp_path, rule, said):
+    content = {**load_protocol("sevir-128-10-10").model_dump(mode="json", exclude={"name"}), **rule}
+    (tmp_path / "odd.yaml").write_text(yaml.safe_dump(content))
+    with pytest.raises(InputError, match=said):
+        load_protocol(str(tmp_path / "odd.yaml"))
+
+
 def test_another_reducer_is_part_of_the_name_and_found_again_by_it():
     by_max = load_protocol("sevir-128-10-10").by("max")
     assert (by_max.name, by_max.reducer, by_max.grid) == ("sevir-128-10-10@max", "max", 128)
