@@ -1,13 +1,13 @@
 """The cases of a forecast: windows of a store, or the newest frames of a file of radar."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
-from nowcast.data.conventions import THRESHOLDS, TIME
+from nowcast.data.conventions import THRESHOLDS, TIME, minute_text
 from nowcast.data.windows import Window, find_windows
 from nowcast.forecasting import live
 from pipelines.errors import InputError
@@ -26,7 +26,8 @@ class Request:
         members: Ensemble size; None for `MEMBERS`. A deterministic model makes one member.
         split: Split whose evaluation windows are forecast; not used when events are named.
         events: Only these event ids, of any split.
-        init: Only this init time (UTC): the last frame that the model sees.
+        init: Only this init time (UTC): the last frame that the model sees. By default the newest frames are taken of a
+            store whose events are too short for windows that can be scored.
         limit: Largest number of cases: the first ones, in the order of the store.
         seed: Seed of the run.
         summary_only: Whether to write mean, spread, quantiles and probabilities instead of members.
@@ -94,6 +95,7 @@ def find_cases(source: Path, length: tuple[int, int] | None, request: Request, t
         store = open_store(source)
         protocol = load_protocol(store.attrs["protocol"])
         history, lead = length or (protocol.history, protocol.lead)
+        request = _newest_of_short(store, request, history, lead, tell)
         windows = _windows(store, request, history, lead, protocol.stride)
         _tell_left_out(store, windows, request, tell)
         return Cases(store, windows[: request.limit], history, lead, protocol.thresholds)
@@ -116,15 +118,22 @@ def _check_file(source: Path) -> None:
         )
 
 
+def _newest_of_short(store: xr.Dataset, request: Request, history: int, lead: int, tell: Tell) -> Request:
+    """The request, from the newest frames where events hold a history but no window that can be scored."""
+    frames = store.sizes["frame"]
+    if request.init is not None or not history <= frames < history + lead:
+        return request
+    last = store["valid_time"].values.astype(TIME).max()
+    tell(
+        f"forecasting what comes after {minute_text(last)} UTC: the events have {frames} frames, and a window that can "
+        f"be scored needs {history + lead}"
+    )
+    return replace(request, init=last)
+
+
 def _windows(store: xr.Dataset, request: Request, history: int, lead: int, stride: int) -> list[Window]:
     split, events = None if request.events else request.split, request.events or None
     if request.init is None:
-        if history <= (frames := store.sizes["frame"]) < history + lead:
-            last = str(store["valid_time"].values.max().astype("datetime64[s]")).removesuffix(":00")
-            raise InputError(
-                f"the events have {frames} frames, and a window that can be scored needs {history + lead}",
-                remedy=f"to forecast what comes after the last frame say --init {last}",
-            )
         return find_windows(store, history=history, lead=lead, stride=stride, split=split, events=events)
     init = request.init.astype(TIME)
     windows = find_windows(store, history=history, lead=0, stride=1, split=None, events=events)

@@ -115,19 +115,20 @@ def test_a_file_that_is_not_there_is_told_with_what_is_near(small_store, tmp_pat
     assert nowcast("forecast", "persistence", tmp_path / "radra.nc", tmp_path / "f.nc") == (2, "", line)
 
 
-def test_a_store_too_short_to_be_scored_names_the_init_time_that_forecasts_what_comes_next(tmp_path, nowcast):
+def test_a_store_too_short_to_be_scored_is_forecast_from_its_newest_frames(tmp_path, nowcast):
     store = make_store(tmp_path / "short.zarr", 12, empty=[1])
-    line = (
-        "nowcast: the events have 12 frames, and a window that can be scored needs 20; to forecast what comes after "
-        "the last frame say --init 2010-08-26T00:55\n"
+    told = (
+        "forecasting what comes after 2010-08-26 00:55 UTC: the events have 12 frames, and a window that can be scored "
+        "needs 20\n"
     )
-    assert nowcast("forecast", "persistence", store, tmp_path / "f.nc") == (2, "", line)
-    code, _, notes = nowcast("forecast", "persistence", store, tmp_path / "f.nc", "--init", "2010-08-26T00:55")
-    assert code == 0
-    assert notes == (
+    made = (
         "1 of 3 events left out: nothing was observed in them\n"
         "2 cases, init time 2010-08-26 00:55 UTC, 10 lead times to 50 min, 1 member\n"
     )
+    for name, words, notes in (("f.nc", (), told + made), ("g.nc", ("--init", "2010-08-26T00:55"), made)):
+        code, _, said = nowcast("forecast", "persistence", store, tmp_path / name, *words)
+        assert (code, said) == (0, notes)
+    xr.testing.assert_identical(*(xr.open_dataset(tmp_path / name).load() for name in ("f.nc", "g.nc")))
 
 
 def test_events_that_are_left_out_are_counted_with_the_reason(small_store, tmp_path, nowcast):
