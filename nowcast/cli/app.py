@@ -11,8 +11,9 @@ from typing import Annotated
 import typer
 
 from nowcast.cli.console import bar, console, note, tell
-from nowcast.cli.forecast import Device, Seed, models
+from nowcast.cli.forecast import Device, Seed
 from nowcast.cli.forecast import forecast as forecast_command
+from nowcast.cli.models import models
 from nowcast.cli.prepare import (
     Overwrite,
     prepare_kitti,

@@ -1,4 +1,4 @@
-"""The commands forecast and models. Heavy libraries are imported inside them, as in `nowcast.cli.app`."""
+"""The command forecast. Heavy libraries are imported inside it, as in `nowcast.cli.app`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -76,19 +76,3 @@ def forecast(
             progress=bar("forecast, batches of members"),
         )
     )
-
-
-def models() -> None:
-    """List the models that `nowcast forecast` and `nowcast train` know by name."""
-    from nowcast.forecasting.trained_on import shipped_card
-    from nowcast.models import MODELS, is_trainable, model_class
-
-    for name in MODELS:
-        cls, card = model_class(name), shipped_card(name)
-        state = "ready"
-        if card:
-            state += " (weights included; train your own with `nowcast train`)"
-        elif is_trainable(cls):
-            state = "to be trained with `nowcast train`"
-        about = (cls.__doc__ or "").splitlines()[0]
-        tell(f"{name:12} {state:34} {about}" + (f" Trained on {card}." if card else ""))

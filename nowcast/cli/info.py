@@ -81,17 +81,13 @@ def _netcdf(path: Path, shown: int | None) -> str:
 
 
 def _config(path: Path) -> str:
-    import torch
-
-    from nowcast.models import build_network
+    from nowcast.cli.models import outline
     from nowcast.training.config import load_config
 
     config = load_config(str(path))
-    with torch.device("meta"):
-        network = build_network(config.model, config.network, pretrained=False)
     stages = [f"  stage {name}: {stage.steps} steps of {stage.batch} windows" for name, stage in config.stages.items()]
     return "\n".join([f"configuration {path.stem}: model {config.model}, protocol {config.protocol}", *stages,
-                      *_parameters(network)])  # fmt: skip
+                      *_parameters(outline(config))])  # fmt: skip
 
 
 def _parameters(network: Any) -> list[str]:

@@ -16,6 +16,7 @@ class Advection(Forecaster):
     """
 
     deterministic = True
+    source = "Germann and Zawadzki 2002, https://doi.org/10.1175/1520-0493(2002)130<2859:SDOTPO>2.0.CO;2"
     takes_video = True
 
     def predict(self, cases: Cases, leads: int, members: Sequence[int], seed: int) -> np.ndarray:

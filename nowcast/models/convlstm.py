@@ -33,6 +33,7 @@ class ConvLSTM(RecurrentNetwork[States]):
     """ConvLSTM: a frame per step, fed with its own forecasts past the history."""
 
     cell = Cell
+    source = "Shi et al. 2015, https://arxiv.org/abs/1506.04214"
 
     def start(self, zeros: Tensor) -> States:
         """See `RecurrentNetwork`: H and C of each layer."""

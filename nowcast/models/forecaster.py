@@ -92,8 +92,10 @@ class Forecaster(ABC):
         takes_video: Whether it forecasts video too, and not only radar.
         member_batch: Members to ask for at once; None when the ensemble must be made whole.
         window: Frames that a trained model is given and forecasts in one go; None when it takes and makes any number.
+        source: Authors and address of the method; empty where there are none.
     """
 
+    source: ClassVar[str] = ""
     deterministic: bool = False
     takes_video: ClassVar[bool] = False
     member_batch: int | None = None

@@ -112,6 +112,7 @@ class MotionRNN(RecurrentNetwork[States]):
     """MotionRNN: ST-LSTM layers with highways, joined by MotionGRUs."""
 
     Settings = MotionRNNSettings
+    source = "Wu, Yao, Wang and Long 2021, https://arxiv.org/abs/2103.02243"
     cell = STLSTM
 
     def __init__(self, settings: MotionRNNSettings, *, pretrained: bool = True):

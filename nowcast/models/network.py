@@ -174,6 +174,7 @@ class Network(nn.Module, ABC, Generic[C]):
     Attributes:
         Settings: The `network` section of its configuration; one with a field `sampling` can be sampled in other ways
             than it was trained with.
+        source: Authors and address of the method; empty where there are none.
         deterministic: True when it makes one member, whatever its draws.
         whole_domain: True when it takes domains of any size itself; else the forecaster cuts them into tiles of
             `settings.side` pixels.
@@ -181,6 +182,7 @@ class Network(nn.Module, ABC, Generic[C]):
     """
 
     Settings: ClassVar[type[NetworkSettings]]
+    source: ClassVar[str] = ""
     deterministic: ClassVar[bool] = False
     whole_domain: ClassVar[bool] = False
     stages: Mapping[str, Stage]

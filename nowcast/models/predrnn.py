@@ -46,6 +46,7 @@ class PredRNN(RecurrentNetwork[States]):
     """PredRNN: ST-LSTM layers, with the decoupling loss of V2."""
 
     Settings = PredRNNSettings
+    source = "Wang et al. 2017 and 2022, https://arxiv.org/abs/2103.09504"
     cell = STLSTM
 
     def __init__(self, settings: PredRNNSettings, *, pretrained: bool = True):

@@ -89,6 +89,7 @@ class PredRNNPlus(RecurrentNetwork[States]):
     """PredRNN++: causal LSTM layers, with a gradient highway between the first two."""
 
     Settings = PredRNNPlusSettings
+    source = "Wang et al. 2018, https://arxiv.org/abs/1804.06300"
     cell = CausalLSTM
 
     def __init__(self, settings: PredRNNPlusSettings, *, pretrained: bool = True):

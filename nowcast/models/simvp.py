@@ -47,6 +47,7 @@ class SimVP(RegressionNetwork):
     """SimVP: convolutions alone, Inception units between a frame encoder and decoder."""
 
     Settings = SimVPSettings
+    source = "Gao, Tan, Wu and Li 2022, https://arxiv.org/abs/2206.05099"
 
     def __init__(self, settings: SimVPSettings, *, pretrained: bool = True):
         super().__init__(settings, pretrained=pretrained)

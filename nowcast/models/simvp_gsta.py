@@ -44,6 +44,7 @@ class SimVPGSTA(SimVP):
     """SimVPv2: gated attention of large kernels between a frame encoder and decoder."""
 
     Settings = SimVPGSTASettings
+    source = "Tan, Gao, Li and Li 2022, https://arxiv.org/abs/2211.12509"
 
     def _translator(self, settings: SimVPSettings) -> nn.Module:
         channels = settings.history * settings.hidden

@@ -16,6 +16,7 @@ class Sprog(Forecaster):
     """
 
     deterministic = True
+    source = "Seed 2003, https://doi.org/10.1175/1520-0450(2003)042<0381:ADASSA>2.0.CO;2"
 
     def predict(self, cases: Cases, leads: int, members: Sequence[int], seed: int) -> np.ndarray:
         """See `Forecaster.predict`."""

@@ -46,6 +46,10 @@ class Steps(Forecaster):
             "persistence": the newest observed counts, equal in all members.
     """
 
+    source = (
+        "Bowler et al. 2006, https://doi.org/10.1256/qj.04.100, by pysteps, https://doi.org/10.5194/gmd-12-4185-2019"
+    )
+
     def __init__(self, fill: Fill = "past"):
         self.fill = fill
 

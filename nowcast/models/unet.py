@@ -37,6 +37,7 @@ class UNet(RegressionNetwork):
     """U-Net: all lead times in one pass of convolutions."""
 
     Settings = UNetSettings
+    source = "Veillette, Samsi and Mattioli 2020, https://github.com/MIT-AI-Accelerator/neurips-2020-sevir"
 
     def __init__(self, settings: UNetSettings, *, pretrained: bool = True):
         super().__init__(settings, pretrained=pretrained)

@@ -143,6 +143,7 @@ class MCVD(Network[Condition]):
     """MCVD: masked conditional video diffusion on pixels, a block of frames after another."""
 
     Settings = MCVDSettings
+    source = "Voleti, Jolicoeur-Martineau and Pal 2022, https://arxiv.org/abs/2205.09853"
     whole_domain = True
 
     def __init__(self, settings: MCVDSettings, *, pretrained: bool = True):

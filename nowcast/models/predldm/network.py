@@ -73,6 +73,7 @@ class PredLDM(Network[Condition]):
     """
 
     Settings = PredLDMSettings
+    source = "Xu, Sun, Li and Qu, https://openreview.net/forum?id=TWmnOUzcCo"
     whole_domain = True
 
     latent_mean: Tensor

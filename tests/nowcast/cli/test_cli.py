@@ -13,7 +13,6 @@ import xarray as xr
 from typer.testing import CliRunner
 
 from nowcast.cli import app as cli
-from nowcast.models import MODELS
 from pipelines.simulation.storms import simulate_archive
 from pipelines.store.whole import exclusive
 
@@ -81,11 +80,6 @@ def test_prepare_twice_does_nothing_the_second_time(archive, prepared, nowcast):
     before = {path: path.stat().st_mtime_ns for path in prepared.rglob("*")}
     assert nowcast("prepare-sevir", archive, prepared)[0] == 0
     assert {path: path.stat().st_mtime_ns for path in prepared.rglob("*")} == before
-
-
-def test_models_lists_the_table():
-    listed = CliRunner().invoke(cli.app, ["models"]).stdout
-    assert [line.split()[0] for line in listed.splitlines()] == list(MODELS)
 
 
 def test_info_counts_the_parameters_of_a_configuration():

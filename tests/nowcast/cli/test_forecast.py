@@ -12,7 +12,6 @@ import zarr
 from nowcast.data.forecast_file import open_forecast
 from nowcast.forecasting.forecast import load_forecaster
 from nowcast.forecasting.trained_on import day_warning, range_warning, shipped_card
-from nowcast.models import MODELS
 from nowcast.models.checkpoint import SHIPPED, file_hash
 from nowcast.models.persistence import Persistence
 from nowcast.training.loop import StageRun
@@ -184,15 +183,6 @@ def test_a_run_without_a_finished_stage_says_so(toy_config, small_store, tmp_pat
         "train` command to resume it\n"
     )
     assert nowcast("forecast", tmp_path / "run", small_store, tmp_path / "f.nc") == (2, "", line)
-
-
-def test_models_say_which_weights_come_with_the_package(nowcast):
-    code, text, _ = nowcast("models")
-    lines = dict(line.split(maxsplit=1) for line in text.splitlines())
-    assert code == 0 and list(lines) == list(MODELS)
-    assert lines["predldm"].startswith("ready (weights included; train your own with `nowcast train`)")
-    assert "frames every 4 to 6 minutes, pixels of 1 to 3 km" in lines["predldm"]
-    assert lines["persistence"].startswith("ready  ")
 
 
 def test_version_help_and_surplus_arguments(nowcast):
