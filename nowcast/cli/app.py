@@ -262,13 +262,20 @@ def animate(
 
 @app.command()
 def benchmark(
-    name: Annotated[str, typer.Argument(help="ensemble-cpu: seconds and peak memory of an ensemble.")],
-    ensemble: Annotated[int, typer.Option(min=2, help="Number of members.")] = 100,
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="ensemble-cpu: seconds and peak memory of an ensemble of predldm and of pysteps STEPS. "
+            "models: those of a training step and of a forecast, of each trainable model at its published size."
+        ),
+    ],
+    ensemble: Annotated[int, typer.Option(min=2, help="Number of members, for ensemble-cpu.")] = 100,
+    device: Device = None,
 ) -> None:
-    """Measure predldm and pysteps STEPS on this machine, side by side."""
+    """Measure speed and memory of models on this machine."""
     from nowcast.cli.benchmark import run_benchmark
 
-    console.print(run_benchmark(name, ensemble))
+    console.print(run_benchmark(name, ensemble, device))
 
 
 app.command()(models)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rich.table import Table
 
+from nowcast.cli.benchmark_models import model_costs
 from nowcast.cli.console import bar
 from pipelines.errors import InputError
 
@@ -34,18 +35,26 @@ def ensemble_cpu(members: int) -> Table:
     return table
 
 
-BENCHMARKS: dict[str, Callable[[int], Table]] = {"ensemble-cpu": ensemble_cpu}
+BENCHMARKS: dict[str, Callable[[int, str | None], Table]] = {
+    "ensemble-cpu": lambda members, device: ensemble_cpu(members),
+    "models": lambda members, device: model_costs(device),
+}
 
 
-def run_benchmark(name: str, members: int) -> Table:
+def run_benchmark(name: str, members: int, device: str | None = None) -> Table:
     """Run a benchmark of the table.
+
+    Args:
+        name: ensemble-cpu, or models.
+        members: Of ensemble-cpu.
+        device: Of models: cpu, cuda, or None for the best there is.
 
     Raises:
         InputError: for an unknown name.
     """
     if name not in BENCHMARKS:
         raise InputError(f"no benchmark {name!r}", expected=f"one of {', '.join(BENCHMARKS)}")
-    return BENCHMARKS[name](members)
+    return BENCHMARKS[name](members, device)
 
 
 def _one_case(folder: Path) -> Path:
