@@ -46,6 +46,7 @@ class PVDM(Network[Condition]):
     """PVDM: a triplane autoencoder, adversarial where asked for, and latent diffusion."""
 
     Settings = PVDMSettings
+    source = "Yu, Sohn, Kim and Shin 2023, https://arxiv.org/abs/2302.07685"
 
     def __init__(self, settings: PVDMSettings, *, pretrained: bool = True):
         super().__init__(settings, pretrained=pretrained)
