@@ -10,8 +10,8 @@ import xarray as xr
 import zarr
 
 from nowcast.data.conventions import ECHO
+from nowcast.training.config import config_names, find_config
 from pipelines.errors import InputError
-from pipelines.settings import config_names, find_config
 from pipelines.store.paths import near
 
 SHOWN = 10  # lines of a list, unless all are asked for

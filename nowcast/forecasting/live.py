@@ -7,9 +7,9 @@ import xarray as xr
 
 from nowcast.data.conventions import DURATION, TIME, minute_text
 from nowcast.data.radar_file import is_store, open_radar
-from pipelines.building.workers import progress
 from pipelines.errors import InputError
 from pipelines.radar.files import commonest_step
+from pipelines.store.progress import progress
 
 __all__ = ["LENGTH", "is_store", "read_history"]
 

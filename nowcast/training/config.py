@@ -1,4 +1,7 @@
-"""The configuration of a run: one YAML file in configs/, checked key by key, resolved once and stored everywhere."""
+"""The configuration of a run: one YAML file in configs/, checked key by key, resolved once and stored everywhere.
+
+Rooms above take from here how the files of configs/ are found and read.
+"""
 
 from typing import Any, Literal
 
@@ -6,7 +9,18 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
 from pipelines.errors import InputError
-from pipelines.settings import describe, find_config, read_yaml
+from pipelines.settings import config_names, describe, find_config, read_yaml
+
+__all__ = [
+    "RunConfig",
+    "StageConfig",
+    "config_names",
+    "describe",
+    "find_config",
+    "load_config",
+    "parse_config",
+    "read_yaml",
+]
 
 
 class StageConfig(BaseModel):

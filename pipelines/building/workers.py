@@ -3,17 +3,15 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import dask
 from dask.callbacks import Callback
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pipelines.errors import InputError
+from pipelines.store.progress import progress
 
 _ORPHAN_CHECK_S = 0.2
 _CONNECT_S = 10
@@ -76,23 +74,3 @@ def _end_with(parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-@contextmanager
-def progress(label: str, total: int) -> Iterator[Callable[[], None]]:
-    """A progress bar, shown once the work has taken two seconds; gives the function that advances it."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    bar = Progress(*columns, console=Console(stderr=True))
-    task = bar.add_task(label, total=total)
-    shown_from = time.monotonic() + 2
-
-    def advance() -> None:
-        bar.advance(task)
-        if time.monotonic() > shown_from:
-            bar.start()
-
-    try:
-        yield advance
-    finally:
-        if bar.live.is_started:  # else it would print an empty line
-            bar.stop()

@@ -21,11 +21,11 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.building.plan import LeftOut, Plan, amount, counted
-from pipelines.building.workers import progress
 from pipelines.errors import InputError
 from pipelines.radar.files import Header, commonest_step, find_files, product, read_header, time_in_name
 from pipelines.radar.grid import Tiling, square
 from pipelines.radar.loops import Frame, Loop, RadarEvent, read_events
+from pipelines.store.progress import progress
 from pipelines.store.protocol import FACTOR, Protocol
 from pipelines.store.schema import TILE
 from pipelines.store.units import QUANTITIES

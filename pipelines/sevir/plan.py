@@ -22,12 +22,12 @@ import numpy as np
 import pandas as pd
 
 from pipelines.building.plan import LeftOut, Plan, amount, counted
-from pipelines.building.workers import progress
 from pipelines.errors import InputError
 from pipelines.sevir.archive import Archive
 from pipelines.sevir.read import PlannedEvent, read_events
 from pipelines.sevir.rows import Usual, choose, lacking, one_row_an_event, unfit, with_offsets
 from pipelines.store import geo
+from pipelines.store.progress import progress
 from pipelines.store.protocol import Protocol
 
 

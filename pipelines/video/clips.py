@@ -14,8 +14,8 @@ from functools import partial
 from pathlib import Path
 
 from pipelines.building.plan import LeftOut, Plan, amount, counted
-from pipelines.building.workers import progress
 from pipelines.errors import InputError
+from pipelines.store.progress import progress
 from pipelines.store.protocol import Protocol, load_protocol
 from pipelines.video.footage import inspect
 from pipelines.video.pictures import Clip, read_clips
