@@ -14,6 +14,7 @@ depends neither on its batch mates nor on the device.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -138,8 +139,11 @@ def sampling(
         yield z
 
 
-def sample(*inputs: Any, **settings: Any) -> Tensor:
-    """The end of `sampling`, which takes the same arguments: clean latents with the shape of the noise."""
-    for z in sampling(*inputs, **settings):
+def sample(*inputs: Any, steps: int, stop: float = 1.0, **settings: Any) -> Tensor:
+    """The end of `sampling`, which takes the same arguments: clean latents with the shape of the noise.
+
+    With `stop` below 1, the sample after that share of the steps, at least one of them: still noisy.
+    """
+    for z in islice(sampling(*inputs, steps=steps, **settings), max(1, round(stop * steps))):
         end = z
     return end

@@ -29,6 +29,8 @@ class Request:
         init: Only this init time (UTC): the last frame that the model sees. By default the newest frames are taken of a
             store whose events are too short for windows that can be scored.
         limit: Largest number of cases: the first ones, in the order of the store.
+        lead: Frames to forecast; by default as many as the model makes in one go. Beyond these a trained model is
+            rolled out.
         seed: Seed of the run.
         summary_only: Whether to write mean, spread, quantiles and probabilities instead of members.
     """
@@ -38,6 +40,7 @@ class Request:
     events: tuple[str, ...] = ()
     init: np.datetime64 | None = None
     limit: int | None = None
+    lead: int | None = None
     seed: int = 0
     summary_only: bool = False
 
@@ -95,6 +98,7 @@ def find_cases(source: Path, length: tuple[int, int] | None, request: Request, t
         store = open_store(source)
         protocol = load_protocol(store.attrs["protocol"])
         history, lead = length or (protocol.history, protocol.lead)
+        lead = request.lead or lead
         request = _newest_of_short(store, request, history, lead, tell)
         windows = _windows(store, request, history, lead, protocol.stride)
         _tell_left_out(store, windows, request, tell)
@@ -103,7 +107,7 @@ def find_cases(source: Path, length: tuple[int, int] | None, request: Request, t
     history, lead = length or (live.LENGTH, live.LENGTH)
     store = live.read_history(source, history, request.init)
     windows = find_windows(store, history=history, lead=0, stride=1, events=request.events or None)
-    return Cases(store, windows, history, lead, THRESHOLDS)
+    return Cases(store, windows, history, request.lead or lead, THRESHOLDS)
 
 
 def _check_file(source: Path) -> None:

@@ -11,7 +11,6 @@ forecast, and nothing else is.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 import xarray as xr
@@ -97,7 +96,7 @@ class Forecaster(ABC):
 
     source: ClassVar[str] = ""
     deterministic: bool = False
-    takes_video: ClassVar[bool] = False
+    takes_video: bool = False
     member_batch: int | None = None
     window: tuple[int, int] | None = None
 

@@ -1,6 +1,6 @@
 """Aggregates to scores: by lead time, pooled over lead times, and averaged over them, each under its own name."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import xarray as xr
@@ -25,22 +25,23 @@ def roles(number: int) -> list[str]:
     return ["forecast", "reference", *(f"reference {place}" for place in range(2, number))][:number]
 
 
-def scores_of(states: Sequence[xr.Dataset], samples: int = SAMPLES) -> xr.Dataset:
+def scores_of(states: Sequence[xr.Dataset], samples: int = SAMPLES, only: Collection[str] | None = None) -> xr.Dataset:
     """Every metric of the table from the sums of a forecast and of its references, with intervals.
 
     Args:
         states: See `states`; all of the same cases.
         samples: Bootstrap samples of events; a single event has no interval.
+        only: Names of the metrics to take; by default all.
 
     Returns:
         See `verify`.
     """
     results: list[dict[str, xr.DataArray]] = [{} for _ in states]
-    for name, words, values in _all_scores([state.sum("event", skipna=False) for state in states]):
+    for name, words, values in _all_scores([state.sum("event", skipna=False) for state in states], only):
         for result, value in zip(results, values, strict=True):
             result[name] = value.assign_attrs(long_name=words, units="1")
     if samples and states[0].sizes["event"] > 1:
-        for name, words, values in _all_scores([resampled(state, samples) for state in states]):
+        for name, words, values in _all_scores([resampled(state, samples) for state in states], only):
             words = f"{words}; {LEVEL:.0%} interval, events resampled"
             for result, value in zip(results, values, strict=True):
                 result[f"{name}_interval"] = interval(value).assign_attrs(long_name=words, units="1")
@@ -81,11 +82,16 @@ def _independent_events(state: xr.Dataset) -> int:
     return len(set(first.values()))
 
 
-def _all_scores(by_lead: Sequence[xr.Dataset]) -> Iterator[tuple[str, str, list[xr.DataArray]]]:
+def _all_scores(
+    by_lead: Sequence[xr.Dataset], only: Collection[str] | None
+) -> Iterator[tuple[str, str, list[xr.DataArray]]]:
     """Name, description and values (one per forecast) of every score, difference and skill score."""
     pooled = [totals.sum("lead_time", skipna=False) for totals in by_lead]
     table = metrics(with_thresholds="threshold" in by_lead[0].dims)
-    for name, metric in (table | ({"lpips": LPIPS} if "lpips" in by_lead[0] else {})).items():
+    table |= {"lpips": LPIPS} if "lpips" in by_lead[0] else {}
+    for name, metric in table.items():
+        if only is not None and name not in only:
+            continue
         at_lead = [metric.score(totals) for totals in by_lead]
         variants = {
             "": at_lead,

@@ -139,7 +139,13 @@ class PredLDM(Network[Condition]):
 
         chosen, objective = self.settings.sampling, self.settings.objective
         return sample(
-            denoise, noise, objective=objective, sampler=chosen.sampler, steps=chosen.steps, generators=draws.flat
+            denoise,
+            noise,
+            objective=objective,
+            sampler=chosen.sampler,
+            steps=chosen.steps,
+            stop=chosen.stop,
+            generators=draws.flat,
         )
 
     def drawn(self, fields: Tensor, guess: Guess) -> Tensor | None:

@@ -22,6 +22,7 @@ class SamplingSettings(BaseModel):
     Attributes:
         sampler: See nowcast.diffusion.samplers.
         steps: Calls of the denoiser.
+        stop: Share of the steps after which the sample is taken as it is, to see how it comes about; 1 finishes it.
         temperature: Factor of the noise that a member starts from: more spread above 1, less below. One
             number, or those of the first and the last lead time, between which it changes evenly.
             Training is at 1.
@@ -34,6 +35,7 @@ class SamplingSettings(BaseModel):
 
     sampler: str = "ddpm"
     steps: int = 1000
+    stop: float = Field(default=1.0, gt=0, le=1)
     temperature: _Temperature | tuple[_Temperature, _Temperature] = 1.0
     turns: Literal[1, 8] = 1
     member_batch: int = 10

@@ -1,0 +1,114 @@
+"""What a forecast costs: operations, parameters, seconds and memory of one member of one case.
+
+Operations are counted by `torch.utils.flop_counter`: matrix products, convolutions and attention, a multiplication and
+an addition as two, nothing else; the work of models without a network is not counted. A sampled network calls its
+denoiser the same way in every step, so that a network of many steps is measured at few and extrapolated.
+"""
+
+import multiprocessing
+import resource
+import time
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import xarray as xr
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from nowcast.data.conventions import lead_times as lead_times_of
+from nowcast.data.windows import history_of
+from nowcast.forecasting.cases import Request, find_cases
+from nowcast.forecasting.forecast import load_forecaster
+from nowcast.models import build_network, model_class
+from nowcast.models.device import best_device
+from nowcast.models.forecaster import Forecaster
+from nowcast.models.trained import TrainedForecaster
+
+_FEW = (2, 4)  # sampling steps that are measured
+_REPEATS = 2  # of which the faster counts
+
+
+class Cost(NamedTuple):
+    """The cost of one member of one case.
+
+    Attributes:
+        gflops: Billions of operations of the network.
+        parameters: Of the network, those that training finds; NaN of a model without.
+        seconds: From the history in memory to the forecast in memory.
+        memory: Peak memory in GiB: of the process, or of the graphics card where one is used.
+    """
+
+    gflops: float
+    parameters: float
+    seconds: float
+    memory: float
+
+
+def cost(model: str, network: Mapping[str, Any] | None, store: Path, device: str | None) -> Cost:
+    """The cost of one member of the first test case of a store, measured in a process of its own.
+
+    Args:
+        model: A name of the table of models.
+        network: Settings of a network to build with fresh weights; None of a model that is ready.
+        store: A store.
+        device: cpu or cuda; by default the best there is.
+
+    Raises:
+        InputError: when the store has no test case, or the model cannot forecast it.
+    """
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
+        return process.submit(_measured, model, network, store, best_device(device)).result()
+
+
+def _measured(model: str, network: Mapping[str, Any] | None, store: Path, device: str) -> Cost:
+    length = None if network is None else (network.get("history", 10), network.get("lead", 10))
+    cases = find_cases(store, length, Request(limit=1), lambda text: None)
+    history = history_of(cases.store, cases.windows, cases.history).load()
+    lead_times = lead_times_of(cases.store.attrs["cadence_minutes"], cases.lead)
+    if network is None:
+        return _one(load_forecaster(model, device=device)[0], history, lead_times)
+    sampling = getattr(model_class(model).Settings(**network), "sampling", None)
+    steps = getattr(sampling, "steps", 1)
+    if steps <= _FEW[-1]:
+        return _one(_fresh(model, network, device), history, lead_times)
+    few, more = (
+        _one(
+            _fresh(model, {**network, "sampling": {**network.get("sampling", {}), "steps": n}}, device),
+            history,
+            lead_times,
+        )
+        for n in _FEW
+    )
+    calls = (steps - _FEW[0]) / (_FEW[1] - _FEW[0])
+    gflops, seconds = (a + calls * (b - a) for a, b in ((few.gflops, more.gflops), (few.seconds, more.seconds)))
+    return Cost(gflops, few.parameters, seconds, max(few.memory, more.memory))
+
+
+def _fresh(model: str, network: Mapping[str, Any], device: str) -> Forecaster:
+    torch.manual_seed(0)
+    return TrainedForecaster(build_network(model, network, pretrained=False), device)
+
+
+def _one(forecaster: Forecaster, history: xr.DataArray, lead_times: np.ndarray) -> Cost:
+    """The cost of a forecast in this process."""
+    network = getattr(forecaster, "network", None)
+    with (
+        sdpa_kernel(SDPBackend.MATH),
+        FlopCounterMode(display=False) as counter,
+    ):  # it knows no fused attention on a CPU
+        forecaster.begin(history, lead_times, 0).members([0])
+    seconds = []
+    for seed in range(_REPEATS):
+        start = time.perf_counter()
+        forecaster.begin(history, lead_times, seed).members([0])
+        seconds.append(time.perf_counter() - start)
+    parameters = float("nan") if network is None else float(sum(p.numel() for p in network.parameters()))
+    if torch.cuda.is_available() and network is not None and next(network.parameters()).is_cuda:
+        memory = torch.cuda.max_memory_allocated() / 2**30
+    else:
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return Cost(counter.get_total_flops() / 1e9, parameters, min(seconds), memory)
