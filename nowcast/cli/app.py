@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from nowcast.cli.console import bar, console, note, tell
+from nowcast.cli.experiment import experiment
 from nowcast.cli.forecast import Device, Seed
 from nowcast.cli.forecast import forecast as forecast_command
 from nowcast.cli.models import models
@@ -278,6 +279,7 @@ def benchmark(
     console.print(run_benchmark(name, ensemble, device))
 
 
+app.command()(experiment)
 app.command()(models)
 
 
