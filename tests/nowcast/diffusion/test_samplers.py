@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from nowcast.diffusion.objectives import OBJECTIVES, Betas, Epsilon
-from nowcast.diffusion.samplers import SAMPLERS, draw_noise, sample
+from nowcast.diffusion.samplers import SAMPLERS, draw_noise, sample, sampling
 from pipelines.errors import InputError
 
 MEAN, STD = 1.5, 0.4
@@ -108,3 +108,11 @@ def test_impossible_choices_are_refused():
     assert "expected one of euler" in refused(objective="flow", sampler="ddpm", steps=5)
     assert "1 to 1000" in refused(objective="v", sampler="ddim", steps=0)
     assert "1 to 1000" in refused(objective="v", sampler="ddim", steps=1001)
+
+
+def test_sampling_may_stop_on_the_way():
+    noise = torch.randn(2, 3, generator=torch.Generator().manual_seed(0))
+    settings = {"objective": "v", "sampler": "ddim", "steps": 10, "generators": [torch.Generator()] * 2}
+    way = list(sampling(lambda z, t: 0.5 * z, noise, **settings))
+    for stop, expected in ((0.01, way[0]), (0.3, way[2]), (1.0, way[-1])):
+        assert torch.equal(sample(lambda z, t: 0.5 * z, noise, stop=stop, **settings), expected)
