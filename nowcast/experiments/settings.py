@@ -32,7 +32,7 @@ class Row(_Settings):
 
     Attributes:
         model: A name of the table of models; or references (all without training), shipped, trainable (all networks).
-        label: Name of the row; the model's by default.
+        label: Name of the row, in which NAME stands for the model's; the model's by default.
         network: Settings of the network that replace those of the scale.
         later: The same, for settings that no first stage reads: rows that differ in these alone share that stage.
     """
@@ -213,12 +213,12 @@ def expand(
     for row in rows:
         if models and row.model not in models:
             continue
-        if _is_trained(row.model):
-            try:
+        try:
+            if _is_trained(row.model):
                 find_config(scale.config_of(row.model))
-            except InputError as error:
-                lacking.append(f"{row.label or row.model} is left out: {error}".partition(";")[0])
-                continue
+        except InputError as error:
+            lacking.append(f"{row.label or row.model} is left out: {error}".partition(";")[0])
+            continue
         variants += _swept(row, scale, kind, experiment.sweep)
     return variants, lacking
 
@@ -229,7 +229,7 @@ def _each_model(row: Row) -> Iterator[Row]:
         "trainable": [name for name in MODELS if is_trainable(model_class(name))],
     }
     for name in groups.get(row.model, [row.model]):
-        yield row.model_copy(update={"model": name})
+        yield row.model_copy(update={"model": name, "label": row.label.replace("NAME", name)})
 
 
 def _is_trained(model: str) -> bool:

@@ -39,6 +39,7 @@ class MCVDSampling(BaseModel):
     Attributes:
         sampler: See nowcast.diffusion.samplers.
         steps: Calls of the U-Net per block of frames.
+        stop: Share of the steps after which the sample is taken as it is, to see how it comes about; 1 finishes it.
         member_batch: Members made in one call.
     """
 
@@ -46,6 +47,7 @@ class MCVDSampling(BaseModel):
 
     sampler: str = "ddpm"
     steps: int = 100
+    stop: float = Field(default=1.0, gt=0, le=1)
     member_batch: PositiveInt = 10
 
 
@@ -188,6 +190,7 @@ class MCVD(Network[Condition]):
             objective=settings.objective,
             sampler=settings.sampling.sampler,
             steps=settings.sampling.steps,
+            stop=settings.sampling.stop,
             generators=draws.flat,
         )
 
