@@ -3,7 +3,7 @@
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,9 @@ from nowcast.cli.console import bar, note, tell
 from nowcast.cli.forecast import Device
 from pipelines.errors import InputError
 from pipelines.store.paths import refuse_inputs
+
+if TYPE_CHECKING:
+    from nowcast.experiments.run import Outcome
 
 
 def experiment(
@@ -36,6 +39,9 @@ def experiment(
     runs: Annotated[Path | None, typer.Option(help="Folder of training runs to share; by default OUT/runs.")] = None,
     lpips_weights: Annotated[Path | None, typer.Option(help="Weights of AlexNet and LPIPS, for LPIPS.")] = None,
     i3d_weights: Annotated[Path | None, typer.Option(help="Weights of I3D, for FVD and KVD.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Folder for a page of all scores, with pictures of one case for all models.")
+    ] = None,
     device: Device = None,
     listed: Annotated[bool, typer.Option("--list", help="List the experiments and how long they take.")] = False,
 ) -> None:
@@ -69,6 +75,26 @@ def experiment(
         raise typer.Exit(1) from None
     for path in (outcome.table, outcome.numbers, outcome.figure):
         tell(path)
+    if report:
+        _report(report, outcome)
+
+
+def _report(report: Path, outcome: "Outcome") -> None:
+    from nowcast.report import write_report
+    from nowcast.verification import scores_of
+
+    forecasts, states = outcome.scored()
+    page = write_report(
+        report,
+        states,
+        scores_of(states),
+        forecast=forecasts[0],
+        store=outcome.bench.test,
+        reference=forecasts[1:],
+        overwrite=True,
+        progress=bar("report, cases"),
+    )
+    tell(page)
 
 
 def _list() -> None:

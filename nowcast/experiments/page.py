@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from nowcast.experiments.beside import side_by_side
 from nowcast.experiments.columns import COLUMNS, Column
 
 
@@ -34,6 +35,8 @@ def markdown(result: xr.Dataset, figure: str) -> str:
     attrs = result.attrs
     lines = [f"# {attrs['title']}", "", f"`{attrs['command']}`", "", f"{attrs['machine']}.", ""]
     lines += [attrs["scope"], "", *table(result), "", *legend(result), "", f"![{attrs['title']}]({figure})", ""]
+    if "pair" in result:
+        lines += [f"## Without and with {attrs['beside']}", "", *side_by_side(result)]
     lines += ["## Training", "", *training(result), "", "## How this differs from the paper", ""]
     lines += [f"- {line}" for line in attrs["differs"].splitlines()]
     if attrs["left_out"]:
@@ -95,6 +98,9 @@ def _why_missing(column: Column) -> str:
 
 def training(result: xr.Dataset) -> Iterator[str]:
     """Members, parameters and training of each row."""
+    if "parameters" not in result:
+        yield "Nothing is trained."
+        return
     yield _line(["", "members", "parameters", "training steps", "training minutes"])
     yield _line(["---", *["---:"] * 4])
     for number, name in enumerate(result["row"].values):

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import xarray as xr
 from matplotlib.figure import Figure
 
-from nowcast.experiments.bench import Bench, Options, Progress, Tell
+from nowcast.experiments.bench import Bench, Made, Options, Progress, Tell
+from nowcast.experiments.beside import beside
 from nowcast.experiments.costing import cost_of, costs
 from nowcast.experiments.figures import dots, leads, sweep
 from nowcast.experiments.page import machine, markdown
@@ -52,12 +53,25 @@ class Outcome:
         numbers: NetCDF.
         figure: PNG.
         made: What was measured of each row.
+        bench: The stores and options.
     """
 
     table: Path
     numbers: Path
     figure: Path
     made: list[Any]
+    bench: Bench
+
+    def scored(self) -> tuple[list[Path], list[xr.Dataset]]:
+        """The forecasts and their sums, a trained model's first, for a report.
+
+        Raises:
+            InputError: where nothing was forecast.
+        """
+        made = sorted((one for one in self.made if isinstance(one, Made)), key=lambda one: one.trained is None)
+        if not made:
+            raise InputError("this experiment makes no forecasts", remedy="leave out --report")
+        return [one.forecast for one in made], [self.bench.sums(one) for one in made]
 
 
 def run_experiment(
@@ -111,6 +125,8 @@ def run_experiment(
     if not made:
         raise InputError(f"{experiment.name} has no row", got="; ".join(left_out))
     result = labelled(measure.all(made, bench, headings), experiment, kept, headings, bench.data_set)
+    if experiment.beside:
+        result = result.merge(beside(made, bench, f", {experiment.beside}"))
     result = result.assign_attrs(_attributes(experiment, bench, scale, command, left_out))
     return _written(result, experiment, bench, made)
 
@@ -123,6 +139,7 @@ def _attributes(experiment: Experiment, bench: Bench, scale: str, command: str, 
         "scale": scale,
         "differs": "\n".join([*_differs(bench, scale), *experiment.differs]),
         "left_out": "\n".join(left_out),
+        "beside": experiment.beside,
         "sweep": experiment.sweep.label if experiment.sweep else "",
     }
 
@@ -152,4 +169,4 @@ def _written(result: xr.Dataset, experiment: Experiment, bench: Bench, made: lis
         FIGURES[experiment.figure](result, made, bench).savefig(growing, dpi=120)
     with whole(paths[0]) as growing:
         growing.write_text(markdown(result, paths[2].name), encoding="utf-8")
-    return Outcome(paths[0], paths[1], paths[2], made)
+    return Outcome(paths[0], paths[1], paths[2], made, bench)

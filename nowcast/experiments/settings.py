@@ -73,6 +73,7 @@ class Experiment(_Settings):
         members: Ensemble size at every scale; by default that of the scale.
         cases: Largest number of cases at every scale; by default that of the scale.
         lead: Frames to forecast; by default as many as the models were trained for.
+        beside: Rows whose labels end in a comma and this stand once more beside those without, with the difference.
         published: The paper's numbers by data set (sevir, kth, kitti), then by label or model, then by heading.
         differs: In which ways it differs from the paper's, beyond what every page says.
         minutes: Measured minutes of one run by scale, on two cores.
@@ -88,6 +89,7 @@ class Experiment(_Settings):
     members: int | None = None
     cases: int | None = None
     lead: int | None = None
+    beside: str = ""
     published: dict[str, dict[str, dict[str, float]]] = {}
     differs: tuple[str, ...] = ()
     minutes: dict[str, float] = {}
