@@ -38,7 +38,7 @@ def scored(made: Sequence[Made], bench: Bench, headings: Sequence[str]) -> xr.Da
         column = COLUMNS[heading]
         value, interval = column.values(scores)
         by_lead, _ = column.values(scores, by_lead=True)
-        part = xr.Dataset({"score": value.drop_vars(value.coords)})
+        part = xr.Dataset({"score": value.drop_vars(value.coords).drop_attrs()})
         bounds = np.full((len(states), 2), np.nan) if interval is None else interval.values
         part["interval"] = (("forecast", "bound"), bounds)
         if "lead_time" in by_lead.dims:
@@ -76,7 +76,7 @@ def labelled(
         "model": ("row", [v.model for v in variants]),
         "x": ("row", [np.nan if v.x is None else v.x for v in variants]),
     }
-    return result.assign_coords(coords)
+    return result.assign_coords(coords).transpose("row", "column", ...)
 
 
 def _with_training(result: xr.Dataset, made: Sequence[Made]) -> xr.Dataset:

@@ -5,6 +5,7 @@ import pytest
 import xarray as xr
 
 from nowcast.experiments import bench, results, run, runs
+from nowcast.forecasting.costs import Cost
 from pipelines.errors import InputError
 
 TABLE = {
@@ -125,3 +126,42 @@ def test_wrong_experiments_are_one_line(experiment, content, said):
         experiment({**TABLE, **content})
     with pytest.raises(InputError, match="made has no model 'x'"):
         experiment(TABLE, models=["x"])
+
+
+def test_other_measures_and_figures_are_made_from_the_same_runs_and_forecasts(experiment, monkeypatch):
+    base = {
+        "rows": [{"model": "persistence"}, {"model": "toy"}],
+        "columns": {"radar": ["MAE", "spread/skill"]},
+    }
+    places = experiment({**base, "measure": "along_x", "figure": "leads"}, name="places")
+    monkeypatch.setattr(runs, "train", killed)  # nothing is trained from here on
+    with xr.open_dataset(places.numbers) as result:
+        curve = result["curve"].sel(column="MAE")
+        assert result["along"].size == 16 and curve.notnull().all()
+        assert np.allclose(curve.mean("along") / 10, result["score"].sel(column="MAE"), rtol=0.05)
+    for figure in ("samples", "spreads"):
+        assert experiment({**base, "figure": figure}, name=figure).figure.stat().st_size > 10_000
+    sweep = {"setting": "noise", "label": "noise", "values": [0.0, 0.3]}
+    noisy = experiment({**base, "sweep": sweep, "figure": "sweep"}, name="noisy")
+    with xr.open_dataset(noisy.numbers) as result:
+        calm, rough = result["score"].sel(row=["persistence, 0", "persistence, 0.3"], column="MAE").values
+        assert result["x"].values.tolist() == [0, 0.3, 0, 0.3] and calm < rough
+    sampled = {"setting": "sampling.gain", "label": "gain", "values": [0.0, 50.0]}
+    with xr.open_dataset(experiment({**base, "sweep": sampled, "figure": "sweep"}, name="gain").numbers) as result:
+        assert result["row"].values.tolist() == ["persistence", "toy, 0", "toy, 50"]
+        still, lively = result["score"].sel(row=["toy, 0", "toy, 50"], column="spread/skill").values
+        assert still == 0 and lively > 0.1
+    longer = experiment({**base, "lead": 15, "figure": "leads"}, name="longer")
+    with xr.open_dataset(longer.numbers) as result:
+        assert result["along"].values.tolist() == [5 * n for n in range(1, 16)]
+
+
+def test_costs_are_measured_without_training(experiment, monkeypatch):
+    monkeypatch.setattr("nowcast.experiments.costing.cost", lambda *told: Cost(2.0, 3e6, 0.5, 1.0))
+    headings = ["GFLOPs", "M parameters", "s per sequence", "peak GiB"]
+    made = experiment({"rows": TABLE["rows"], "measure": "costs", "columns": {"radar": headings}})
+    with xr.open_dataset(made.numbers) as result:
+        assert result["score"].values.tolist() == [[2, 3, 0.5, 1]] * 2
+    assert "Nothing is trained." in made.table.read_text()
+    with pytest.raises(InputError, match="makes no forecasts"):
+        made.scored()
