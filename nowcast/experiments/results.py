@@ -48,7 +48,7 @@ def scored(made: Sequence[Made], bench: Bench, headings: Sequence[str]) -> xr.Da
         if column.difference and not with_steps:
             part = xr.full_like(part, np.nan)
         if column.difference and with_steps:
-            part = part.where(np.arange(len(states)) > 0)  # STEPS itself has none
+            part = part.where(xr.DataArray(np.arange(len(states)) > 0, dims="forecast"))  # STEPS itself has none
         parts.append(part)
     result = xr.concat(parts, "column").rename(forecast="row")
     minutes = scores["lead_time"].values / np.timedelta64(1, "m")

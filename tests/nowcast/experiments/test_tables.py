@@ -11,6 +11,7 @@ from nowcast.experiments.columns import COLUMNS
 from nowcast.experiments.figures import dots, leads, sweep
 from nowcast.experiments.page import markdown, table
 from nowcast.experiments.places import accumulated_error
+from nowcast.experiments.results import scored
 from nowcast.experiments.runs import allowed_steps
 from nowcast.training.config import StageConfig
 
@@ -49,6 +50,25 @@ def test_a_column_takes_its_score_where_and_in_the_units_it_says(scores):
 def test_a_difference_to_steps_is_of_the_other_sign_than_that_of_steps_to_others(scores):
     value, interval = COLUMNS["CRPS - STEPS"].values(scores)
     assert value.values.tolist() == [0.0, 1.0] and interval.values.tolist() == [[0, 0], [0.7, 1.4]]
+
+
+@pytest.mark.parametrize("with_steps", [True, False])
+def test_differences_are_to_the_row_of_steps_wherever_it_stands(scores, monkeypatch, with_steps):
+    scores = scores.assign(cases=4).assign_coords(
+        members=("forecast", [2, 1]), lead_time=np.array([5, 10], "timedelta64[m]").astype("timedelta64[ns]")
+    )
+    monkeypatch.setattr("nowcast.experiments.results.scores_of", lambda states, only: scores)
+    names = ("unet", "steps" if with_steps else "sprog")
+    made = [SimpleNamespace(variant=SimpleNamespace(model=name), trained=None, parameters=None) for name in names]
+    result = scored(made, SimpleNamespace(sums=lambda one: one), ["CRPS", "CRPS - STEPS", "LPIPS"])
+    crps, difference, lpips = result["score"].transpose("column", "row").values
+    if with_steps:  # which is the first of the scores, and the second row
+        assert crps.tolist() == [3, 2] and difference[0] == 1 and np.isnan(difference[1])
+        assert result["interval"].sel(row=0).isel(column=1).values.tolist() == [0.7, 1.4]
+        assert result["members"].values.tolist() == [1, 2]
+    else:
+        assert crps.tolist() == [2, 3] and np.isnan(difference).all()
+    assert np.isnan(lpips).all() and result["curve"].sizes["along"] == 2
 
 
 def test_a_row_with_something_stands_beside_the_row_without(monkeypatch):
