@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from nowcast.cli.console import tell
-from pipelines.settings import config_names
+from nowcast.training.config import config_names
 
 if TYPE_CHECKING:
     from nowcast.models.network import Network
