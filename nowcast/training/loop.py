@@ -126,7 +126,6 @@ class StageRun:
         if self._resume():
             self._say(f"stage {self.name} is resumed at step {self.step} of {self.settings.steps}")
         else:
-            self._say(f"stage {self.name}: {self.settings.steps} steps of {self.settings.batch} windows, in {self.run}")
             self.stage.begin(self.data.measuring(self.settings.batch))
         if self.accelerator.is_main_process:
             self.metrics.cut(self.name, self.step)
