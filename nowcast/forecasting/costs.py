@@ -10,6 +10,7 @@ import resource
 import time
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +28,7 @@ from nowcast.models import build_network, model_class
 from nowcast.models.device import best_device
 from nowcast.models.forecaster import Forecaster
 from nowcast.models.trained import TrainedForecaster
+from pipelines.errors import InputError
 
 _FEW = (2, 4)  # sampling steps that are measured
 _REPEATS = 2  # of which the faster counts
@@ -58,10 +60,13 @@ def cost(model: str, network: Mapping[str, Any] | None, store: Path, device: str
         device: cpu or cuda; by default the best there is.
 
     Raises:
-        InputError: when the store has no test case, or the model cannot forecast it.
+        InputError: when the store has no test case, the model cannot forecast it, or memory is too short.
     """
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
-        return process.submit(_measured, model, network, store, best_device(device)).result()
+        try:
+            return process.submit(_measured, model, network, store, best_device(device)).result()
+        except BrokenProcessPool as error:
+            raise InputError(f"the process of {model} was killed", remedy="give it more memory") from error
 
 
 def _measured(model: str, network: Mapping[str, Any] | None, store: Path, device: str) -> Cost:

@@ -91,6 +91,7 @@ class PVDM(Network[Condition]):
             objective=self.settings.objective,
             sampler=chosen.sampler,
             steps=chosen.steps,
+            stop=chosen.stop,
             generators=draws.flat,
             betas=_BETAS,
         )

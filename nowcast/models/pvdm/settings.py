@@ -50,6 +50,7 @@ class SamplingSettings(BaseModel):
     Attributes:
         sampler: See nowcast.diffusion.samplers. PVDM's own is ddpm, which is DDIM with eta 1.
         steps: Calls of the denoiser.
+        stop: Share of the steps after which the sample is taken as it is, to see how it comes about; 1 finishes it.
         member_batch: Members made in one call.
     """
 
@@ -57,6 +58,7 @@ class SamplingSettings(BaseModel):
 
     sampler: str = "ddpm"
     steps: int = 400
+    stop: float = Field(default=1.0, gt=0, le=1)
     member_batch: int = Field(default=10, gt=0)
 
 

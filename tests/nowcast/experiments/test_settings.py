@@ -69,6 +69,18 @@ def test_a_sweep_repeats_the_rows_it_concerns():
     assert [v.noise for v in noisy] == [0.0, 0.05, 0.1, 0.15, 0.2]
 
 
+def test_every_sampled_network_can_be_stopped_on_the_way():
+    sampled = {name: model_class(name).Settings().sampling for name in NETWORKS if _is_sampled(name)}
+    assert {"predldm", "mcvd", "pvdm"} <= set(sampled)
+    assert all(sampling.stop == 1 for sampling in sampled.values())
+    figure5 = {row.model for row in load_experiment("figure5").rows}
+    assert set(sampled) <= figure5
+
+
+def _is_sampled(name):
+    return "sampling" in model_class(name).Settings.model_fields
+
+
 def test_the_variants_of_the_loss_share_the_first_stage():
     variants, _ = expand(load_experiment("table4"), load_scale("tiny"), "radar", ["predldm"])
     assert len({v.base.model_dump_json() for v in variants}) == 1
