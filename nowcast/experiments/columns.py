@@ -25,6 +25,7 @@ class Column:
         digits: Decimals.
         best: Whether more or less is better; None for a score that is neither.
         weights: What is needed to compute it that no package brings.
+        guide: The value that figures mark, such as that of a reliable ensemble.
         difference: Whether it is the difference to STEPS, the score less that of STEPS.
     """
 
@@ -36,6 +37,7 @@ class Column:
     digits: int = 3
     best: str | None = None
     weights: str = ""
+    guide: float | None = None
     difference: bool = False
 
     def values(self, scores: xr.Dataset, by_lead: bool = False) -> tuple[xr.DataArray, xr.DataArray | None]:
@@ -101,21 +103,22 @@ COLUMNS: dict[str, Column] = {
     "MAE": Column("mae", "mean absolute error per pixel of the ensemble mean, values on [0, 1]", power=1, digits=4,
                   best="least"),
     "CRPS": Column("crps_fair", "fair CRPS in counts", best="least"),
-    "CRPS - STEPS": Column("crps_fair", "fair CRPS less that of STEPS, counts", difference=True, best="least"),
+    "CRPS - STEPS": Column("crps_fair", "fair CRPS less that of STEPS, counts", guide=0, difference=True, best="least"),
     **{
         f"CSI {threshold} decided - STEPS": Column(
-            "csi_decided", f"CSI {threshold} decided less that of STEPS", {"threshold": threshold}, difference=True,
-            best="most",
+            "csi_decided", f"CSI {threshold} decided less that of STEPS", {"threshold": threshold}, best="most",
+            guide=0, difference=True,
         )
         for threshold in (16, 74, 133)
     },
-    "spread/skill": Column("spread_skill", "spread over the error of the mean; 1 is reliable", digits=2),
+    "spread/skill": Column("spread_skill", "spread over the error of the mean; 1 is reliable", digits=2, guide=1),
     **{
         f"energy {wave}": Column(
             "energy_ratio",
             f"energy of members over that observed at {wave} cycles along the grid; 1 is realistic",
             {"summary": "member", "wavenumber": wave},
             digits=2,
+            guide=1,
         )
         for wave in (4, 16, 32)
     },

@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 
 from nowcast.experiments.columns import COLUMNS
 
-_ROW = 0.24  # inches
+_ROW, _ABREAST = 0.24, 6  # inches; panels
+_GUIDE = {"color": "black", "linewidth": 0.8, "linestyle": ":"}
 _PUBLISHED = {"marker": "D", "color": "none", "edgecolors": "black", "s": 26, "linewidths": 0.8}
 
 
@@ -16,9 +17,11 @@ def dots(result: xr.Dataset) -> Figure:
     """One panel per column, one line per row: the score, its interval, and the paper's number as a diamond."""
     shown = _with_values(result)
     names = [str(name) for name in result["row"].values]
-    columns = max(1, shown.sizes["column"])
-    figure = Figure(figsize=(2.0 + 1.9 * columns, 1.3 + _ROW * len(names)), layout="constrained")
-    panels = figure.subplots(1, columns, squeeze=False, sharey=True)[0]
+    columns = min(_ABREAST, shown.sizes["column"])
+    lines = -(-shown.sizes["column"] // columns)
+    size = (2.0 + 1.9 * columns, 0.6 + lines * (0.7 + _ROW * len(names)))
+    figure = Figure(figsize=size, layout="constrained")
+    panels = figure.subplots(lines, columns, squeeze=False, sharey=True).ravel()
     places = np.arange(len(names))
     for ax, heading in zip(panels, map(str, shown["column"].values), strict=False):
         one = shown.sel(column=heading)
@@ -32,8 +35,12 @@ def dots(result: xr.Dataset) -> Figure:
         _finish(ax, heading)
         if not np.isfinite([*score, *published]).any():
             ax.text(0.5, 0.5, "no value", transform=ax.transAxes, ha="center")
-    panels[0].set_yticks(places, names, fontsize=8)
+        if (guide := COLUMNS[heading].guide) is not None:
+            ax.axvline(guide, **_GUIDE)
+    panels[0].set_yticks(places, names)
     panels[0].set_ylim(len(names) - 0.5, -0.5)
+    for ax in panels[shown.sizes["column"] :]:
+        ax.set_axis_off()
     _legend(figure, panels)
     return figure
 
@@ -48,6 +55,7 @@ def leads(result: xr.Dataset) -> Figure:
             curve = shown["curve"].sel(column=heading).isel(row=number).values
             if np.isfinite(curve).any():
                 ax.plot(along.values, curve, label=str(name), **_style(number))
+        _guide(ax, heading)
         _finish(ax, heading, f"{along.attrs['long_name']} ({along.attrs['units']})")
     _legend(figure, panels, columns=5)
     return figure
@@ -68,6 +76,7 @@ def sweep(result: xr.Dataset) -> Figure:
                 ax.plot(x, y, label=label, **_style(number))
                 low, high = np.moveaxis(rows["interval"].values, -1, 0)
                 ax.fill_between(x, low, high, color=f"C{number % 10}", alpha=0.12, linewidth=0)
+        _guide(ax, heading)
         _finish(ax, heading, str(result.attrs.get("sweep", "")))
     _legend(figure, panels, columns=5)
     return figure
@@ -93,6 +102,11 @@ def _panels(shown: xr.Dataset) -> tuple[Figure, np.ndarray]:
 def _style(number: int) -> dict:
     return {"color": f"C{number % 10}", "marker": "os^Dv"[number % 5], "markersize": 3.5, "linewidth": 1.3,
             "linestyle": ("-", "--")[number // 10 % 2]}  # fmt: skip
+
+
+def _guide(ax: Axes, heading: str) -> None:
+    if (guide := COLUMNS[heading].guide) is not None:
+        ax.axhline(guide, **_GUIDE)
 
 
 def _finish(ax: Axes, heading: str, label: str = "") -> None:
