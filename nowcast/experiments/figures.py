@@ -1,5 +1,7 @@
 """Figures of experiments, from their results alone."""
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from matplotlib.artist import Artist
@@ -9,7 +11,7 @@ from matplotlib.figure import Figure
 from nowcast.experiments.columns import COLUMNS
 
 _ROW, _ABREAST = 0.24, 6  # inches; panels
-_GUIDE = {"color": "black", "linewidth": 0.8, "linestyle": ":"}
+_GUIDE: dict[str, Any] = {"color": "black", "linewidth": 0.8, "linestyle": ":"}
 _PUBLISHED = {"marker": "D", "color": "none", "edgecolors": "black", "s": 26, "linewidths": 0.8}
 
 
