@@ -199,20 +199,20 @@ def test_a_run_begun_with_others_settings_is_resumed(small_store, tmp_path, monk
 
 @pytest.mark.slow
 def test_a_stopped_command_says_where_it_stopped_and_where_it_is_resumed(config_file, small_store, tmp_path):
-    steps = "stages.autoencoder.steps=400"
+    longer = ("--set", "stages.autoencoder.steps=80", "--set", "stages.autoencoder.validate_every=80")
     words = command("train", config_file, "--store", small_store, "--run", tmp_path / "run", "--device", "cpu")
-    started = subprocess.Popen([*words, "--set", steps], stderr=subprocess.PIPE, text=True)
+    started = subprocess.Popen([*words, *longer], stderr=subprocess.PIPE, text=True)
     metrics = tmp_path / "run" / "metrics.jsonl"
     deadline = time.monotonic() + 120
     while not (metrics.is_file() and len(metrics.read_text().splitlines()) > 2) and time.monotonic() < deadline:
         time.sleep(0.1)
     started.send_signal(signal.SIGINT)
     told = started.communicate(timeout=60)[1]
-    assert started.returncode == 1 and "of 400 of stage autoencoder; saved; run the same command to resume" in told
+    assert started.returncode == 1 and "of 80 of stage autoencoder; saved; run the same command to resume" in told
     step = read_header(tmp_path / "run" / "state.safetensors")["step"]
     resumed = subprocess.run([*words, "--stage", "autoencoder"], capture_output=True, text=True, check=True)
-    assert f"stage autoencoder is resumed at step {step} of 400" in resumed.stderr
-    assert [r["step"] for r in records(tmp_path / "run") if "loss" in r] == list(range(1, 401))
+    assert f"stage autoencoder is resumed at step {step} of 80" in resumed.stderr
+    assert [r["step"] for r in records(tmp_path / "run") if "loss" in r] == list(range(1, 81))
 
 
 @pytest.mark.slow

@@ -103,7 +103,7 @@ def test_sixteen_bits_stay_within_a_tenth_of_the_spread(predldm, window):
         forecaster = load_forecaster("predldm", device="cpu")[0]
         assert forecaster.bf16 == multiplies_bf16("cpu")
         forecaster.bf16 = bf16
-        forecasts.append(forecaster.forecast(history, LEADS, 4, 0)[0].values)
+        forecasts.append(forecaster.forecast(history, LEADS, 2, 0)[0].values)
     fast, exact = forecasts
     assert 0 < np.abs(fast - exact).mean() < 0.1 * exact.std(0).mean()
 
@@ -113,9 +113,10 @@ def test_members_are_the_same_in_any_company_but_for_rounding(window, bf16, mean
     forecaster = load_forecaster("predldm", device="cpu")[0]
     forecaster.bf16 = bf16
     history = history_of(window[:10])
-    together = forecaster.forecast(history, LEADS, 20, 0)[0].values
-    apart = [forecaster.forecast(history, LEADS, numbers, 0)[0].values for numbers in ([17], [3, 4, 11, 19])]
-    difference = np.abs(np.concatenate(apart) - together[[17, 3, 4, 11, 19]])
+    together, *apart = (
+        forecaster.forecast(history, LEADS, numbers, 0)[0].values for numbers in ([3, 4, 11, 17, 19], [3, 19], [11])
+    )
+    difference = np.abs(np.concatenate(apart) - together[[0, 4, 2]])
     assert difference.mean() < mean
     assert largest is None or difference.max() < largest
 
