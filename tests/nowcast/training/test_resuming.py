@@ -218,8 +218,7 @@ def test_a_stopped_command_says_where_it_stopped_and_where_it_is_resumed(config_
 @pytest.mark.slow
 def test_two_processes_are_one_with_the_same_batch(config_file, small_store, tmp_path):
     """Losses agree to one part in ten thousand: sums over a batch are taken in another order."""
-    alone = command("train", config_file, "--store", small_store, "--run", tmp_path / "alone", "--device", "cpu")
-    subprocess.run(alone, check=True, capture_output=True)
+    train(parse_config(yaml.safe_load(NETWORK), "small"), [small_store], tmp_path / "alone", device="cpu")
     shared = command("train", config_file, "--store", small_store, "--run", tmp_path / "shared", "--device", "cpu")
     torchrun = [str(Path(sys.executable).with_name("torchrun")), "--nproc_per_node", "2", "--no-python", "--", *shared]
     subprocess.run(torchrun, check=True, capture_output=True, timeout=300)
