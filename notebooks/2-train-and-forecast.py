@@ -42,7 +42,7 @@ print(prepare(archive, "sevir.zarr", protocol="sevir-128-10-10"))
 #
 # A run is one YAML file in `configs/`. It is checked before anything starts: unknown keys are refused. `demo` is the
 # smallest model that learns; we take still fewer steps. On the command line the same is
-# `nowcast train demo --store sevir.zarr --run run --set stages.autoencoder.steps=16 ...`.
+# `nowcast train demo --store sevir.zarr --run run --set stages.autoencoder.steps=8 ...`.
 
 # %%
 from nowcast.training.config import load_config
@@ -50,7 +50,7 @@ from nowcast.training.config import load_config
 short = [
     f"stages.{name}.{key}={value}"
     for name in ("autoencoder", "diffusion")
-    for key, value in {"steps": 16, "batch": 2, "validate_every": 16}.items()
+    for key, value in {"steps": 8, "batch": 2, "validate_every": 8}.items()
 ]
 config = load_config("demo", short)
 for name, stage in config.stages.items():
