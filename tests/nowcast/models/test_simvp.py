@@ -5,11 +5,12 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
 from nowcast.models import build_network
 from nowcast.models.frames import Clip
 from nowcast.models.network import Batch, Draws
-from nowcast.models.simvp import Inception
+from nowcast.models.simvp import Inception, Translator
 from nowcast.models.simvp_gsta import GatedBlock
 
 MNIST = {"translator_hidden": 512, "translator_blocks": 8, "blocks": 4}
@@ -84,6 +85,41 @@ def test_the_gated_block_beside_numpy(plain):
     after = after + of_channels(block.scales[1]) * plain(narrow)(y)
     with torch.no_grad():
         np.testing.assert_allclose(block(torch.from_numpy(x[None]).float(), None, 0.5)[0], after, atol=1e-5)
+
+
+@torch.no_grad()
+def test_the_ends_beside_plain_functions(tiny):
+    network = tiny("simvp", blocks=4)
+    tensors = iter([*network.encoder.parameters(), *network.decoder.parameters(), *network.last.parameters()])
+
+    def block(x, stride=1, doubles=False):
+        x = functional.conv2d(x, next(tensors), next(tensors), stride, padding=1)
+        x = functional.pixel_shuffle(x, 2) if doubles else x
+        return functional.silu(functional.group_norm(x, 2, next(tensors), next(tensors)))
+
+    frames = 4 * torch.rand(2, 5, 1, 16, 16)
+    x = first = block(frames.flatten(0, 1))
+    for stride in (2, 1, 2):
+        x = block(x, stride)
+    assert x.shape == (10, 8, 4, 4)
+    swapped = x.view(2, 5, 8, 4, 4).flip(1).flatten(0, 1)  # the stand-in for the translator: frames in reverse
+    for doubles in (True, False, True):
+        swapped = block(swapped, doubles=doubles)
+    expected = functional.conv2d(block(swapped + first), next(tensors), next(tensors)).view(2, 5, 1, 16, 16)
+    assert next(tensors, None) is None
+    made = network.forecast(Clip(frames, frames > -1), lambda x: x.unflatten(1, (5, 8)).flip(1).flatten(1, 2))
+    torch.testing.assert_close(made, expected[:, :3])
+
+
+@torch.no_grad()
+def test_the_translator_has_the_features_of_the_way_down_beside():
+    translator = Translator(16, 32, 3)
+    x = torch.randn(2, 16, 5, 5)
+    one = translator.down[0](x)
+    two = translator.down[1](one)
+    up = translator.up[0](translator.down[2](two))
+    up = translator.up[1](torch.cat([up, two], 1))
+    torch.testing.assert_close(translator(x), translator.up[2](torch.cat([up, one], 1)))
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import torch
 from nowcast.models.frames import Clip
 from nowcast.models.mcvd.network import MCVD
 from nowcast.models.network import Batch, Draws
+from nowcast.models.trained import TrainedForecaster
 from pipelines.errors import InputError
 
 PIXELS = 16 * 16
@@ -68,6 +69,26 @@ def test_samples_are_cut_to_the_range_of_frames_in_every_step(tiny, batch, monke
     last, t, _ = spied.given[-1]
     alpha, sigma = network.objective.levels(t[:1])
     assert (last - alpha).abs().max() < 5 * sigma  # around 1, not around 7
+
+
+@torch.no_grad()
+def test_a_larger_domain_is_denoised_in_tiles_that_stay_in_place(tiny, monkeypatch):
+    network = tiny("mcvd", sampling={"steps": 2})
+    monkeypatch.setattr(network, "denoise", spied := Spied(network, lambda told, z: told[:, 4:5, None].expand_as(z)))
+    frames = 4 * torch.rand(1, 5, 1, 48, 56)
+    made = network.generate(network.condition(Clip(frames, frames > -1)), draws(0))
+    torch.testing.assert_close(made[0, 0], frames[0, 4:].expand(3, 1, 48, 56), rtol=0, atol=1e-5)
+    assert {z.shape[-2:] for z, _, _ in spied.given} == {(32, 32)}
+
+
+def test_a_forecast_past_the_lead_goes_on_from_its_own_members(tiny, to_history, moving_storm, lead_times):
+    forecaster = TrainedForecaster(tiny("mcvd"))
+    history = to_history(moving_storm((16, 16), (1, 0), 5, size=32)[None])
+    longer = forecaster.forecast(history, lead_times(5), 2, 0).values
+    np.testing.assert_array_equal(longer[:, :, :3], forecaster.forecast(history, lead_times(3), 2, 0))
+    alone = forecaster.forecast(history, lead_times(5), [1], 0).values
+    np.testing.assert_allclose(longer[:, 1:], alone, rtol=1e-4, atol=0.01)
+    assert np.isfinite(longer).all() and np.abs(longer[:, 0, 3:] - longer[:, 1, 3:]).max() > 1
 
 
 @torch.no_grad()
