@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from nowcast.cli.benchmark_models import model_costs
+from nowcast.cli.benchmark_models import model_costs, published_configs
 from nowcast.cli.console import bar
 from pipelines.errors import InputError
 
@@ -25,7 +25,7 @@ def ensemble_cpu(members: int) -> Table:
     model and a first run are not counted.
     """
     with tempfile.TemporaryDirectory() as folder:
-        store = _one_case(Path(folder))
+        store = _simulated(Path(folder), events=1)
         costs = {name: _in_a_process(name, store, members) for name in bar("benchmark, models")(("predldm", "steps"))}
     table = Table(title=f"{members} members of 128 x 128, ten lead times, {os.cpu_count()} cores")
     for heading in ("model", "seconds", "of steps", "peak MiB"):
@@ -35,9 +35,18 @@ def ensemble_cpu(members: int) -> Table:
     return table
 
 
+def models(device: str | None) -> Table:
+    """Seconds and peak memory of a training step and a forecast of every trainable model, at its published size."""
+    from nowcast.models.device import best_device
+
+    with tempfile.TemporaryDirectory() as folder:
+        store = _simulated(Path(folder), events=4)  # so that there is a test case
+        return model_costs(published_configs(), store, best_device(device))
+
+
 BENCHMARKS: dict[str, Callable[[int, str | None], Table]] = {
     "ensemble-cpu": lambda members, device: ensemble_cpu(members),
-    "models": lambda members, device: model_costs(device),
+    "models": lambda members, device: models(device),
 }
 
 
@@ -57,11 +66,11 @@ def run_benchmark(name: str, members: int, device: str | None = None) -> Table:
     return BENCHMARKS[name](members, device)
 
 
-def _one_case(folder: Path) -> Path:
+def _simulated(folder: Path, events: int) -> Path:
     from pipelines.sevir.prepare import prepare
     from pipelines.simulation.storms import simulate_archive
 
-    archive = simulate_archive(folder / "archive", events=1, seed=0)
+    archive = simulate_archive(folder / "archive", events=events, seed=0)
     prepare(archive, folder / "store.zarr", protocol="sevir-128-10-10", tell=lambda text: None)
     return folder / "store.zarr"
 

@@ -3,18 +3,21 @@
 Operations are counted by `torch.utils.flop_counter`: matrix products, convolutions and attention, a multiplication and
 an addition as two, nothing else; the work of models without a network is not counted. A sampled network calls its
 denoiser the same way in every step, so that a network of many steps is measured at few and extrapolated.
+
+Every measurement has a process of its own, which on a CPU may use the memory that is free and no more.
 """
 
 import multiprocessing
 import resource
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
+import psutil
 import torch
 import xarray as xr
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -30,8 +33,11 @@ from nowcast.models.forecaster import Forecaster
 from nowcast.models.trained import TrainedForecaster
 from pipelines.errors import InputError
 
-_FEW = (2, 4)  # sampling steps that are measured
-_REPEATS = 2  # of which the faster counts
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_FEW = (1, 2)  # sampling steps that are measured
+_REPEATS, _ENOUGH_S = 3, 10.0  # the fastest of so many repeats counts, or of as many as take so long
 
 
 class Cost(NamedTuple):
@@ -62,11 +68,49 @@ def cost(model: str, network: Mapping[str, Any] | None, store: Path, device: str
     Raises:
         InputError: when the store has no test case, the model cannot forecast it, or memory is too short.
     """
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
+    device = best_device(device)
+    return alone(device, _measured, model, network, store, device)
+
+
+def alone(device: str, measure: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
+    """The result of a function that is called in a process of its own.
+
+    Raises:
+        InputError: when memory is too short for it.
+    """
+    free = psutil.virtual_memory().available
+    limit = free if device == "cpu" else resource.RLIM_INFINITY  # a GPU's address space is no memory
+    pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _limit_memory, (limit,))
+    with pool as process:
         try:
-            return process.submit(_measured, model, network, store, best_device(device)).result()
-        except BrokenProcessPool as error:
-            raise InputError(f"the process of {model} was killed", remedy="give it more memory") from error
+            return process.submit(measure, *arguments, **options).result()
+        except (MemoryError, RuntimeError) as error:
+            if isinstance(error, MemoryError | BrokenProcessPool) or "memory" in str(error) or "alloc" in str(error):
+                raise InputError("memory is too short", got=f"{free / 2**30:.1f} GiB that are free") from error
+            raise
+
+
+def _limit_memory(limit: int) -> None:
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, resource.RLIM_INFINITY))
+
+
+def fastest(action: Callable[[], object]) -> float:
+    """Seconds of an action: of its fastest repeat, since other work on the machine can only add time."""
+    seconds: list[float] = []
+    while len(seconds) < _REPEATS and sum(seconds) < _ENOUGH_S:
+        start = time.perf_counter()
+        action()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+def peak_memory(device: str) -> float:
+    """Peak memory in GiB: of the process, or of the GPU where one is used."""
+    if device == "cpu":
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return torch.cuda.max_memory_allocated() / 2**30
 
 
 def _measured(model: str, network: Mapping[str, Any] | None, store: Path, device: str) -> Cost:
@@ -106,14 +150,7 @@ def _one(forecaster: Forecaster, history: xr.DataArray, lead_times: np.ndarray) 
         FlopCounterMode(display=False) as counter,
     ):  # it knows no fused attention on a CPU
         forecaster.begin(history, lead_times, 0).members([0])
-    seconds = []
-    for seed in range(_REPEATS):
-        start = time.perf_counter()
-        forecaster.begin(history, lead_times, seed).members([0])
-        seconds.append(time.perf_counter() - start)
+    seconds = fastest(lambda: forecaster.begin(history, lead_times, 0).members([0]))
     parameters = float("nan") if network is None else float(sum(p.numel() for p in network.parameters()))
-    if torch.cuda.is_available() and network is not None and next(network.parameters()).is_cuda:
-        memory = torch.cuda.max_memory_allocated() / 2**30
-    else:
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    return Cost(counter.get_total_flops() / 1e9, parameters, min(seconds), memory)
+    device = "cpu" if network is None else next(network.parameters()).device.type
+    return Cost(counter.get_total_flops() / 1e9, parameters, seconds, peak_memory(device))
