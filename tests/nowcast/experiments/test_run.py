@@ -89,13 +89,20 @@ def test_rows_that_differ_after_the_first_stage_share_it(experiment, monkeypatch
     assert len({run for _, run in stages}) == 3
 
 
-def test_a_row_that_cannot_be_made_is_named_and_left_out(experiment):
-    rows = [{"model": "persistence"}, {"model": "toy", "label": "bad", "network": {"history": 10, "rate_of_nan": 1.0}}]
-    made = experiment({"rows": rows, "columns": {"radar": ["CRPS"]}})
-    assert "bad is left out: the loss of stage gain is nan" in made.table.read_text()
+def test_a_row_that_cannot_be_made_is_named_and_left_out(experiment, monkeypatch):
+    monkeypatch.setattr(bench, "find_spec", lambda name: None)
+    bad = {"model": "toy", "label": "bad", "network": {"history": 10, "rate_of_nan": 1.0}}
+    rows = [{"model": "persistence"}, bad, {"model": "steps"}, {"model": "nothing"}]
+    said = []
+    made = experiment({"rows": rows, "columns": {"radar": ["CRPS", "CRPS - STEPS"]}}, tell=said.append)
+    page = made.table.read_text()
+    assert "bad is left out: the loss of stage gain is nan" in page and "It needs a row of STEPS" in page
+    assert "steps is left out: pysteps is not installed; pip install pysteps" in page
+    assert "nothing is left out: no model 'nothing'" in page
+    assert any(line.startswith("bad is left out") for line in said)
     assert [one.variant.label for one in made.made] == ["persistence"]
     with pytest.raises(InputError, match="made has no row"):
-        experiment({"rows": rows[1:], "columns": {"radar": ["CRPS"]}})
+        experiment({"rows": [bad], "columns": {"radar": ["CRPS"]}})
 
 
 def test_a_budget_decides_the_steps_once(experiment, tmp_path):
