@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 from nowcast.experiments.columns import COLUMNS
 
 _ROW, _ABREAST = 0.24, 6  # inches; panels
+_NARROWEST = 8.0  # inches, for the legend
+_MARKED = 24  # points of a curve up to which each has a marker
 _GUIDE: dict[str, Any] = {"color": "black", "linewidth": 0.8, "linestyle": ":"}
 _PUBLISHED = {"marker": "D", "color": "none", "edgecolors": "black", "s": 26, "linewidths": 0.8}
 
@@ -56,7 +58,7 @@ def leads(result: xr.Dataset) -> Figure:
         for number, name in enumerate(result["row"].values):
             curve = shown["curve"].sel(column=heading).isel(row=number).values
             if np.isfinite(curve).any():
-                ax.plot(along.values, curve, label=str(name), **_style(number))
+                ax.plot(along.values, curve, label=str(name), **_style(number, len(curve)))
         _guide(ax, heading)
         _finish(ax, heading, f"{along.attrs['long_name']} ({along.attrs['units']})")
     _legend(figure, panels, columns=5)
@@ -94,15 +96,16 @@ def _with_values(result: xr.Dataset, name: str = "score") -> xr.Dataset:
 def _panels(shown: xr.Dataset) -> tuple[Figure, np.ndarray]:
     columns = min(3, shown.sizes["column"])
     rows = -(-shown.sizes["column"] // columns)
-    figure = Figure(figsize=(3.6 * columns, 3.0 * rows + 0.8), layout="constrained")
+    figure = Figure(figsize=(max(_NARROWEST, 3.6 * columns), 3.0 * rows + 0.8), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for ax in panels[shown.sizes["column"] :]:
         ax.set_axis_off()
     return figure, panels
 
 
-def _style(number: int) -> dict:
-    return {"color": f"C{number % 10}", "marker": "os^Dv"[number % 5], "markersize": 3.5, "linewidth": 1.3,
+def _style(number: int, points: int = 0) -> dict[str, Any]:
+    marker = "os^Dv"[number % 5] if points <= _MARKED else None
+    return {"color": f"C{number % 10}", "marker": marker, "markersize": 3.5, "linewidth": 1.3,
             "linestyle": ("-", "--")[number // 10 % 2]}  # fmt: skip
 
 

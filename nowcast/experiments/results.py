@@ -72,6 +72,7 @@ def labelled(
     result["published"] = (("row", "column"), np.array(numbers, float).reshape(len(variants), len(headings)))
     coords: dict[str, Any] = {"row": [v.name for v in variants], "column": list(headings)}
     coords |= {
+        "description": ("column", [COLUMNS[heading].words for heading in headings]),
         "label": ("row", [v.label for v in variants]),
         "model": ("row", [v.model for v in variants]),
         "x": ("row", [np.nan if v.x is None else v.x for v in variants]),

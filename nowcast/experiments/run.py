@@ -112,6 +112,8 @@ def run_experiment(
     if not headings:
         raise InputError(f"{experiment.name} has no columns for a store of {bench.kind}")
     variants, left_out = expand(experiment, at, bench.kind, models)
+    for line in left_out:
+        tell(line)
     measure = MEASURES[experiment.measure]
     made: list[Any] = []
     kept: list[Variant] = []
