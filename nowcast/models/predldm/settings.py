@@ -11,8 +11,6 @@ from nowcast.models.predldm.denoiser import DenoiserSettings
 from nowcast.models.predldm.frame_vae import FrameVAESettings
 from nowcast.models.predldm.mtvae import MTVAESettings
 
-_LOSS = ("kl_weight", "perceptual_weight", "perceptual_weights")  # of MTVAESettings, for every autoencoder
-
 _Temperature = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -65,7 +63,8 @@ class AutoencoderSettings(BaseModel):
 
     Attributes:
         kind: mt, the paper's MT-VAE (nowcast.models.predldm.mtvae); 3d or 2d+1d, the others of its Table 2
-            (nowcast.models.predldm.conv_vae), which read of `mtvae` the loss alone.
+            (nowcast.models.predldm.conv_vae), which read the weights of the loss in `mtvae` and nothing else of it, so
+            that this one setting exchanges the autoencoder of a configuration.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -79,7 +78,7 @@ class PredLDMSettings(NetworkSettings):
     Attributes:
         autoencoder: Which autoencoder.
         frame_vae: Frame encoder and decoder.
-        mtvae: Temporal transformer, and the loss of every autoencoder.
+        mtvae: Temporal transformer of the autoencoder mt, and the loss of every autoencoder.
         denoiser: Size of the diffusion transformer.
         objective: The quantity that the denoiser predicts, a key of OBJECTIVES.
         loss_weights: Weights of the two terms of equation 14, forecast and condition.
@@ -117,16 +116,10 @@ class PredLDMSettings(NetworkSettings):
         return self.side // self.frame_vae.factor
 
     @model_validator(mode="after")
-    def _all_is_read(self) -> "PredLDMSettings":
-        kind = self.autoencoder.kind
-        if kind == "3d" and self.frame_vae.pretrained is not None:
-            raise ValueError("frame_vae.pretrained is not read by autoencoder.kind 3d, which is trained from scratch")
-        defaults = {name: field.default for name, field in MTVAESettings.model_fields.items()}
-        unread = [name for name, value in self.mtvae if value != defaults[name] and name not in _LOSS]
-        if kind != "mt" and unread:
+    def _scratch_is_scratch(self) -> "PredLDMSettings":
+        if self.autoencoder.kind == "3d" and self.frame_vae.pretrained is not None:
             raise ValueError(
-                f"mtvae.{unread[0]} is read by autoencoder.kind mt alone; {kind} reads {', '.join(_LOSS)}: "
-                "set network.mtvae={kl_weight: 1.0e-4}, say"
+                "autoencoder.kind 3d is trained from scratch and reads no frame_vae.pretrained: set it to null"
             )
         return self
 

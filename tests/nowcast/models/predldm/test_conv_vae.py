@@ -8,6 +8,7 @@ from torch import nn
 from nowcast.models import build_network
 from nowcast.models.predldm.conv_vae import ClipConvolution, ConvVAE, inflated, over_time
 from nowcast.models.predldm.frame_vae import FrameVAESettings, build_frame_vae
+from nowcast.training.config import load_config
 from pipelines.errors import InputError
 
 KINDS = ("3d", "2d+1d")
@@ -124,14 +125,15 @@ def test_sizes_with_stable_diffusions_vae():
     assert sizes == {"3d": 245_979_879, "2d+1d": 83_653_863 + 28_136_166}
 
 
-@pytest.mark.parametrize(
-    ("settings", "said"),
-    [
-        ({"autoencoder": {"kind": "3d"}, "frame_vae": {"pretrained": "any", "factor": 2}}, "frame_vae.pretrained"),
-        ({"autoencoder": {"kind": "2d+1d"}, "mtvae": {"layers": 2}}, "mtvae.layers is read by autoencoder.kind mt"),
-        ({"autoencoder": {"kind": "2d"}}, "kind"),
-    ],
-)
-def test_settings_that_a_kind_does_not_read_are_refused(settings, said):
-    with pytest.raises(InputError, match=said):
+def test_a_pretrained_vae_that_is_to_be_trained_from_scratch_is_refused():
+    settings = {"autoencoder": {"kind": "3d"}, "frame_vae": {"pretrained": "any", "factor": 2}}
+    with pytest.raises(InputError, match="kind 3d is trained from scratch"):
         build_network("predldm", settings, pretrained=False)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_setting_exchanges_the_autoencoder_of_a_configuration(kind):
+    config = load_config("predldm-small", [f"network.autoencoder.kind={kind}"])
+    with torch.device("meta"):
+        network = build_network(config.model, config.network)
+    assert isinstance(network.mtvae, ConvVAE) and not hasattr(network.mtvae, "transformer")
