@@ -51,7 +51,8 @@ def caution(scores: xr.Dataset) -> str:
     if apart >= _FEWEST_EVENTS:
         return ""
     if "crps_fair_pooled_interval" not in scores or np.isnan(scores["crps_fair_pooled_interval"]).all():
-        return " One event, so no interval: it shows how to read the score, not which model is better." * (events == 1)
+        one = " One event, so no interval: it shows how to read the score, not which model is better."
+        return one if events == 1 else ""
     times = "" if apart == events else " at one time" if apart == 1 else f" at {apart} times"
     return f" Only {events} events{times}: do not trust the interval."
 

@@ -135,7 +135,7 @@ def scored(own: float, theirs: float | None = None, bounds=(np.nan, np.nan), **a
             "0.50 to 3.00). Only 25 events at one time: do not trust the interval.",
         ),
         (
-            scored(10.0, 10.0, events=1, independent_events=1),
+            scored(10.0, 10.0, events=np.int64(1), independent_events=np.int64(1)),  # as from a file
             "predldm is as good as steps (CRPS 10.00 against 10.00 counts; difference 0.00). One event, so no "
             "interval: it shows how to read the score, not which model is better.",
         ),
