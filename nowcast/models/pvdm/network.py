@@ -7,6 +7,9 @@ of frames than the forecast. Three choices of ours: clips have as many frames as
 multiple of 8; the condition is always shown, since at guidance 0 nothing is ever asked of the denoiser without it; and
 missing pixels are seen as no echo.
 
+Domains larger than those of the training are cut into tiles by the forecaster, each with latents of its own, since
+planes are of a whole frame.
+
 Beyond the paper, a first guess may be told: its latents, as those of a clip, are a second condition. With `steps` each
 member has its own.
 """

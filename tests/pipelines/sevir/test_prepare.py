@@ -1,3 +1,4 @@
+import csv
 import json
 import logging
 import signal
@@ -16,6 +17,7 @@ from pipelines.errors import InputError
 from pipelines.sevir import plan as planning
 from pipelines.sevir import prepare as sevir
 from pipelines.sevir.prepare import prepare
+from pipelines.simulation.storms import simulate_archive
 from pipelines.store.schema import open_store
 
 
@@ -53,6 +55,34 @@ def test_a_store_holds_the_reduced_counts_of_every_event(archive, tmp_path):
     assert dataset.attrs["cadence_minutes"] == 5
     size = (archive.data / "vil/2018/one.h5").stat().st_size
     assert dataset.attrs["source_files"][0] == f"vil/2018/one.h5 {size} bytes"
+
+
+def test_the_data_rule_of_predldms_release_on_a_simulated_archive(tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    archive = simulate_archive(tmp_path / "archive", events=4, seed=0)
+    with (archive / "CATALOG.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    ids = sorted(row["id"] for row in rows)
+    others = [
+        row | {"img_type": kind} for row in rows if row["id"] != ids[0] for kind in ("vis", "ir069", "ir107", "lght")
+    ]
+    with (archive / "CATALOG.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows([*rows, *others])
+    prepare(archive, tmp_path / "s.zarr", protocol="predldm-128-10-10")
+    dataset = open_store(tmp_path / "s.zarr")
+    assert dict(dataset.sizes) == {"event": 3, "frame": 20, "y": 128, "x": 128}
+    splits = dict(zip(dataset["event"].values, dataset["split"].values, strict=True))
+    assert splits == dict(zip(ids[1:], ["train", "val", "test"], strict=True))  # of three: to 1.8 and to 2.4
+    row = next(row for row in rows if row["id"] == ids[3])
+    with h5py.File(archive / "data" / row["file_name"]) as file:
+        counts = file["vil"][int(row["file_index"]), ..., 19]
+    seen = counts != 255
+    pillows = np.asarray(image.fromarray(np.where(seen, counts, 0)).resize((128, 128), image.Resampling.BILINEAR))
+    whole = np.asarray(image.fromarray(seen.astype("float32")).resize((128, 128), image.Resampling.BILINEAR)) > 0.999
+    ours = dataset["vil"].sel(event=ids[3])[19].values
+    assert whole.mean() > 0.5 and np.abs(ours - pillows)[whole].max() <= 1
 
 
 def test_only_the_store_is_left_behind(archive, tmp_path):
