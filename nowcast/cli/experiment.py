@@ -55,8 +55,7 @@ def experiment(
         return
     if not name or not store or out is None:
         raise InputError("nothing to run", expected="NAME --store STORE --out DIR", remedy="see --list for the names")
-    for given in (*store, lpips_weights, i3d_weights):
-        refuse_inputs(out, [given])
+    refuse_inputs(out / f"{Path(name).stem}.md", store)
     if budget is not None and budget <= 0:
         raise InputError("a budget is a number of minutes", got=budget, expected="more than 0")
     from nowcast.experiments.bench import Options

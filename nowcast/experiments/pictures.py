@@ -57,4 +57,4 @@ def _members(case: xr.Dataset) -> np.ndarray:
 
 def _drawn(rows: Sequence[Row], case: xr.Dataset, bench: Bench) -> Figure:
     observed = observed_row(open_observations(bench.test), case)
-    return plot_rows([observed, *rows], case.isel(member=[0]).assign_attrs(model="all rows"))
+    return plot_rows([observed, *rows], case.isel(member=[0]).assign_attrs(model="all models"))

@@ -92,6 +92,9 @@ def test_first_guesses_are_given_to_every_network():
     guesses = {v.label: v.config.network.get("first_guess") for v in variants if v.config}
     assert {f"{name}, first guess" for name in NETWORKS} == {label for label, g in guesses.items() if g == "sprog"}
     assert guesses["predldm, our first guess"] == "steps" and guesses["predldm"] is None
+    for variant in variants:
+        if variant.config:
+            model_class(variant.model).Settings(**variant.config.network)
 
 
 def test_settings_are_merged_section_by_section():
