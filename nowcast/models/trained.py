@@ -42,7 +42,8 @@ class TrainedForecaster(Forecaster):
         """See `Forecaster.prepare`; the history is encoded once per orientation.
 
         Raises:
-            InputError: when the history has another length or other channels, or its frames are too small.
+            InputError: when the history has another length or other channels, its frames are too small, or they are of
+                video and the network takes a first guess.
         """
         settings = self.network.settings
         frames, (height, width) = cases.frames.shape[1], cases.frames.shape[-2:]
@@ -52,6 +53,8 @@ class TrainedForecaster(Forecaster):
                 got=f"{frames} of {height} x {width} pixels",
                 expected=f"{settings.history} of at least {settings.side} x {settings.side}",
             )
+        if cases.frames.ndim == 5 and settings.first_guess != "none":
+            raise InputError("the network takes a first guess, which is of radar", got="video")
         channels = cases.frames.shape[2] if cases.frames.ndim == 5 else 1
         if channels != settings.channels:
             raise InputError(

@@ -44,10 +44,13 @@ class TrainingData:
         Where no store has a validation split, as KTH has none, validation is on windows of the training split.
 
         Raises:
-            InputError: when no store has a window.
+            InputError: when no store has a window; for a first guess of video.
         """
         self._accelerator, self._settings = accelerator, settings
         self.video_range = stores[0].video_range
+        if self.video_range is not None and settings.first_guess != "none":
+            raise InputError("a first guess is of radar", got=f"{stores[0].path}, a store of video",
+                             remedy="--set network.first_guess=none")  # fmt: skip
         self.fingerprint = fingerprint(stores)
         splits = {split for of in stores for split in of.store["split"].values}
         validated = "val" if "val" in splits else "train"

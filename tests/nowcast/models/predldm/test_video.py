@@ -18,6 +18,7 @@ from nowcast.models.predldm.network import PredLDM
 from nowcast.models.predldm.settings import PredLDMSettings
 from nowcast.models.trained import TrainedForecaster
 from nowcast.training.config import load_config
+from nowcast.training.run import train
 from nowcast.training.windows import TrainingStore, TrainingWindows, channels_of, training_sources
 from pipelines.errors import InputError
 from pipelines.store.schema import open_store
@@ -74,6 +75,18 @@ def test_a_network_of_grey_frames_refuses_colours(footage, tmp_path):
     forecaster = TrainedForecaster(PredLDM(PredLDMSettings(**config.network)))
     with pytest.raises(InputError, match="trained on frames of other channels; got 3; expected 1"):
         forecaster.forecast(history, (1 + np.arange(10)) * np.timedelta64(83333, "us"), 1, 0)
+
+
+def test_a_first_guess_of_video_is_refused_in_training_and_in_a_forecast(footage, tmp_path):
+    path = prepared(footage, tmp_path, "--grey")
+    store = open_store(path)
+    history = history_of(store, find_windows(store, history=10, lead=10, stride=20, split="test"), 10)
+    config = load_config("kth-small", [*SMALL, "network.first_guess=sprog"])
+    forecaster = TrainedForecaster(PredLDM(PredLDMSettings(**config.network)))
+    with pytest.raises(InputError, match="the network takes a first guess, which is of radar; got video"):
+        forecaster.forecast(history, (1 + np.arange(10)) * np.timedelta64(83333, "us"), 1, 0)
+    with pytest.raises(InputError, match="a first guess is of radar"):
+        train(config, [path], tmp_path / "run", device="cpu")
 
 
 def test_channels_are_the_store_s_and_the_same_in_all(footage, tmp_path, small_store):
