@@ -1,4 +1,4 @@
-"""Training targets of a denoiser: three parametrisations of one Gaussian noising process.
+"""Training targets of a denoiser: four parametrisations of one Gaussian noising process.
 
     z_t = alpha_t x0 + sigma_t eps
 
@@ -8,6 +8,7 @@ on the scale of diffusers' schedulers. alpha_t, sigma_t: signal and noise level.
 `epsilon`  the noise eps; discrete t, alpha_t^2 = prod(1 - beta), sigma_t^2 = 1 - alpha_t^2, beta_t evenly spaced from
            1e-4 to 0.02 (Ho et al. 2020, https://arxiv.org/abs/2006.11239; PredLDM, equation 12) or of other `Betas`
 `v`        alpha_t eps - sigma_t x0; the same process (Salimans and Ho 2022, https://arxiv.org/abs/2202.00512)
+`x0`       x0 itself; the same process
 `flow`     the velocity eps - x0; t uniform, alpha_t = 1 - t/1000, sigma_t = t/1000
            (rectified flow, Liu et al. 2022, https://arxiv.org/abs/2209.03003)
 """
@@ -121,6 +122,18 @@ class Velocity(Epsilon):
         return alpha * z - sigma * prediction
 
 
+class Data(Epsilon):
+    """Prediction of x0 under the same betas."""
+
+    def target(self, x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+        """See `Objective.target`."""
+        return x0
+
+    def clean(self, prediction: Tensor, z: Tensor, t: Tensor) -> Tensor:
+        """See `Objective.clean`."""
+        return prediction
+
+
 class Flow(Objective):
     """Prediction of the velocity eps - x0 of straight paths from data to noise."""
 
@@ -141,4 +154,4 @@ class Flow(Objective):
         return z - self._levels_like(z, t)[1] * prediction
 
 
-OBJECTIVES: dict[str, type[Objective]] = {"epsilon": Epsilon, "v": Velocity, "flow": Flow}
+OBJECTIVES: dict[str, type[Objective]] = {"epsilon": Epsilon, "v": Velocity, "x0": Data, "flow": Flow}

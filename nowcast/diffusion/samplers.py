@@ -1,7 +1,7 @@
 """From noise to latents: diffusers' schedulers behind one loop.
 
 z: the current sample, starting as standard normal noise. t: the time that a scheduler visits, in [0, 1000].
-denoise(z, t): the quantity that the objective trained (eps, v or velocity), t with shape (B,).
+denoise(z, t): the quantity that the objective trained (eps, v, x0 or velocity), t with shape (B,).
 
 `ddpm`         ancestral sampling, stochastic (Ho et al. 2020, https://arxiv.org/abs/2006.11239); DDIM's eta = 1
 `ddim`         its deterministic limit, Euler's method in sigma / alpha (Song et al. 2020, https://arxiv.org/abs/2010.02502)
@@ -24,7 +24,7 @@ from torch import Tensor
 from nowcast.diffusion.objectives import LINEAR, TIMES, Betas
 from pipelines.errors import InputError
 
-_PREDICTION = {"epsilon": "epsilon", "v": "v_prediction"}
+_PREDICTION = {"epsilon": "epsilon", "v": "v_prediction", "x0": "sample"}
 
 
 def _process(objective: str, betas: Betas) -> dict[str, Any]:
@@ -80,6 +80,9 @@ SAMPLERS: dict[tuple[str, str], Callable[[str, Betas, int], Any]] = {
     ("v", "ddpm"): _ddpm,
     ("v", "ddim"): _ddim,
     ("v", "dpmsolver++"): _dpmsolver,
+    ("x0", "ddpm"): _ddpm,
+    ("x0", "ddim"): _ddim,
+    ("x0", "dpmsolver++"): _dpmsolver,
     ("flow", "euler"): _euler,
 }
 

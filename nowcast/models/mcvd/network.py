@@ -68,7 +68,8 @@ class MCVDSettings(NetworkSettings):
         spatin_width: Channels between the condition and the norms, for `spatin`.
         dropout: Share of features dropped in training.
         patch: Pixels along a side of a patch, whose pixels are the channels of one place; 1 as published.
-        objective: The quantity that the U-Net predicts, a key of OBJECTIVES; epsilon as published.
+        objective: The quantity that the U-Net predicts, a key of OBJECTIVES; epsilon as published. A U-Net of fewer
+            channels than a patch has pixels in a whole block cannot carry their noise: x0 spares it that.
         sampling: How members are drawn.
     """
 
@@ -86,7 +87,7 @@ class MCVDSettings(NetworkSettings):
     spatin_width: PositiveInt = 128
     dropout: float = Field(default=0.1, ge=0, lt=1)
     patch: PositiveInt = 1
-    objective: Literal["epsilon", "v"] = "epsilon"
+    objective: Literal["epsilon", "v", "x0"] = "epsilon"
     sampling: MCVDSampling = MCVDSampling()
 
     @property
@@ -211,7 +212,7 @@ class MCVD(Network[Condition]):
         patch = self.settings.patch
         folded = pixel_unshuffle(z.flatten(1, 2), patch)
         made = self.unet(folded, t, pixel_unshuffle(told, patch), dropout)
-        return pixel_shuffle(made, patch).view(z.shape)
+        return pixel_shuffle(made, patch).reshape(z.shape)
 
 
 class DiffusionStage(Stage):

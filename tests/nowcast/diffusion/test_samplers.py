@@ -20,7 +20,7 @@ def exact_denoiser(objective: str):
         z = z.double()
         x0 = MEAN + alpha * STD**2 * (z - alpha * MEAN) / (alpha**2 * STD**2 + sigma**2)
         noise = (z - alpha * x0) / sigma
-        return {"epsilon": noise, "v": alpha * noise - sigma * x0, "flow": noise - x0}[objective]
+        return {"epsilon": noise, "v": alpha * noise - sigma * x0, "x0": x0, "flow": noise - x0}[objective]
 
     return denoise
 

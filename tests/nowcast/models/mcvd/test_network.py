@@ -146,7 +146,7 @@ def of_gaussian(network: MCVD):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("objective", ["epsilon", "v"])
+@pytest.mark.parametrize("objective", ["epsilon", "x0"])
 def test_members_have_the_mean_and_deviation_of_the_data(tiny, batch, monkeypatch, objective):
     network = tiny("mcvd", objective=objective, sampling={"steps": 250})
     monkeypatch.setattr(network, "denoise", of_gaussian(network))
