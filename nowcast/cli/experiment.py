@@ -99,7 +99,7 @@ def _report(report: Path, outcome: "Outcome") -> None:
 def _list() -> None:
     from nowcast.experiments.settings import experiment_names, load_experiment
 
-    tell("minutes on two cores at each scale, where they were measured\n")
+    tell("minutes of one core at each scale, with the runs and forecasts of table1 in the same folder\n")
     for name in experiment_names():
         experiment = load_experiment(name)
         minutes = ", ".join(f"{scale} {number:g}" for scale, number in experiment.minutes.items()) or "-"

@@ -78,11 +78,10 @@ def _number(value: float, digits: int | None) -> str:
 
 def legend(result: xr.Dataset) -> Iterator[str]:
     """What stands under each heading."""
-    mean = str(result.attrs.get("mean", "pooled")).replace("_", "-")
-    yield (
-        f"Scores are {mean} over lead times; in brackets 95 % intervals from resampled events. (paper): the number "
-        "that the paper prints, under its own protocol and training. -: no value."
-    )
+    if "mean" in result.attrs:
+        mean = str(result.attrs["mean"]).replace("_", "-")
+        yield f"Scores are {mean} over lead times; in brackets 95 % intervals from resampled events."
+    yield "(paper): the number that the paper prints, under its own protocol and training. -: no value."
     yield ""
     for heading in map(str, result["column"].values):
         if column := COLUMNS.get(heading):

@@ -76,7 +76,7 @@ class Experiment(_Settings):
         beside: Rows whose labels end in a comma and this stand once more beside those without, with the difference.
         published: The paper's numbers by data set (sevir, kth, kitti), then by label or model, then by heading.
         differs: In which ways it differs from the paper's, beyond what every page says.
-        minutes: Measured minutes of one run by scale, on two cores.
+        minutes: Measured minutes of processor time by scale, with the runs and forecasts of table1 in the same folder.
     """
 
     name: str
