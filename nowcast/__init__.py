@@ -44,7 +44,8 @@ def verify(
 
     Args:
         forecast: A forecast of `Model.forecast`, or the path of a forecast file.
-        obs: Observed radar, dims (time, y, x), with units as a history; or a store, open or by path.
+        obs: Observed radar, dims (time, y, x), with units as a history; or a Dataset with one such variable; or a
+            store, open or by path.
         options: Those of `nowcast.verification.verify`, such as `reference` or `samples`.
 
     Returns:
@@ -90,13 +91,17 @@ def probability_at(
     """Share of the members at or above a threshold in the pixel of a place, by lead time.
 
     Args:
-        forecast: One case with coordinates latitude and longitude.
+        forecast: A forecast with coordinates latitude and longitude; of several cases, the one that holds the place.
         latitude: Degrees north.
         longitude: Degrees east.
         threshold: Threshold in counts; 74 counts are 0.78 kg m-2.
 
+    Returns:
+        Dims (lead_time,); NaN where nothing was observed at the place.
+
     Raises:
-        InputError: when the place lies outside of the forecast, or the forecast has no latitude and longitude.
+        InputError: when the place lies outside of the forecast or in several cases, or the forecast has no latitude and
+            longitude.
     """
     from nowcast.forecasting import door
 
@@ -108,9 +113,10 @@ def _pair(forecast: Any, obs: Any) -> tuple[Any, Any]:
     import xarray as xr
 
     from nowcast.data.forecast_file import open_forecast
-    from nowcast.forecasting.door import forecast_dataset, observed_store
+    from nowcast.forecasting.door import forecast_dataset, observed_store, radar_array
 
     made = Path(forecast) if isinstance(forecast, str | Path) else forecast_dataset(forecast)
+    obs = radar_array(obs) if isinstance(obs, xr.Dataset) and "event" not in obs.variables else obs
     if isinstance(obs, xr.DataArray):
         made = open_forecast(made) if isinstance(made, Path) else made
         return made, observed_store(obs, made)

@@ -42,8 +42,8 @@ def forecast(
     """Forecast an ensemble from a store or from a file of radar.
 
     From a store, each window of the split is a case that `nowcast verify` can score; with --init, the frames up to
-    that time are used. From a file, and from a store too short to be scored, the newest frames are used. A name of
-    `nowcast models` wins over a folder of that name: write ./NAME for the folder.
+    that time are used. From a file, and from a store too short to be scored, the newest frames are used, or with --init
+    those up to that time. A name of `nowcast models` wins over a folder of that name: write ./NAME for the folder.
     """
     from nowcast.forecasting.forecast import Request, load_forecaster, parse_time, write_forecast
 

@@ -103,9 +103,7 @@ def load(model: str | Path, *, device: str | None = None, sampling: dict[str, An
 def _placed(history: xr.DataArray | xr.Dataset) -> xr.DataArray:
     """The history as a DataArray, with latitude and longitude where its grid mapping tells them."""
     beside = history if isinstance(history, xr.Dataset) else history.coords.to_dataset()
-    if isinstance(history, xr.Dataset):
-        history, dims = cf.radar_field(history)
-        history = history.rename({axis: name for name, axis in dims.items() if axis != name})
+    history = radar_array(history) if isinstance(history, xr.Dataset) else history
     if {"latitude", "longitude"} <= set(history.coords) or not {"y", "x"} <= set(history.dims):
         return history
     try:
@@ -113,6 +111,16 @@ def _placed(history: xr.DataArray | xr.Dataset) -> xr.DataArray:
     except InputError:  # a history without a place is forecast all the same
         return history
     return history.assign_coords(latitude=(("y", "x"), lat), longitude=(("y", "x"), lon))
+
+
+def radar_array(dataset: xr.Dataset) -> xr.DataArray:
+    """The one variable of radar of a Dataset, with dims called time, y and x.
+
+    Raises:
+        InputError: for none or several.
+    """
+    field, dims = cf.radar_field(dataset)
+    return field.rename({axis: name for name, axis in dims.items() if axis != name})
 
 
 def counted_history(history: xr.DataArray, frames: int) -> xr.DataArray:
@@ -225,26 +233,35 @@ def probability_at(
 ) -> xr.DataArray:
     """See `nowcast.probability_at`."""
     field = forecast if isinstance(forecast, xr.DataArray) else forecast["vil"]
-    field = field.squeeze("case") if "case" in field.dims and field.sizes["case"] == 1 else field
-    if "case" in field.dims:
-        raise InputError("several cases", got=field.sizes["case"], expected="one: forecast.isel(case=NUMBER)")
     if not {"latitude", "longitude"} <= set(field.coords):
         raise InputError(
             "the forecast has no latitude and longitude",
             expected="coordinates of each pixel",
             remedy="forecast a Dataset with a CF grid mapping, as xarray.open_dataset reads it, or assign them",
         )
-    lat, lon = (field[name].transpose("y", "x") for name in ("latitude", "longitude"))
-    away = _kilometres(lat.values, lon.values, latitude, longitude)
-    row, column = (int(number) for number in np.unravel_index(np.argmin(away), away.shape))
-    far = away[row, column]
-    if far > _HALF_DIAGONAL * _pixel_km(lat.values, lon.values, row, column):
-        place = f"{latitude:g} N {longitude:g} E"
+    place = f"{latitude:g} N {longitude:g} E"
+    cases = [field.isel(case=number) for number in range(field.sizes["case"])] if "case" in field.dims else [field]
+    near = [_nearest(case, latitude, longitude) for case in cases]
+    holding = [number for number, (_, _, far, size) in enumerate(near) if far <= _HALF_DIAGONAL * size]
+    if not holding:
+        far = min(far for _, _, far, _ in near)
         raise InputError(f"{place} lies outside of the forecast", got=f"{far:.0f} km to its nearest pixel")
-    members = field.isel(y=row, x=column)
+    if len(holding) > 1:
+        got = f"cases {', '.join(map(str, holding))}"
+        raise InputError(f"several cases hold {place}", got=got, expected="one: forecast.isel(case=NUMBER)")
+    row, column, _, _ = near[holding[0]]
+    members = cases[holding[0]].isel(y=row, x=column)
     share = (members >= threshold).mean("member").where(members.notnull().all("member")).rename("probability")
     share.attrs = {"long_name": f"share of members at or above {threshold:g} counts", "units": "1"}
     return share
+
+
+def _nearest(case: xr.DataArray, latitude: float, longitude: float) -> tuple[int, int, float, float]:
+    """Row and column of the pixel nearest to a place, the kilometres to it, and the size of that pixel."""
+    lat, lon = (case[name].transpose("y", "x").values for name in ("latitude", "longitude"))
+    away = _kilometres(lat, lon, latitude, longitude)
+    row, column = (int(number) for number in np.unravel_index(np.argmin(away), away.shape))
+    return row, column, float(away[row, column]), _pixel_km(lat, lon, row, column)
 
 
 def _kilometres(lat: np.ndarray, lon: np.ndarray, latitude: float, longitude: float) -> np.ndarray:

@@ -147,6 +147,10 @@ def quantise(values: np.ndarray, quantity: str) -> np.ndarray:
 
 def _converted(function: Callable[[np.ndarray], np.ndarray], field: Field, source: str, target: str) -> Field:
     """`function` of each value, which takes the unit of `source` and gives that of `target`."""
+    if isinstance(field, xr.Dataset):
+        raise InputError(
+            "a Dataset is no field", got=", ".join(map(str, field)), expected='a DataArray: dataset["vil"]'
+        )
     if not isinstance(field, xr.DataArray):
         return function(field)
     factor = _factor(field, source)

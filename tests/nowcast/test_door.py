@@ -100,6 +100,29 @@ def test_a_dataset_as_xarray_reads_it_has_its_places_from_its_grid_mapping(showe
     assert share[0] == 0.4 and share.attrs == {"long_name": "share of members at or above 60 counts", "units": "1"}
 
 
+def test_the_probability_at_a_place_is_of_the_case_that_holds_it(showers):
+    here = showers.forecast(make_history(), members=5)
+    north = (here + 20).assign_coords(latitude=here["latitude"] + 5)
+    cases = xr.concat([north, here], "case")
+    for case, latitude in ((north, 57), (here, 52)):
+        share, alone = (nowcast.probability_at(one, latitude, 5, threshold=60) for one in (cases, case))
+        np.testing.assert_array_equal(share, alone)
+    with pytest.raises(InputError, match=r"54\.5 N 5 E lies outside of the forecast; got .* km to its nearest pixel"):
+        nowcast.probability_at(cases, 54.5, 5)
+
+
+def test_an_observation_may_be_a_dataset(showers):
+    whole = make_history(frames=22)
+    forecast = showers.forecast(whole[:12], members=3)
+    for axis in "yx":
+        whole[axis].attrs["standard_name"] = f"projection_{axis}_coordinate"
+    dataset = whole.rename("vil").to_dataset()
+    one, other = (nowcast.verify(forecast, obs, samples=0)["crps_fair_pooled"] for obs in (whole, dataset))
+    assert one == other and len(nowcast.plot(forecast, dataset).axes) > 4
+    with pytest.raises(InputError, match=r'a Dataset is no field; got vil; expected a DataArray: dataset\["vil"\]'):
+        counts_to_rain_rate(dataset)
+
+
 def test_a_single_field_is_no_forecast_to_draw(showers):
     field = showers.forecast(make_history(), members=2).isel(member=1, lead_time=3)
     with pytest.raises(InputError, match=r"cannot be drawn; got no dimension lead_time, member; .* field\.plot\(\)"):
@@ -251,7 +274,7 @@ def test_a_place_outside_of_the_forecast_is_refused_and_one_at_its_edge_is_not(s
             nowcast.probability_at(forecast, latitude, longitude)
     for lacking, line in (
         (forecast.drop_vars("latitude"), "no latitude and longitude"),
-        (xr.concat([forecast] * 2, "case"), "several cases; got 2; expected one: forecast.isel"),
+        (xr.concat([forecast] * 2, "case"), "several cases hold 52 N 5 E; got cases 0, 1; expected one: forecast.isel"),
     ):
         with pytest.raises(InputError, match=line):
             nowcast.probability_at(lacking, 52, 5)
