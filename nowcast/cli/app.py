@@ -117,7 +117,6 @@ def train(
     given = [Path(init), Path(init) / "model.safetensors"] if init else []
     refuse_inputs(run / "model.safetensors", [*store, *given])
     resolved, base = load_config(config, settings), load_config(config)
-    note(f"training {', '.join(f'{name} ({one.steps} steps)' for name, one in resolved.stages.items())} in {run}")
     try:
         path = train_run(resolved, store, run, base=base, stage=stage, init=init, device=device, overwrite=overwrite)
     except TrainingInterrupted as stopped:

@@ -9,6 +9,7 @@ echo, and they keep these (see `pipelines.radar.mrms`).
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import pandas as pd
@@ -32,11 +33,12 @@ _CALENDARS = ("standard", "gregorian", "proleptic_gregorian")
 _NO_ECHO = "code_of_no_echo"  # an attribute that `_open` sets
 _FARTHEST = 1e8  # metres; farther from the origin no projection puts the earth
 _EVEN = 0.01  # of a pixel
+_ONE_READER = Lock()  # netCDF fails at times where threads open and close a file at once
 
 
 def header(path: Path) -> Header:
     """See `pipelines.radar.files`."""
-    with _open(path) as dataset:
+    with _ONE_READER, _open(path) as dataset:
         field = _field(dataset)
         times = pd.DatetimeIndex(np.atleast_1d(field[_axis(field, "time")].values)).round("s")
         return Header(_grid(dataset, field), quantity_of(field)[0], tuple(times.to_pydatetime()))
@@ -70,7 +72,7 @@ def places(dataset: xr.Dataset, field: xr.DataArray) -> tuple[np.ndarray, np.nda
 
 def values(path: Path, number: int) -> np.ndarray:
     """See `pipelines.radar.files`."""
-    with _open(path) as dataset:
+    with _ONE_READER, _open(path) as dataset:
         field = _field(dataset)
         time, y, x = (_axis(field, name) for name in ("time", "y", "x"))
         frame = field.isel({time: number}) if time in field.dims else field

@@ -1,5 +1,6 @@
 """CF NetCDF and Zarr read from small files written here by the conventions, numbers by hand."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 
@@ -54,6 +55,16 @@ def test_cf_by_hand(tmp_path):
     assert projection(grid.proj)(10, 55) == pytest.approx((1_950_000, -2_100_000))
     np.testing.assert_allclose(read_values(path, 0), [[2, np.nan], [0, 1]], rtol=1e-6)
     np.testing.assert_allclose(read_values(path, 1), [[5, 6], [3, 4]], rtol=1e-6)
+
+
+def test_threads_read_a_file_at_once(tmp_path):
+    frames = np.arange(20 * 40 * 40, dtype="float32").reshape(20, 40, 40) / 1000
+    path = write_cf(tmp_path / "c.nc", cf_field(frames, {"units": "mm h-1"}))
+    numbers = list(range(20)) * 10
+    with ThreadPoolExecutor(8) as pool:
+        read = list(pool.map(lambda number: read_values(path, number), numbers))
+    for number, values in zip(numbers, read, strict=True):
+        np.testing.assert_array_equal(values, frames[number][::-1])
 
 
 @pytest.mark.parametrize(
