@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from nowcast.data.conventions import ECHO
@@ -61,6 +61,24 @@ class Draws(NamedTuple):
     def of_members(self, number: int) -> "Draws":
         """Draws of `number` members per case, which share their case's generator and follow each other on it."""
         return self._replace(generators=[[generator] * number for generator in self.cases])
+
+
+class SamplingSettings(BaseModel):
+    """How members of a diffusion model are drawn.
+
+    Attributes:
+        sampler: See nowcast.diffusion.samplers.
+        steps: Calls of the denoiser.
+        stop: Share of the steps after which the sample is taken as it is, to see how it comes about; 1 finishes it.
+        member_batch: Members made in one call.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sampler: str = "ddpm"
+    steps: int = 1000
+    stop: float = Field(default=1.0, gt=0, le=1)
+    member_batch: PositiveInt = 10
 
 
 class NetworkSettings(BaseModel):

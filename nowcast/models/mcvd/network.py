@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 from torch import Tensor, nn
 from torch.nn.functional import pad, pixel_shuffle, pixel_unshuffle
 
@@ -28,27 +28,15 @@ from nowcast.models.layers.dropout import Dropout
 from nowcast.models.layers.masked import weighted_mean
 from nowcast.models.layers.tiles import blend, cover
 from nowcast.models.mcvd.unet import Size, UNet
-from nowcast.models.network import Batch, Draws, Network, NetworkSettings, Stage
+from nowcast.models.network import Batch, Draws, Network, NetworkSettings, SamplingSettings, Stage
 
 _BRIGHTEST = 255.0  # of radar 254, close enough
 
 
-class MCVDSampling(BaseModel):
-    """How members are drawn.
+class MCVDSampling(SamplingSettings):
+    """How members are drawn; `steps` are calls of the U-Net per block of frames."""
 
-    Attributes:
-        sampler: See nowcast.diffusion.samplers.
-        steps: Calls of the U-Net per block of frames.
-        stop: Share of the steps after which the sample is taken as it is, to see how it comes about; 1 finishes it.
-        member_batch: Members made in one call.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    sampler: str = "ddpm"
     steps: int = 100
-    stop: float = Field(default=1.0, gt=0, le=1)
-    member_batch: PositiveInt = 10
 
 
 class MCVDSettings(NetworkSettings):

@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from nowcast.diffusion.samplers import check_sampler
-from nowcast.models.network import NetworkSettings
+from nowcast.models.network import NetworkSettings, SamplingSettings
 from nowcast.models.predldm.denoiser import DenoiserSettings
 from nowcast.models.predldm.frame_vae import FrameVAESettings
 from nowcast.models.predldm.mtvae import MTVAESettings
@@ -14,29 +14,19 @@ from nowcast.models.predldm.mtvae import MTVAESettings
 _Temperature = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-class SamplingSettings(BaseModel):
+class PredLDMSampling(SamplingSettings):
     """How members are drawn.
 
     Attributes:
-        sampler: See nowcast.diffusion.samplers.
-        steps: Calls of the denoiser.
-        stop: Share of the steps after which the sample is taken as it is, to see how it comes about; 1 finishes it.
         temperature: Factor of the noise that a member starts from: more spread above 1, less below. One
             number, or those of the first and the last lead time, between which it changes evenly.
             Training is at 1.
         turns: 8 lets members see their case turned and flipped in all eight ways, one after another: a network errs a
             little otherwise in each, and its ensemble gains from that. 1 leaves the case as it is.
-        member_batch: Members made in one call.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    sampler: str = "ddpm"
-    steps: int = 1000
-    stop: float = Field(default=1.0, gt=0, le=1)
     temperature: _Temperature | tuple[_Temperature, _Temperature] = 1.0
     turns: Literal[1, 8] = 1
-    member_batch: int = 10
 
     def temperatures(self, leads: int) -> list[float]:
         """The temperature of each lead time."""
@@ -92,7 +82,7 @@ class PredLDMSettings(NetworkSettings):
     denoiser: DenoiserSettings = DenoiserSettings()
     objective: Literal["epsilon", "v", "flow"] = "epsilon"
     loss_weights: tuple[float, float] = (1.0, 1.0)
-    sampling: SamplingSettings = SamplingSettings()
+    sampling: PredLDMSampling = PredLDMSampling()
     ensemble: EnsembleSettings = EnsembleSettings()
 
     @property

@@ -2,10 +2,10 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, PositiveInt, model_validator
 
 from nowcast.diffusion.samplers import check_sampler
-from nowcast.models.network import NetworkSettings
+from nowcast.models.network import NetworkSettings, SamplingSettings
 from nowcast.models.pvdm.autoencoder import AutoencoderSettings
 from nowcast.models.pvdm.denoiser import DenoiserSettings
 
@@ -44,22 +44,10 @@ class AdversarialSettings(BaseModel):
     feature_weight: float = 4.0
 
 
-class SamplingSettings(BaseModel):
-    """How members are drawn.
+class PVDMSampling(SamplingSettings):
+    """How members are drawn. PVDM's own sampler is ddpm, which is DDIM with eta 1."""
 
-    Attributes:
-        sampler: See nowcast.diffusion.samplers. PVDM's own is ddpm, which is DDIM with eta 1.
-        steps: Calls of the denoiser.
-        stop: Share of the steps after which the sample is taken as it is, to see how it comes about; 1 finishes it.
-        member_batch: Members made in one call.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    sampler: str = "ddpm"
     steps: int = 400
-    stop: float = Field(default=1.0, gt=0, le=1)
-    member_batch: int = Field(default=10, gt=0)
 
 
 class PVDMSettings(NetworkSettings):
@@ -79,7 +67,7 @@ class PVDMSettings(NetworkSettings):
     adversarial: AdversarialSettings = AdversarialSettings()
     denoiser: DenoiserSettings = DenoiserSettings()
     objective: Literal["epsilon", "v"] = "epsilon"
-    sampling: SamplingSettings = SamplingSettings()
+    sampling: PVDMSampling = PVDMSampling()
 
     @property
     def members_at_once(self) -> int:

@@ -25,16 +25,8 @@ def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-@torch.no_grad()
-def shaken(module: torch.nn.Module) -> torch.nn.Module:
-    generator = seeded(7)
-    for parameter in module.parameters():
-        parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
-    return module
-
-
 @pytest.fixture
-def autoencoder() -> TriplaneAutoencoder:
+def autoencoder(shaken) -> TriplaneAutoencoder:
     return shaken(TriplaneAutoencoder(SMALL, side=16, channels=1, longest=6, scale=SCALE)).eval()
 
 
@@ -90,7 +82,7 @@ def gelu(x: np.ndarray) -> np.ndarray:
     return 0.5 * x * (1 + erf(x / np.sqrt(2)))
 
 
-def test_a_block_beside_numpy():
+def test_a_block_beside_numpy(shaken):
     block = shaken(Block(SMALL))
     times, side = 3, 2
     x = torch.randn(1, times, side * side, 16, generator=seeded())
@@ -107,7 +99,7 @@ def test_a_block_beside_numpy():
     np.testing.assert_allclose(made, y, atol=1e-5, rtol=1e-5)
 
 
-def test_a_projection_beside_numpy():
+def test_a_projection_beside_numpy(shaken):
     projection = shaken(Projection(SMALL, longest=7))
     x = torch.randn(5, 16, generator=seeded())
     made = projection(x[None, None])[0, 0].detach().numpy()

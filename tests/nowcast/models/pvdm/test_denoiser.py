@@ -14,14 +14,6 @@ def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-@torch.no_grad()
-def shaken(module: torch.nn.Module) -> torch.nn.Module:
-    generator = seeded(7)
-    for parameter in module.parameters():
-        parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
-    return module
-
-
 @pytest.mark.parametrize(("width", "published"), [(256, 528_273_412), (128, 132_163_588)])
 def test_it_is_as_large_as_published(width, published):
     with torch.device("meta"):
@@ -30,7 +22,7 @@ def test_it_is_as_large_as_published(width, published):
 
 
 @torch.no_grad()
-def test_attention_over_the_tokens_of_all_planes_beside_numpy():
+def test_attention_over_the_tokens_of_all_planes_beside_numpy(shaken):
     attention = shaken(TokenAttention(8, heads=2))
     planes = [torch.randn(1, 8, *size, generator=seeded()) for size in ((2, 2), (3, 2), (3, 2))]
     made = torch.cat([plane.flatten(2) for plane in Step(8, 2).requires_grad_(False)(planes, torch.zeros(1, 4))], 2)
@@ -55,7 +47,7 @@ def test_attention_over_the_tokens_of_all_planes_beside_numpy():
 
 
 @pytest.mark.parametrize(("side", "times"), [(8, 8), (4, 3), (5, 10), (16, 1)])
-def test_sides_and_frames_of_any_number(side, times):
+def test_sides_and_frames_of_any_number(shaken, side, times):
     denoiser = shaken(Denoiser(SMALL, channels=2, conditions=2))
     z = torch.randn(2, 2, side + 2 * times, side, generator=seeded())
     conditions = torch.randn(2, 4, side + 2 * times, side, generator=seeded(1))
@@ -71,7 +63,7 @@ def test_a_new_denoiser_predicts_zero_and_a_block_is_the_identity():
 
 
 @torch.no_grad()
-def test_planes_share_weights_and_meet_and_samples_do_not():
+def test_planes_share_weights_and_meet_and_samples_do_not(shaken):
     denoiser = shaken(Denoiser(SMALL, channels=2, conditions=1)).eval()
     z = torch.randn(3, 2, 8 + 2 * 4, 8, generator=seeded())
     t, told = torch.tensor([3.0, 500.0, 900.0]), torch.randn(3, 2, 16, 8, generator=seeded(1))
@@ -89,7 +81,7 @@ def test_planes_share_weights_and_meet_and_samples_do_not():
 
 
 @torch.no_grad()
-def test_times_and_conditions_matter():
+def test_times_and_conditions_matter(shaken):
     denoiser = shaken(Denoiser(SMALL, channels=2, conditions=1))
     z, told = torch.randn(1, 2, 16, 8, generator=seeded()), torch.randn(1, 2, 16, 8, generator=seeded(1))
     made = denoiser(z, torch.tensor([3.0]), told)
