@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # A room is what stands directly in nowcast/ or pipelines/. It imports rooms of its own floor or of the floors below.
 FLOORS = [
-    ["pipelines.errors", "pipelines.settings", "pipelines.store", "pipelines.building", "pipelines.sevir",
+    ["pipelines.errors", "pipelines.store", "pipelines.building", "pipelines.sevir",
      "pipelines.radar", "pipelines.video", "pipelines.simulation"],
     ["nowcast.data", "nowcast.extrapolation", "nowcast.diffusion", "nowcast.perception"],
     ["nowcast.models", "nowcast.verification", "nowcast.plots"],

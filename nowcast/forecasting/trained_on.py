@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from nowcast.models.checkpoint import SHIPPED, file_hash
-from pipelines.settings import read_yaml
+from pipelines.store.settings import read_yaml
 
 _TOLERANCE = 0.05  # of either end of a range
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from pipelines.errors import InputError
-from pipelines.settings import describe
+from pipelines.store.settings import describe
 
 if TYPE_CHECKING:
     from nowcast.models.network import Network

@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
 from pipelines.errors import InputError
-from pipelines.settings import config_names, describe, find_config, read_yaml
+from pipelines.store.settings import config_names, describe, find_config, read_yaml
 
 __all__ = [
     "RunConfig",

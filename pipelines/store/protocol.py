@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pipelines.errors import InputError
-from pipelines.settings import describe, find_config, read_yaml
+from pipelines.store.settings import describe, find_config, read_yaml
 
 FACTOR = 3  # archive pixels along a side of a pixel of the store, unless the reducer is none
 _PICTURES = re.compile(r"(\d+),(\d+(?:\.\d+)?),([\w-]+)")

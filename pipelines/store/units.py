@@ -32,6 +32,7 @@ _ZERO_COUNT, _LINEAR_COUNT = 5.0, 18.0
 _SLOPE, _OFFSET = 90.66, 2.0
 _SCALE, _SHIFT = 38.9, 83.9
 _VIL_PER_Z = 3.44e-6 * 4500
+_NO_ECHO_DBZ = -32.0
 _ROUNDING = 0.1  # below the least possible value, as packing and interpolation leave
 
 
@@ -81,6 +82,26 @@ def reflectivity_to_counts(decibels: Field) -> Field:
         InputError: for a DataArray that is not of reflectivity by its units.
     """
     return _converted(_reflectivity_to_counts, decibels, REFLECTIVITY, COUNTS)
+
+
+def counts_to_reflectivity(counts: Field) -> Field:
+    """Reflectivity in dBZ of counts (0 to 254, NaN missing), any dims; -32 dBZ where there is no echo.
+
+    Raises:
+        InputError: for a DataArray that is not of counts by its units.
+    """
+    return _converted(_counts_to_reflectivity, counts, COUNTS, REFLECTIVITY)
+
+
+def from_counts(counts: Field, quantity: str) -> Field:
+    """Counts (0 to 254, NaN missing), any dims, in the unit of one of `QUANTITIES`: inverse of its `to_counts`.
+
+    Counts up to 5 are no echo: 0, or -32 dBZ. A count of 254 stands for all that is more.
+
+    Raises:
+        InputError: for a DataArray that is not of counts by its units.
+    """
+    return _converted(QUANTITIES[quantity].from_counts, counts, COUNTS, quantity)
 
 
 def to_counts(field: xr.DataArray) -> xr.DataArray:
@@ -209,11 +230,17 @@ def _reflectivity_to_counts(decibels: np.ndarray) -> np.ndarray:
     return _vil_to_counts(_VIL_PER_Z * (10 ** (decibels / 10)) ** (4 / 7))
 
 
+def _counts_to_reflectivity(counts: np.ndarray) -> np.ndarray:
+    factor = (_counts_to_vil(counts) / _VIL_PER_Z) ** (7 / 4)  # mm6 m-3
+    return 10 * np.log10(np.where(factor == 0, 10 ** (_NO_ECHO_DBZ / 10), factor)).astype(factor.dtype)
+
+
 class Quantity(NamedTuple):
     """A quantity that radar measures.
 
     Attributes:
         to_counts: Counts, not rounded, of values in its unit.
+        from_counts: Values in its unit, of counts.
         relation: The same in words, which a store says in `counts_from`.
         name: Name of a variable of it.
         attrs: CF attributes of a variable in its unit.
@@ -223,6 +250,7 @@ class Quantity(NamedTuple):
     """
 
     to_counts: Callable[[np.ndarray], np.ndarray]
+    from_counts: Callable[[np.ndarray], np.ndarray]
     relation: str
     name: str
     attrs: dict[str, str]
@@ -237,24 +265,25 @@ _PER_HOUR = ("mm h-1", "mm/h", "mm hr-1", "mm/hr", "mm hour-1", "mm/hour", "mm h
 _LIQUID = "vertically integrated liquid"
 QUANTITIES = {
     "rain rate in mm h-1": Quantity(
-        _rain_rate_to_counts, f"Z = 200 R^1.6 mm6 m-3; {_FROM_Z}", "rainfall_rate",
+        _rain_rate_to_counts, _counts_to_rain_rate, f"Z = 200 R^1.6 mm6 m-3; {_FROM_Z}", "rainfall_rate",
         {"long_name": "rain rate", "standard_name": "rainfall_rate", "units": "mm h-1"},
         {**dict.fromkeys(_PER_HOUR, 1.0), "kg m-2 h-1": 1.0,
          "kg m-2 s-1": 3600.0, "mm s-1": 3600.0, "mm/s": 3600.0, "m s-1": 3.6e6},
         0, 5000,  # the record of a minute is 38 mm
     ),
     "reflectivity in dBZ": Quantity(
-        _reflectivity_to_counts, f"Z = 10^(dBZ/10) mm6 m-3; {_FROM_Z}", "reflectivity",
+        _reflectivity_to_counts, _counts_to_reflectivity, f"Z = 10^(dBZ/10) mm6 m-3; {_FROM_Z}", "reflectivity",
         {"long_name": "reflectivity", "standard_name": "equivalent_reflectivity_factor", "units": "dBZ"},
         {"dBZ": 1.0},
         -98, 100,  # no echo is written as -92.5 at the lowest; -99 and less are codes
     ),
     "VIL in kg m-2": Quantity(
-        _vil_to_counts, _INVERSE, "vil", {"long_name": _LIQUID, "units": "kg m-2"},
+        _vil_to_counts, _counts_to_vil, _INVERSE, "vil", {"long_name": _LIQUID, "units": "kg m-2"},
         {"kg m-2": 1.0, "kg/m2": 1.0}, 0, 1000,
     ),
     "SEVIR counts": Quantity(
-        lambda counts: counts, "as they are", "vil", {"long_name": f"{_LIQUID}, SEVIR count scale", "units": "1"},
+        lambda counts: counts, lambda counts: counts, "as they are", "vil",
+        {"long_name": f"{_LIQUID}, SEVIR count scale", "units": "1"},
         {"1": 1.0, "count": 1.0, "counts": 1.0}, 0, MISSING,
     ),
 }  # fmt: skip

@@ -2,8 +2,8 @@ import pytest
 
 from nowcast.training.config import load_config
 from pipelines.errors import InputError
-from pipelines.settings import find_config
 from pipelines.store.protocol import load_protocol
+from pipelines.store.settings import find_config
 
 
 def test_configs_are_found_by_name_and_by_path():

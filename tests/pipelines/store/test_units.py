@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 from pipelines.errors import InputError
 from pipelines.store.units import (
     COUNTS,
+    QUANTITIES,
     RAIN_RATE,
     REFLECTIVITY,
     VIL,
     counts_to_rain_rate,
     counts_to_vil,
+    from_counts,
     quantise,
     quantity_of,
     rain_rate_to_counts,
@@ -201,3 +203,23 @@ def test_fields_of_no_known_quantity_are_refused():
         InputError, match=r"rr is not known as radar; got standard name None, units 'K'; expected rainfall"
     ):
         to_counts(field([1], "K"))
+
+
+@given(st.sampled_from(list(QUANTITIES)), st.floats(6, 254))
+def test_counts_survive_the_way_to_any_unit_and_back(quantity, count):
+    value = from_counts(np.array([count], "float32"), quantity)
+    assert value.dtype == "float32"
+    assert QUANTITIES[quantity].to_counts(value)[0] == pytest.approx(count, abs=0.01)
+
+
+@pytest.mark.parametrize(("quantity", "dry"), [(RAIN_RATE, 0), (REFLECTIVITY, -32), (VIL, 0)])
+def test_no_echo_and_missing_in_each_unit(quantity, dry):
+    values = from_counts(np.array([0, 5, np.nan], "float32"), quantity)
+    np.testing.assert_allclose(values, [dry, dry, np.nan], atol=1e-5)
+    assert quantise(values, quantity).tolist() == [0, 0, 255]
+
+
+def test_reflectivity_of_counts_by_hand():
+    # 254 counts: VIL = 79.261 kg m-2, Z = (79.261 / 0.01548)^(7/4) = 3.0998e6, R = (Z / 200)^(1 / 1.6)
+    np.testing.assert_allclose(from_counts(np.array([254.0]), REFLECTIVITY), 64.913, atol=1e-3)
+    np.testing.assert_allclose(from_counts(np.array([254.0]), RAIN_RATE), 415.81, atol=0.05)

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from pipelines.errors import InputError
 
-_ROOT = Path(__file__).resolve().parents[1]
+_ROOT = Path(__file__).resolve().parents[2]
 _CONFIG_FOLDERS = (_ROOT / "configs", _ROOT / "nowcast" / "configs")  # a checkout, an installed wheel
 
 

@@ -1,0 +1,58 @@
+"""Amounts as people write and read them: units by name, thresholds with or without a unit, and their text."""
+
+import re
+
+import numpy as np
+
+from pipelines.errors import InputError
+from pipelines.store.units import COUNTS, MAX_COUNT, QUANTITIES, RAIN_RATE, REFLECTIVITY, VIL, from_counts
+
+_WRITTEN = {RAIN_RATE: "mm h⁻¹", REFLECTIVITY: "dBZ", VIL: "kg m⁻²", COUNTS: "counts"}
+_NUMBER = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)\s*(.*?)\s*", re.IGNORECASE)
+
+
+def quantity_of_units(units: str) -> str:
+    """The quantity of `pipelines.store.units.QUANTITIES` that has some units, such as mm/h, dBZ, kg/m2 or counts.
+
+    Raises:
+        InputError: for units that no quantity has as its own.
+    """
+    for name, quantity in QUANTITIES.items():
+        known = {unit.lower() for unit, factor in quantity.units.items() if factor == 1}
+        if units.strip().lower() in known | {_WRITTEN[name].lower(), quantity.attrs["units"].lower()}:
+            return name
+    raise InputError("no such units of radar", got=repr(units), expected="mm/h, dBZ, kg/m2 or counts")
+
+
+def threshold_in_counts(text: str | float, quantity: str = COUNTS) -> float:
+    """The counts of a threshold such as 74, "2.5mm/h" or "35 dBZ".
+
+    Args:
+        text: A number, with a unit or without.
+        quantity: Quantity of a number without a unit.
+
+    Raises:
+        InputError: when it is no such text, or lies outside of the counts with echo, 5 to 254.
+    """
+    match = _NUMBER.fullmatch(str(text))
+    if match is None:
+        raise InputError("no threshold", got=repr(text), expected='a number, or one with its unit: "2.5mm/h"')
+    quantity = quantity_of_units(match[2]) if match[2] else quantity
+    known = QUANTITIES[quantity]
+    counts = float(known.to_counts(np.array([float(match[1])]))[0])
+    least, most = (known.from_counts(np.array([float(end)]))[0] for end in (6, MAX_COUNT))
+    if not least - 1e-6 * abs(least) <= float(match[1]) <= most + 1e-6 * abs(most):
+        raise InputError(
+            f"no threshold of {text}", expected=f"{least:.2g} to {most:.3g} {_WRITTEN[quantity]}, as counts reach"
+        )
+    return counts
+
+
+def units_text(quantity: str) -> str:
+    """The unit of a quantity for people, such as mm h⁻¹."""
+    return _WRITTEN[quantity]
+
+
+def amount_text(counts: float, quantity: str = COUNTS) -> str:
+    """An amount of some counts with its unit, such as 2.5 mm h⁻¹, in three digits at most."""
+    return f"{float(from_counts(np.array([float(counts)]), quantity)[0]):.3g} {_WRITTEN[quantity]}"
