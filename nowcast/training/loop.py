@@ -138,7 +138,7 @@ class StageRun:
             while self.step < self.settings.steps:
                 value = self.one_step(loss, next(batches))
                 progress.update(task, completed=self.step, description=f"{self.name} loss {value:.4f}")
-                self._keep(told())
+                self._keep(told)
         self._use_average()
         self._save_model()
 
@@ -166,12 +166,12 @@ class StageRun:
         self._log(logged, gradient_norm=norm, rate=learning_rate(self.settings, self.step - 1))
         return value
 
-    def _keep(self, told_to_stop: bool) -> None:
-        """Validate and save where it is time to, or where a process has been told to stop."""
+    def _keep(self, told: Callable[[], bool]) -> None:
+        """Validate and save where it is time to, or where a process has been told to stop, then or meanwhile."""
         if self.step % self.settings.validate_every == 0 or self.step == self.settings.steps:
             self._validate()
             self.save_state()
-        wishes = [float(told_to_stop), float(monotonic() - self.saved > SAVE_EVERY_S)]
+        wishes = [float(told()), float(monotonic() - self.saved > SAVE_EVERY_S)]
         stop, save = self.accelerator.reduce(torch.tensor(wishes, device=self.accelerator.device), "sum").tolist()
         if (stop or save) and self.step < self.settings.steps:
             self.save_state()

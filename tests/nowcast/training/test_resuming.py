@@ -84,6 +84,25 @@ def test_a_signal_saves_and_the_run_is_resumed_exactly(toy_config, small_store, 
     assert signal.getsignal(number) == before
 
 
+def test_a_signal_during_the_last_validation_stops_before_the_next_stage(
+    toy_config, small_store, tmp_path, monkeypatch
+):
+    whole = train(toy_config, [small_store], tmp_path / "whole", device="cpu")
+    validate = loop.StageRun._validate
+
+    def told_while_validating(self):
+        validate(self)
+        if self.step == self.settings.steps and self.name == "gain":
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(loop.StageRun, "_validate", told_while_validating)
+    with pytest.raises(TrainingInterrupted, match="stopped at step 20 of 20 of stage gain; saved"):
+        train(toy_config, [small_store], tmp_path / "parts", device="cpu")
+    monkeypatch.setattr(loop.StageRun, "_validate", validate)
+    parts = train(toy_config, [small_store], tmp_path / "parts", device="cpu")
+    assert losses(parts.parent) == losses(whole.parent)
+
+
 def test_a_state_of_another_version_is_refused(toy_config, small_store, tmp_path, monkeypatch):
     save = loop.StageRun.save_state
 
