@@ -110,6 +110,34 @@ class Tiling:
         return (self.grid.rows - rows * side) // 2, (self.grid.columns - columns * side) // 2
 
 
+def around(grid: Grid, latitude: float, longitude: float, km: float) -> tuple[slice, slice]:
+    """The rows and columns of a grid of square pixels that lie in a square about a place, or what the grid has of them.
+
+    Args:
+        grid: The grid (see `square`).
+        latitude: Degrees north.
+        longitude: Degrees east.
+        km: Kilometres along a side of the square.
+
+    Raises:
+        InputError: when the place lies outside of the grid.
+    """
+    x, y = projection(grid.proj)(longitude, latitude)
+    row, column, half = (y - grid.south) / grid.height_m, (x - grid.west) / grid.width_m, 500 * km / grid.width_m
+    if not (0 <= row < grid.rows and 0 <= column < grid.columns):
+        east, north = grid.west + grid.columns * grid.width_m, grid.south + grid.rows * grid.height_m
+        lon, lat = projection(grid.proj)((grid.west + east) / 2, (grid.south + north) / 2, inverse=True)
+        raise InputError(
+            f"{latitude:g}, {longitude:g} lies outside of the radar's grid",
+            expected=f"a place about {lat:.1f}, {lon:.1f}",
+        )
+    rows, columns = (
+        slice(max(0, round(middle - half)), min(size, round(middle + half)))
+        for middle, size in ((row, grid.rows), (column, grid.columns))
+    )
+    return rows, columns
+
+
 @lru_cache
 def square(grid: Grid) -> Grid:
     """The grid of square pixels for a grid: itself, or a local one for a latitude-longitude grid.
@@ -134,18 +162,29 @@ def square(grid: Grid) -> Grid:
     return Grid(proj, float(left * pixel), float(bottom * pixel), pixel, pixel, rows, columns)
 
 
-def on_square(counts: np.ndarray, grid: Grid) -> np.ndarray:
-    """Counts on `square(grid)` of counts on `grid`, uint8 with dims (y, x); 255 is missing, or outside of `grid`."""
-    return np.append(counts, np.uint8(MISSING))[_nearest(grid)] if grid.is_lat_lon else counts
+_ALL = slice(None)
+
+
+def on_square(counts: np.ndarray, grid: Grid, rows: slice = _ALL, columns: slice = _ALL) -> np.ndarray:
+    """Counts on `square(grid)`, or some of its rows and columns, of counts on `grid`.
+
+    Returns:
+        uint8 with dims (y, x); 255 is missing, or outside of `grid`.
+    """
+    if not grid.is_lat_lon:
+        return counts[rows, columns]
+    target = square(grid)
+    window = (*rows.indices(target.rows)[:2], *columns.indices(target.columns)[:2])
+    return np.append(counts, np.uint8(MISSING))[_nearest(grid, *window)]
 
 
 @lru_cache(maxsize=1)
-def _nearest(grid: Grid) -> np.ndarray:
-    """Flat index of the pixel of `grid` under each pixel of the square grid, with dims (y, x); -1 outside of `grid`."""
+def _nearest(grid: Grid, bottom: int, top: int, left: int, right: int) -> np.ndarray:
+    """Flat index of the pixel of `grid` under pixels of the square grid, with dims (y, x); -1 outside of `grid`."""
     target = square(grid)
-    x = pixel_centres(target.columns, target.width_m)
-    nearest = np.empty((target.rows, target.columns), np.int32)
-    for number, y in enumerate(pixel_centres(target.rows, target.height_m)):  # all at once takes a gigabyte
+    x = pixel_centres(target.columns, target.width_m)[left:right]
+    nearest = np.empty((top - bottom, right - left), np.int32)
+    for number, y in enumerate(pixel_centres(target.rows, target.height_m)[bottom:top]):  # all at once takes a gigabyte
         lat, lon = lat_lon(target.proj, target.west, target.south, x, y)
         row, column = (lat - grid.south) / grid.height_m, (lon - grid.west) % 360 / grid.width_m
         inside = (row >= 0) & (row < grid.rows) & (column < grid.columns)

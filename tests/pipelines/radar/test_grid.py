@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from pipelines.building import resample
 from pipelines.errors import InputError
-from pipelines.radar.grid import Grid, Tiling, on_square, square
+from pipelines.radar.grid import Grid, Tiling, around, on_square, square
 from pipelines.store import geo
 
 PROJ = "+proj=laea +lat_0=55 +lon_0=10 +ellps=WGS84 +units=m"
@@ -96,3 +96,23 @@ def test_grids_are_the_same_except_for_rounding():
     assert grid(200, 200).same_as(Grid(PROJ, 500_000.4, -700_000.4, 1000, 1000, 200, 200))
     assert not grid(200, 200).same_as(Grid(PROJ, 500_002, -700_000, 1000, 1000, 200, 200))
     assert not grid(200, 200).same_as(grid(201, 200))
+
+
+def test_the_square_about_a_place_by_hand():
+    one = Grid(geo.SEVIR_PROJ, -150_000, -50_000, 1000, 1000, 200, 400)  # 38 N 98 W lies at row 50, column 150
+    assert around(one, 38, -98, 60) == (slice(20, 80), slice(120, 180))
+    assert around(one, 38, -98, 200) == (slice(0, 150), slice(50, 250))
+    assert around(one, 38, -98, 5000) == (slice(0, 200), slice(0, 400))
+    with pytest.raises(
+        InputError, match=r"37, -98 lies outside of the radar's grid; expected a place about 38.4, -97.4"
+    ):
+        around(one, 37, -98, 60)
+
+
+def test_a_part_of_the_square_grid_is_that_part_of_the_whole():
+    source = Grid("+proj=longlat", -98.0, 37.0, 0.01, 0.01, 200, 250)
+    counts = np.random.default_rng(0).integers(0, 255, (200, 250), dtype="uint8")
+    rows, columns = around(square(source), 38.2, -96.5, 60)
+    part = on_square(counts, source, rows, columns)
+    assert part.shape == (60, 60) and (part != 255).all()
+    np.testing.assert_array_equal(part, on_square(counts, source)[rows, columns])
