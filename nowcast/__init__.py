@@ -2,6 +2,7 @@
 
     model = nowcast.load("predldm")
     forecast = model.forecast(history, members=100)          # a DataArray in, a DataArray out
+    nowcast.at(forecast, {"Delft": (52.0, 4.4)}, units="mm/h")   # when, how surely and how much, at places
     nowcast.probability_at(forecast, 52.1, 5.2)              # P(>= 74 counts) at a place, by lead time
     scores = nowcast.verify(forecast, obs)
     nowcast.plot(forecast, obs).savefig("map.png")
@@ -9,6 +10,7 @@
 Libraries are imported when a function is called, so that `import nowcast` costs nothing.
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,9 +105,57 @@ def probability_at(
         InputError: when the place lies outside of the forecast or in several cases, or the forecast has no latitude and
             longitude.
     """
-    from nowcast.forecasting import door
+    from nowcast.forecasting.answers import probability_at as at_pixel
+    from nowcast.forecasting.door import forecast_dataset
 
-    return door.probability_at(forecast, latitude, longitude, threshold)
+    return at_pixel(forecast_dataset(forecast), latitude, longitude, threshold)
+
+
+def at(
+    forecast: "xr.DataArray | xr.Dataset | str | Path",
+    points: Any = (),
+    *,
+    areas: Mapping[str, Any] | str | Path | None = None,
+    obs: "xr.DataArray | xr.Dataset | str | Path | None" = None,
+    thresholds: Sequence[str | float] = (),
+    units: str | None = None,
+    case: int | None = None,
+) -> "xr.Dataset":
+    """Answer for points and areas: quantiles, probabilities, accumulations, and when a threshold is reached and left.
+
+    Args:
+        forecast: A forecast of `Model.forecast`, or the path of a forecast file.
+        points: Pairs of latitude and longitude, in a list or by name; texts such as "Geneva=46.2,6.1"; or the path of
+            a CSV file with the columns name, lat and lon.
+        areas: Polygons as GeoJSON, in degrees: the path of a file, or its content.
+        obs: Observed radar as for `verify`; adds what was observed.
+        thresholds: Numbers in the unit of the answer, or texts with a unit, such as "2.5mm/h".
+        units: "mm/h", "dBZ", "kg/m2" or "counts"; by default those of the forecast.
+        case: Number of the only case to answer for; by default all that hold a place.
+
+    Returns:
+        See `nowcast.forecasting.answers.answer`; `nowcast.forecasting.sentences.sentences` puts it in words, and
+        `nowcast.plots.plume.plot_plume` draws it.
+
+    Raises:
+        InputError: for a place outside of the forecast, by its name, and inputs that are not what they should be.
+    """
+    from nowcast.data.forecast_file import open_forecast
+    from nowcast.data.observations import Observations
+    from nowcast.forecasting.answers import answer
+    from nowcast.forecasting.places import points_of, read_areas
+    from pipelines.store.amounts import quantity_of_units
+
+    made, store = _pair(forecast, obs)
+    polygons = [] if areas is None else read_areas(Path(areas) if isinstance(areas, str) else areas)
+    return answer(
+        open_forecast(made) if isinstance(made, Path) else made,
+        [*points_of(points), *polygons],
+        thresholds=thresholds,
+        quantity=quantity_of_units(units) if units else None,
+        case=case,
+        observations=None if store is None else Observations.open(store),
+    )
 
 
 def _pair(forecast: Any, obs: Any) -> tuple[Any, Any]:

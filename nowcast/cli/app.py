@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from nowcast.cli.at import at
 from nowcast.cli.console import bar, console, note, tell
 from nowcast.cli.draw import animate, plot
 from nowcast.cli.experiment import experiment
@@ -239,6 +240,7 @@ def benchmark(
     console.print(run_benchmark(name, ensemble, device))
 
 
+app.command()(at)
 app.command()(experiment)
 app.command()(models)
 

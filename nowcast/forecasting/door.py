@@ -23,8 +23,6 @@ from pipelines.radar import cf
 from pipelines.store.units import COUNTS, MAX_COUNT, MISSING, QUANTITIES, quantise, quantity_of
 
 _KILOMETRES = ("km", "kilometre", "kilometer", "kilometres", "kilometers")
-_EARTH_RADIUS_KM = 6371.0
-_HALF_DIAGONAL = 0.75  # of a pixel's side, with a margin for projections
 
 
 @dataclass(frozen=True)
@@ -226,52 +224,3 @@ def observed_store(obs: xr.DataArray, forecast: xr.Dataset) -> xr.Dataset:
             "valid_time": (("event", "frame"), frames["valid_time"].values[None]),
         },
     )
-
-
-def probability_at(
-    forecast: xr.DataArray | xr.Dataset, latitude: float, longitude: float, threshold: float
-) -> xr.DataArray:
-    """See `nowcast.probability_at`."""
-    field = forecast if isinstance(forecast, xr.DataArray) else forecast["vil"]
-    if not {"latitude", "longitude"} <= set(field.coords):
-        raise InputError(
-            "the forecast has no latitude and longitude",
-            expected="coordinates of each pixel",
-            remedy="forecast a Dataset with a CF grid mapping, as xarray.open_dataset reads it, or assign them",
-        )
-    place = f"{latitude:g} N {longitude:g} E"
-    cases = [field.isel(case=number) for number in range(field.sizes["case"])] if "case" in field.dims else [field]
-    near = [_nearest(case, latitude, longitude) for case in cases]
-    holding = [number for number, (_, _, far, size) in enumerate(near) if far <= _HALF_DIAGONAL * size]
-    if not holding:
-        far = min(far for _, _, far, _ in near)
-        raise InputError(f"{place} lies outside of the forecast", got=f"{far:.0f} km to its nearest pixel")
-    if len(holding) > 1:
-        got = f"cases {', '.join(map(str, holding))}"
-        raise InputError(f"several cases hold {place}", got=got, expected="one: forecast.isel(case=NUMBER)")
-    row, column, _, _ = near[holding[0]]
-    members = cases[holding[0]].isel(y=row, x=column)
-    share = (members >= threshold).mean("member").where(members.notnull().all("member")).rename("probability")
-    share.attrs = {"long_name": f"share of members at or above {threshold:g} counts", "units": "1"}
-    return share
-
-
-def _nearest(case: xr.DataArray, latitude: float, longitude: float) -> tuple[int, int, float, float]:
-    """Row and column of the pixel nearest to a place, the kilometres to it, and the size of that pixel."""
-    lat, lon = (case[name].transpose("y", "x").values for name in ("latitude", "longitude"))
-    away = _kilometres(lat, lon, latitude, longitude)
-    row, column = (int(number) for number in np.unravel_index(np.argmin(away), away.shape))
-    return row, column, float(away[row, column]), _pixel_km(lat, lon, row, column)
-
-
-def _kilometres(lat: np.ndarray, lon: np.ndarray, latitude: float, longitude: float) -> np.ndarray:
-    """Great-circle distances in km of places from one, degrees."""
-    a, b, step = np.radians(lat), np.radians(latitude), np.radians(lon - longitude)
-    haversine = np.sin((a - b) / 2) ** 2 + np.cos(a) * np.cos(b) * np.sin(step / 2) ** 2
-    return 2 * _EARTH_RADIUS_KM * np.arcsin(np.sqrt(haversine))
-
-
-def _pixel_km(lat: np.ndarray, lon: np.ndarray, row: int, column: int) -> float:
-    """The distance in km from a pixel to its farther neighbour in a row or column."""
-    others = [(row - 1 if row else 1, column), (row, column - 1 if column else 1)]
-    return max(float(_kilometres(lat[place], lon[place], lat[row, column], lon[row, column])) for place in others)

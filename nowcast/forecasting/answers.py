@@ -1,0 +1,237 @@
+"""The forecast at places: quantiles, probabilities, accumulations, and when a threshold is reached and left.
+
+Every number is taken of the members' series, in the unit that is asked for: of the pixel of a point; of an area of
+both the mean and the maximum of its pixels. The mean of an area is of what adds up: the rain rate, the VIL (also of
+counts), the reflectivity factor. An accumulation is of one member at a time, so that quantiles of sums are right: each
+rate in mm h-1 stands for the time since the lead time before it (the rectangle rule; the rate at the init time is not
+in the file). Other units do not accumulate.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from nowcast.data.conventions import COORDINATE_ATTRS, TIME
+from nowcast.data.footprint import footprints
+from nowcast.data.observations import Case, Observations
+from nowcast.forecasting.places import Cells, Place, located
+from nowcast.forecasting.summary import QUANTILES
+from pipelines.errors import InputError
+from pipelines.store.amounts import amount_text, threshold_in_counts
+from pipelines.store.kind import RADAR, kind_of
+from pipelines.store.units import COUNTS, QUANTITIES, RAIN_RATE, REFLECTIVITY, VIL, from_counts, vil_to_counts
+
+TIME_QUANTILES = (0.1, 0.5, 0.9)
+DEFAULT_THRESHOLDS = {RAIN_RATE: (1, 5, 20), REFLECTIVITY: (20, 35, 45), VIL: (0.15, 0.8, 3.5), COUNTS: (16, 74, 133)}
+_AT_ONCE = 8  # members read at once where the file does not say
+_ROUNDING = 1e-6  # of a threshold, by which a value may miss it
+
+
+def answer(
+    forecast: xr.Dataset,
+    places: Sequence[Place],
+    *,
+    thresholds: Sequence[str | float] = (),
+    quantity: str | None = None,
+    case: int | None = None,
+    observations: Observations | None = None,
+) -> xr.Dataset:
+    """The forecast at places, in every case that holds them.
+
+    Args:
+        forecast: An open forecast file (see `nowcast.data.forecast_file`).
+        places: Points and areas.
+        thresholds: Numbers in the unit of the result, or texts with a unit, such as "2.5mm/h"; by default three that
+            suit the unit.
+        quantity: A key of `pipelines.store.units.QUANTITIES`; by default the forecast's own.
+        case: Number of the only case to answer for.
+        observations: Adds what was observed.
+
+    Returns:
+        Dims place (one for each place and case, two of an area), member, lead_time, quantile, threshold and
+        time_quantile: `amount` of each member, `amount_quantile`, `probability` at or above each threshold; in mm h-1
+        `accumulation` and `accumulation_quantile` in mm since the init time; `probability_any` that a threshold is
+        reached at any lead time, and of the members that reach it the quantiles of `onset`, the first valid time at
+        or above it, and `end`, the valid time after the last one (NaT: after the forecast). `inside`: share of the
+        place that lies in the domain and was observed; `reached`: share of it that advection reaches, where the file
+        says it. NaN where nothing was observed.
+
+    Raises:
+        InputError: for a place outside of the domain, a case or threshold that cannot be, and a forecast of video.
+    """
+    if kind_of(forecast) is not RADAR:
+        raise InputError("a forecast of video has no places on Earth")
+    if not places:
+        raise InputError("no place", expected="a point or an area")
+    quantity = quantity or str(forecast.attrs.get("quantity", COUNTS))
+    counts = [threshold_in_counts(each, quantity) for each in thresholds or DEFAULT_THRESHOLDS[quantity]]
+    levels = [float(f"{from_counts(np.array([each]), quantity)[0]:.6g}") for each in counts]
+    found = list(located(forecast, places, case))
+    read = {number: _members(forecast, number, found) for number in sorted({number for _, number, _ in found})}
+    seen = {number: _observed(forecast, number, observations) for number in read} if observations else {}
+    parts = []
+    for place, number, cells in found:
+        one = forecast.isel(case=number)
+        values = read[number].pop(0)
+        truth = seen[number][:, cells.rows, cells.columns] if seen else None
+        for how in ("pixel",) if place.area is None else ("mean", "maximum"):
+            part = _statistics(values, truth, how, quantity, levels, one)
+            parts.append(part.assign_coords(_labels(place, number, cells, how, values, one)))
+    texts = ("threshold", [amount_text(each, quantity) for each in counts])
+    result = xr.concat(parts, "place", coords="all").assign_coords(threshold_text=texts)
+    return _described(result, forecast, quantity)
+
+
+def _members(forecast: xr.Dataset, case: int, found: Sequence[tuple[Place, int, Cells]]) -> list[np.ndarray]:
+    """Counts of the pixels of all places in a case, each with dims (member, lead_time, pixel); read once."""
+    field = forecast[RADAR.variable].isel(case=case).transpose("member", "lead_time", "y", "x")
+    cells = [cells for _, number, cells in found if number == case]
+    rows, columns = (np.concatenate([getattr(each, name) for each in cells]) for name in ("rows", "columns"))
+    top, left = rows.min(), columns.min()
+    window = field.isel(y=slice(top, rows.max() + 1), x=slice(left, columns.max() + 1))
+    chunks = forecast[RADAR.variable].encoding.get("chunksizes") or forecast[RADAR.variable].encoding.get("chunks")
+    at_once = chunks[1] if chunks else _AT_ONCE
+    starts = range(0, field.sizes["member"], at_once)
+    parts = [window[start : start + at_once].values[..., rows - top, columns - left] for start in starts]
+    return np.split(np.concatenate(parts), np.cumsum([len(each.rows) for each in cells])[:-1], axis=-1)
+
+
+def _observed(forecast: xr.Dataset, case: int, observations: Observations) -> np.ndarray:
+    """Observed counts at the valid times of a case, dims (lead_time, y, x)."""
+    one = forecast.isel(case=case)
+    (footprint,) = footprints(forecast.isel(case=[case]), "case")
+    init: Any = one["init_time"].values.astype(TIME)[()]
+    return observations.fields(Case(str(one["event"].item()), init, one["valid_time"].values.astype(TIME), footprint))
+
+
+def _statistics(
+    counts: np.ndarray, truth: np.ndarray | None, how: str, quantity: str, levels: Sequence[float], one: xr.Dataset
+) -> xr.Dataset:
+    """All numbers of one series of a place, from counts with dims (member, lead_time, pixel)."""
+    leads = one["lead_time"].values
+    amounts = from_counts(counts.astype("float64"), quantity)
+    series = _reduced(amounts, how, quantity)
+    limits = np.array(levels) - _ROUNDING * np.abs(levels)
+    above = series >= limits[:, None, None]  # (threshold, member, lead_time)
+    known = np.isfinite(series).all(axis=0)
+    values: dict[str, Any] = {
+        "amount": (("member", "lead_time"), series),
+        "amount_quantile": (("quantile", "lead_time"), np.quantile(series, QUANTILES, axis=0)),
+        "probability": (("threshold", "lead_time"), np.where(known, above.mean(axis=1), np.nan)),
+        "probability_any": ("threshold", np.where(known.any(), above.any(axis=2).mean(axis=1), np.nan)),
+    }
+    if quantity == RAIN_RATE:
+        hours = np.diff(leads, prepend=leads[:1] * 0) / np.timedelta64(1, "h")
+        sums = _reduced(np.cumsum(amounts * hours[:, None], axis=1), how, quantity)
+        values["accumulation"] = (("member", "lead_time"), sums)
+        values["accumulation_quantile"] = (("quantile", "lead_time"), np.quantile(sums, QUANTILES, axis=0))
+    times = [_times(each, one["valid_time"].values) for each in above]
+    for number, name in enumerate(("onset", "end")):
+        values[name] = (("threshold", "time_quantile"), np.stack([pair[number] for pair in times]))
+    if truth is not None:
+        values["observed"] = ("lead_time", _reduced(from_counts(truth.astype("float64"), quantity), how, quantity))
+    coords = {"quantile": list(QUANTILES), "threshold": list(levels), "time_quantile": list(TIME_QUANTILES)}
+    return xr.Dataset(values, coords | {"lead_time": leads, "member": one["member"].values})
+
+
+def _reduced(amounts: np.ndarray, how: str, quantity: str) -> np.ndarray:
+    """The last axis, pixels, as its mean or maximum over what was observed; NaN where nothing was."""
+    seen = np.isfinite(amounts)
+    amounts = np.where(seen, amounts, -np.inf)
+    if how != "mean":
+        largest = amounts.max(axis=-1)
+        return np.where(seen.any(axis=-1), largest, np.nan)
+    if quantity == REFLECTIVITY:
+        return 10 * np.log10(_mean(10 ** (amounts / 10), seen))
+    if quantity == COUNTS:
+        return vil_to_counts(_mean(from_counts(amounts, VIL), seen))
+    return _mean(amounts, seen)
+
+
+def _mean(amounts: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    number = seen.sum(axis=-1)
+    return np.where(number > 0, np.where(seen, amounts, 0).sum(axis=-1) / np.maximum(number, 1), np.nan)
+
+
+def _times(above: np.ndarray, valid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Quantiles of onset and end of the members that have any; `above` has dims (member, lead_time)."""
+    after = np.append(valid, np.datetime64("NaT"))
+    some = above[above.any(axis=1)]
+    if not len(some):
+        never = np.full(len(TIME_QUANTILES), np.datetime64("NaT"), valid.dtype)
+        return never, never
+    ranks = [int(np.ceil(quantile * len(some) - 1e-9)) - 1 for quantile in TIME_QUANTILES]
+    first, last = some.argmax(axis=1), some.shape[1] - 1 - some[:, ::-1].argmax(axis=1)
+    return valid[np.sort(first)[ranks]], after[np.sort(last)[ranks] + 1]
+
+
+def _labels(place: Place, number: int, cells: Cells, how: str, counts: np.ndarray, one: xr.Dataset) -> dict[str, Any]:
+    """Coordinates of one series of a place."""
+    pixels = len(cells.rows)
+    seen = np.isfinite(counts).all(axis=(0, 1))
+    labels: dict[str, Any] = {
+        "name": place.name,
+        "series": how if place.area is None else f"{how} of {pixels} pixel{'s' * (pixels != 1)}",
+        "latitude": place.latitude,
+        "longitude": place.longitude,
+        "case": np.int32(number),
+        "event": str(one["event"].item()),
+        "init_time": one["init_time"].values,
+        "valid_time": ("lead_time", one["valid_time"].values),
+        "inside": cells.inside * seen.mean(),
+    }
+    if "reached" in one.variables:
+        reached = one["reached"].transpose("lead_time", "y", "x").values[:, cells.rows, cells.columns]
+        labels["reached"] = ("lead_time", reached.astype(bool).mean(axis=1))
+    return labels
+
+
+def _described(result: xr.Dataset, forecast: xr.Dataset, quantity: str) -> xr.Dataset:
+    """The result with CF attributes."""
+    known = QUANTITIES[quantity].attrs
+    share = {"units": "1"}
+    attrs: dict[str, dict[str, str]] = {
+        "amount": known,
+        "amount_quantile": {**known, "long_name": f"quantile of {known['long_name']}"},
+        "observed": {**known, "long_name": f"observed {known['long_name']}"},
+        "probability": {**share, "long_name": "share of the members at or above the threshold"},
+        "probability_any": {**share, "long_name": "share of the members at or above the threshold at any lead time"},
+        "accumulation": {
+            "long_name": "rain since the init time; each rate stands for the time since the lead time before",
+            "units": "mm",
+        },
+        "accumulation_quantile": {"long_name": "quantile of the members' rain since the init time", "units": "mm"},
+        "onset": {"long_name": "first time at or above the threshold, of the members that reach it"},
+        "end": {"long_name": "time after the last one at or above the threshold; missing: after the forecast"},
+        "quantile": {"long_name": "share of members that are lower", **share},
+        "threshold": {"long_name": f"threshold of {known['long_name']}", "units": known["units"]},
+        "time_quantile": {"long_name": "share of the members that reach the threshold which are earlier", **share},
+        "name": {"long_name": "name of the place"},
+        "series": {"long_name": "pixel of a point, or mean or maximum of the pixels of an area"},
+        "inside": {"long_name": "share of the place in the domain and observed", **share},
+        "reached": {"long_name": "share of the place that advection reaches from inside the domain", **share},
+        "case": {"long_name": "number of the case in the forecast file", **share},
+        "event": {"long_name": "event"},
+        "threshold_text": {"long_name": "threshold with its unit"},
+        **COORDINATE_ATTRS,
+    }
+    for name in result.variables:
+        result[name].attrs = dict(attrs.get(str(name), {}))
+    kept = {name: forecast.attrs[name] for name in ("model", "seed", "quality") if name in forecast.attrs}
+    return result.assign_attrs({"Conventions": "CF-1.8", "title": "forecast at places", "quantity": quantity, **kept})
+
+
+def probability_at(forecast: xr.Dataset, latitude: float, longitude: float, threshold: float) -> xr.DataArray:
+    """See `nowcast.probability_at`."""
+    place = Place(f"{latitude:g} N {longitude:g} E", latitude, longitude)
+    holding = list(located(forecast, [place]))
+    if len(holding) > 1:
+        got = f"cases {', '.join(str(number) for _, number, _ in holding)}"
+        raise InputError(f"several cases hold {place.name}", got=got, expected="one: forecast.isel(case=NUMBER)")
+    ((_, number, cells),) = holding
+    members = forecast[RADAR.variable].isel(case=number, y=int(cells.rows[0]), x=int(cells.columns[0]))
+    share = (members >= threshold).mean("member").where(members.notnull().all("member")).rename("probability")
+    share.attrs = {"long_name": f"share of members at or above {threshold:g} counts", "units": "1"}
+    return share

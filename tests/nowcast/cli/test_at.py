@@ -1,0 +1,75 @@
+"""`nowcast at` as it is typed: sentences, tables and files, on storms of known motion."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from nowcast.forecasting.forecast import Request, load_forecaster, write_forecast
+
+
+@pytest.fixture(scope="module")
+def forecast(moving_storm, cf_radar, tmp_path_factory):
+    """S-PROG's forecast of one storm that moves east by a pixel of 1 km per frame."""
+    folder = tmp_path_factory.mktemp("at")
+    counts = moving_storm((20, 32), (1, 0), 20)
+    cf_radar(counts).to_netcdf(folder / "radar.nc")
+    cf_radar(counts[:10]).to_netcdf(folder / "past.nc")
+    model, described = load_forecaster("advection")
+    return write_forecast(model, folder / "past.nc", folder / "forecast.nc", Request(), described=described)
+
+
+def place(forecast, row, column):
+    with xr.open_dataset(forecast) as file:
+        return ",".join(f"{file[name][0, row, column].item():.6f}" for name in ("latitude", "longitude"))
+
+
+def test_the_storm_arrives_when_it_should(nowcast, forecast):
+    ahead = place(forecast, 32, 45)  # 74 counts are 7.1 pixels from the storm's centre, which is at 29 + lead
+    code, text, _ = nowcast("at", forecast, "--point", f"Ahead={ahead}", "--threshold", "74counts")
+    lines = text.splitlines()
+    assert code == 0 and lines[0] == (
+        "Ahead: 74 counts or more within 50 min of 2024-07-01 12:45 UTC, from 13:30 UTC, without end."
+    )
+    assert sum("+" in line for line in lines[1:]) == 10
+
+
+def test_all_outputs_of_a_folder(nowcast, forecast, tmp_path):
+    points, areas = tmp_path / "points.csv", tmp_path / "areas.geojson"
+    lat, lon = map(float, place(forecast, 32, 40).split(","))
+    points.write_text(f"LON,lat,Name\n{lon},{lat},Weir\n")
+    ring = [[lon - 0.05, lat - 0.03], [lon + 0.05, lat - 0.03], [lon + 0.05, lat + 0.03], [lon - 0.05, lat - 0.03]]
+    areas.write_text(json.dumps({"type": "Polygon", "coordinates": [ring]}))
+    words = ["--points", points, "--areas", areas, "--units", "mm/h", "--threshold", "1", "--threshold", "10dBZ"]
+    code, text, _ = nowcast("at", forecast, *words, "--store", forecast.parent / "radar.nc", "--out", tmp_path / "out")
+    names = ["leads.csv", "places.nc", "plume.png", "thresholds.csv"]
+    assert code == 0 and sorted(path.name for path in (tmp_path / "out").iterdir()) == names
+    assert text.splitlines()[-4:] == [str(tmp_path / "out" / name) for name in names]
+    leads = pd.read_csv(tmp_path / "out" / "leads.csv")
+    assert len(leads) == 30 and leads["name"].unique().tolist() == ["Weir", "area 1"]
+    assert np.abs(leads["q50"] - leads["observed"]).max() < 0.5 and leads["observed"].max() > 1
+    assert "Weir: 1 mm h⁻¹ or more within" in pd.read_csv(tmp_path / "out" / "thresholds.csv")["sentence"][0]
+    with xr.open_dataset(tmp_path / "out" / "places.nc") as file:
+        assert file["amount"].dims == ("place", "member", "lead_time") and file["onset"].dtype.kind == "M"
+    code, _, line = nowcast("at", forecast, *words, "--out", tmp_path / "out")
+    assert code == 2 and "leads.csv exists; say --overwrite to replace it" in line
+    assert nowcast("at", forecast, *words, "--out", tmp_path / "out" / "plume.png", "--overwrite")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "no place; expected --point LATITUDE,LONGITUDE, --points CSV or --areas GEOJSON"),
+        (["--point", "Bern=46.9,7.4"], "Bern (46.9 N 7.4 E) lies outside of the forecast; got"),
+        (["--point", "52.2,10.2", "--out", "a.txt"], "cannot write a.txt; expected a name ending in .csv, .nc or .png"),
+        (["--point", "52.2,10.2", "--threshold", "5 furlongs"], "no such units of radar; got 'furlongs'"),
+        (["--point", "52.2,10.2", "--case", "1"], "no case 1 in the forecast"),
+    ],
+)
+def test_wrong_use_is_one_line(nowcast, forecast, tmp_path, monkeypatch, words, said):
+    monkeypatch.chdir(tmp_path)
+    code, text, line = nowcast("at", forecast, *words)
+    assert (code, text, line.count("\n")) == (2, "", 1) and said in line
+    assert not list(tmp_path.iterdir())

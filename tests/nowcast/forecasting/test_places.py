@@ -1,0 +1,160 @@
+"""Points and areas as people write them, and what is said of wrong ones."""
+
+import json
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nowcast.data.footprint import Footprint
+from nowcast.forecasting.places import Domain, Place, degrees_text, point, points_of, read_areas
+from pipelines.errors import InputError
+from pipelines.store.geo import lat_lon
+
+SQUARE = {"type": "Polygon", "coordinates": [[[5, 51], [6, 51], [6, 52], [5, 52], [5, 51]]]}
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("46.2,6.1", ("46.2 N 6.1 E", 46.2, 6.1)),
+        (" -33.9 , 151.2", ("33.9 S 151.2 E", -33.9, 151.2)),
+        ("Geneva=46.2,6.1", ("Geneva", 46.2, 6.1)),
+        ("A=B, west=46,-6", ("A=B, west", 46, -6)),
+        ("0,254", ("0 N 106 W", 0, 254)),
+    ],
+)
+def test_points_of_text(text, place):
+    assert point(text) == Place(*place)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("Geneva", r"no point; got 'Geneva'; expected LATITUDE,LONGITUDE or NAME=LATITUDE,LONGITUDE"),
+        ("96.2,6.1", r"the point 96.2,6.1 has no such latitude; got 96.2; expected -90 to 90 degrees"),
+        ("6.1,400", "has no such longitude"),
+        ("1.2.3,4", "has no latitude; got '1.2.3'; expected degrees"),
+        ("46.2,6.1,7", "no point"),
+    ],
+)
+def test_wrong_points_are_named(text, line):
+    with pytest.raises(InputError, match=line):
+        point(text)
+
+
+def test_points_of_python():
+    assert points_of([(46.2, 6.1), "X=1,2"]) == [Place("46.2 N 6.1 E", 46.2, 6.1), Place("X", 1, 2)]
+    assert points_of({"Geneva": (46.2, 6.1)}) == [Place("Geneva", 46.2, 6.1)]
+    with pytest.raises(InputError, match=r"the point A is no pair; got \(1, 2, 3\)"):
+        points_of({"A": (1, 2, 3)})
+
+
+@pytest.mark.parametrize(
+    "text", ["name,lat,lon\nA,46.2,6.1\n\nB,-1,2\n", "Longitude;NAME;x;LAT\n6.1;A;?;46.2\n2;B;;-1"]
+)
+def test_points_of_a_csv_file_with_columns_in_any_order_and_case(tmp_path, text):
+    (tmp_path / "points.csv").write_text("\ufeff" + text, encoding="utf-8")
+    assert points_of(tmp_path / "points.csv") == [Place("A", 46.2, 6.1), Place("B", -1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("name,lat,lon\nA,46.2,6.1\nB,north,2\n", r"line 3 of points.csv has no latitude; got 'north'"),
+        ("name,lat,lon\nA,46.2\n", r"line 2 of points.csv has no longitude; got ''"),
+        ("name,lat,lon\nA,6.1,46.2\nB,146,2", r"line 3 of points.csv has no such latitude; got 146"),
+        ("place,lat\nA,1", r"points.csv has not one column name; got place,lat; expected name, lat and lon"),
+        ("name,lat,latitude,lon\nA,1,1,1", r"points.csv has not one column lat;"),
+        ("", r"points.csv has not one column name; got an empty file"),
+        ("name,lat,lon\n", r"points.csv has no point"),
+    ],
+)
+def test_wrong_rows_are_named_by_their_line(tmp_path, text, line):
+    (tmp_path / "points.csv").write_text(text)
+    with pytest.raises(InputError, match=line):
+        points_of(tmp_path / "points.csv")
+
+
+def test_areas_of_geojson(tmp_path):
+    features = [
+        {"type": "Feature", "properties": {"NAME": "Aare", "id": 3}, "geometry": SQUARE},
+        {"type": "Feature", "id": 7, "properties": None, "geometry": SQUARE},
+        {"type": "Feature", "properties": {}, "geometry": {"type": "Point", "coordinates": [6.1, 46.2]}},
+    ]
+    (tmp_path / "areas.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    aare, seven, spot = read_areas(tmp_path / "areas.geojson")
+    assert (aare.name, seven.name, spot.name) == ("Aare", "7", "area 3")
+    assert aare.area is not None and aare.area.area == pytest.approx(1)
+    assert (spot.latitude, spot.longitude, spot.area) == (46.2, 6.1, None)
+    assert read_areas(SQUARE)[0].name == "area 1"
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ({"type": "LineString", "coordinates": [[5, 51], [6, 52]]}, "area 1 of the GeoJSON is no area; got LineString"),
+        ({"type": "Polygon", "coordinates": []}, "is no area; got Polygon without coordinates"),
+        (
+            {"type": "Polygon", "coordinates": [[[5, 51], [6, 52], [6, 51], [5, 52], [5, 51]]]},
+            "area 1 of the GeoJSON is no valid area; got Self-intersection",
+        ),
+        (
+            {"type": "Polygon", "coordinates": [[[6e5, 2e5], [7e5, 2e5], [7e5, 3e5], [6e5, 2e5]]]},
+            "area 1 of the GeoJSON has no such latitude; got 200000; expected -90 to 90 degrees",
+        ),
+        ({"type": "FeatureCollection", "features": []}, "the GeoJSON has no area"),
+        ({"hello": 1}, "the GeoJSON is no GeoJSON; got"),
+    ],
+)
+def test_wrong_areas_are_named(content, line):
+    with pytest.raises(InputError, match=line):
+        read_areas(content)
+
+
+def test_a_file_that_is_no_geojson(tmp_path):
+    (tmp_path / "a.geojson").write_text("<kml>")
+    with pytest.raises(InputError, match=r"a.geojson is no GeoJSON; got JSONDecodeError"):
+        read_areas(tmp_path / "a.geojson")
+    with pytest.raises(InputError, match="cannot be read; got FileNotFoundError"):
+        read_areas(tmp_path / "none.geojson")
+
+
+PROJECTIONS = [
+    "+proj=laea +lat_0=52 +lon_0=5 +R=6370997 +units=m",
+    "+proj=stere +lat_0=90 +lon_0=0 +lat_ts=60 +a=6378137 +b=6356752 +units=m",
+    "+proj=lcc +lat_1=30 +lat_2=60 +lat_0=50 +lon_0=179.9 +units=m",
+]
+
+
+@given(st.sampled_from(PROJECTIONS), st.integers(0, 29), st.integers(0, 39), *[st.floats(0.01, 0.99)] * 2)
+def test_both_rules_find_the_pixel_of_any_point_in_the_domain(proj, south, west, north, east):
+    row, column = south + north, west + east
+    footprint = Footprint(proj, -40_000.0, -3_030_000.0 if "stere" in proj else -30_000.0, 2000.0, 30, 40)
+    lat, lon = lat_lon(proj, footprint.west, footprint.south, np.array([column * 2000]), np.array([row * 2000]))
+    place = Place("p", lat.item(), lon.item())
+    exact = Domain(footprint)
+    cells = exact.cells(place)
+    assert cells is not None and (cells.rows[0], cells.columns[0]) == (south, west)
+    near = Domain(None, [xr.DataArray(array, dims=("y", "x")) for array in exact.degrees]).cells(place)
+    assert near is not None and abs(near.rows[0] + 0.5 - row) < 0.51 and abs(near.columns[0] + 0.5 - column) < 0.51
+
+
+def test_an_area_without_a_pixel_centre_is_refused_and_one_across_the_date_line_is_found():
+    footprint = Footprint(PROJECTIONS[2], -40_000.0, -30_000.0, 2000.0, 30, 40)
+    small = read_areas({"type": "Polygon", "coordinates": [[[179.9, 50], [179.901, 50], [179.9, 50.001], [179.9, 50]]]})
+    with pytest.raises(InputError, match="area 1 contains no pixel's centre; give it as a point"):
+        Domain(footprint).cells(small[0])
+    east = [[179.8, 49.9], [180, 49.9], [180, 50.1], [179.8, 50.1], [179.8, 49.9]]
+    west = [[-180, 49.9], [-179.9, 49.9], [-179.9, 50.1], [-180, 50.1], [-180, 49.9]]
+    (both,) = read_areas({"type": "MultiPolygon", "coordinates": [[east], [west]]})
+    (part,) = read_areas({"type": "Polygon", "coordinates": [east]})
+    cells, less = Domain(footprint).cells(both), Domain(footprint).cells(part)
+    assert cells is not None and less is not None and len(cells.rows) > 1.3 * len(less.rows)
+    assert Domain(footprint).cells(read_areas(SQUARE)[0]) is None
+
+
+def test_degrees_in_words():
+    assert degrees_text(-33.9, 151.25) == "33.9 S 151.25 E" and degrees_text(0, 254) == "0 N 106 W"
