@@ -17,6 +17,7 @@ from nowcast.cli.experiment import experiment
 from nowcast.cli.forecast import Device, Seed
 from nowcast.cli.forecast import forecast as forecast_command
 from nowcast.cli.models import models
+from nowcast.cli.page import page
 from nowcast.cli.prepare import (
     Overwrite,
     prepare_kitti,
@@ -243,6 +244,7 @@ def benchmark(
 app.command()(at)
 app.command()(experiment)
 app.command()(models)
+app.command()(page)
 
 
 def main() -> None:

@@ -1,5 +1,7 @@
 """Statistics of an ensemble's members, one definition for summaries, maps and pages, and the echo of a forecast."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import xarray as xr
 
@@ -28,6 +30,30 @@ def ensemble_probability(members: np.ndarray, threshold: float) -> np.ndarray:
     """
     share = (members >= threshold).mean(axis=0, dtype="float32")
     return np.where(np.isnan(members).any(axis=0), np.float32(np.nan), share)
+
+
+def ensemble_onset(members: np.ndarray, threshold: float, levels: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+    """When a threshold in counts is first reached: the share of members that ever do, and quantiles of their times.
+
+    Args:
+        members: Counts with shape (member, lead_time, ...).
+        threshold: Counts, `>=`.
+        levels: Levels of the quantiles.
+
+    Returns:
+        The share, float32 with shape (...), and numbers of lead times, the first being 0, float32 with shape
+        (level, ...). A quantile is the least number by which at least that share of the members that ever reach the
+        threshold have reached it. NaN where a member is missing; the numbers also where no member reaches it.
+    """
+    at_or_above = members >= threshold
+    ever = at_or_above.any(axis=1)
+    first = np.where(ever, at_or_above.argmax(axis=1), members.shape[1])
+    first.sort(axis=0)
+    share = np.where(np.isnan(members).any(axis=(0, 1)), np.float32(np.nan), ever.mean(axis=0, dtype="float32"))
+    reaching = ever.sum(axis=0)
+    ranks = [np.maximum(np.ceil(level * reaching - 1e-9).astype(int) - 1, 0) for level in levels]
+    quantiles = np.stack([np.take_along_axis(first, rank[None], axis=0)[0] for rank in ranks])
+    return share, np.where((reaching > 0) & np.isfinite(share), quantiles, np.nan).astype("float32")
 
 
 def echo_shares(counts: xr.DataArray) -> np.ndarray:

@@ -95,15 +95,20 @@ def panel_rows(shown: xr.Dataset, observed: Row | None, member: int | None = Non
     return [*rows, Row("probability", probability, probability_look()), Row("spread", spread, spread_look(spread))]
 
 
+def case_of(shown: xr.Dataset) -> Case:
+    """The event, times and place of one case (see `one_case`), by which observations are found."""
+    (footprint,) = footprints(shown.expand_dims("case"), "case")
+    init, times = (shown[name].values.astype(TIME) for name in ("init_time", "valid_time"))
+    return Case(str(shown["event"].values), np.datetime64(init.item(), "us"), times, footprint)
+
+
 def observed_row(observations: Observations, shown: xr.Dataset) -> Row:
     """The observations at the valid times of a case; missing, and noted, where there is no frame yet.
 
     Raises:
         InputError: when the observations have neither the event nor its pixels.
     """
-    (footprint,) = footprints(shown.expand_dims("case"), "case")
-    init, times = (shown[name].values.astype(TIME) for name in ("init_time", "valid_time"))
-    case = Case(str(shown["event"].values), np.datetime64(init.item(), "us"), times, footprint)
+    case, times = case_of(shown), shown["valid_time"].values.astype(TIME)
     values, last = observations.fields(case), observations.times(case)[-1]
     notes = ["not observed yet" if time > last else "" for time in times]
     if kind_of(shown) is VIDEO:

@@ -16,6 +16,7 @@ from nowcast.data.conventions import lead_label
 from nowcast.data.statistics import echo_shares, ensemble_mean, ensemble_probability, ensemble_spread
 from nowcast.plots.outlines import outlines_within
 from nowcast.plots.panels import EVENT_THRESHOLD, Place
+from nowcast.report.geography import outline_path
 from nowcast.report.models import Model, observed_share, thresholds_of
 from nowcast.report.shades import Shades, all_shades, photograph
 from nowcast.verification.inputs import Case, Forecast, Observations
@@ -131,7 +132,7 @@ class Drawing:
 
     def values(self, fields: np.ndarray) -> str:
         """Counts with shape (lead_time, y, x), or values with shape (lead_time, channel, y, x)."""
-        fields = _coarse(fields, self.factor)
+        fields = coarse(fields, self.factor)
         return self.shades["vil"].picture(fields) if self.largest is None else photograph(fields / self.largest)
 
     def forecast(self, counts: np.ndarray, thresholds: Sequence[float]) -> dict[str, Any]:
@@ -146,8 +147,8 @@ class Drawing:
         return {
             "members": members,
             "mean": self.values(ensemble_mean(counts)),
-            "probability": [self.shades["probability"].picture(_coarse(one, self.factor)) for one in likely],
-            "spread": self.shades["spread"].picture(_coarse(spread, self.factor)),
+            "probability": [self.shades["probability"].picture(coarse(one, self.factor)) for one in likely],
+            "spread": self.shades["spread"].picture(coarse(spread, self.factor)),
         }
 
 
@@ -160,7 +161,7 @@ def default_threshold(scores: xr.Dataset) -> int:
     return near if observed_share(scores)[near] >= 0.01 else 0
 
 
-def _coarse(fields: np.ndarray, factor: int) -> np.ndarray:
+def coarse(fields: np.ndarray, factor: int) -> np.ndarray:
     """Means of blocks of `factor` x `factor` pixels; pixels in the north and east that fill no block are cut off."""
     if factor == 1:
         return fields
@@ -170,15 +171,5 @@ def _coarse(fields: np.ndarray, factor: int) -> np.ndarray:
 
 
 def _outlines(place: Place) -> str:
-    """Coasts and borders as a path in hundredths of the picture's sides, from its north-west corner."""
-    west, east, south, north = place.extent
-    path: list[str] = []
-    for metres in outlines_within(place.proj, place.extent).values():
-        across = 100 * (metres[:, 0] - west) / (east - west)
-        down = 100 * (north - metres[:, 1]) / (north - south)
-        begun = False
-        for x, y in zip(across, down, strict=True):
-            if math.isfinite(x):
-                path.append(f"{'L' if begun else 'M'}{x:.1f} {y:.1f}")
-            begun = math.isfinite(x)
-    return "".join(path)
+    """Coasts and borders as a path in hundredths of the picture's sides."""
+    return "".join(outline_path(m, place, 100, 100) for m in outlines_within(place.proj, place.extent).values())

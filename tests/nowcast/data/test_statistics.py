@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from nowcast.data.statistics import echo_shares, ensemble_mean, ensemble_probability, ensemble_spread
+from nowcast.data.statistics import echo_shares, ensemble_mean, ensemble_onset, ensemble_probability, ensemble_spread
 
 MEMBERS = np.array([[0.0, 7], [10, 7], [20, 7], [74, np.nan]], "float32")
 
@@ -46,3 +46,31 @@ def test_echo_is_of_the_first_member_and_missing_pixels_have_none():
     counts[2, 0] = [[[np.nan, 200]], [[np.nan, 5.4]]]
     shares = echo_shares(xr.DataArray(counts, dims=("case", "member", "lead_time", "y", "x")))
     assert shares == pytest.approx([0, 0.5, 0.25])
+
+
+def onset(members: list[list[float]], *levels: float) -> tuple[float, list[float]]:
+    share, numbers = ensemble_onset(np.array(members), 20.0, levels)
+    return float(share), numbers.tolist()
+
+
+def test_the_first_lead_time_at_or_above_the_threshold_counts():
+    """Members reach it at lead times 1, 0, never and 2, the second with a pause."""
+    members = [[0, 20, 0], [30, 0, 30], [0, 19.9, 0], [0, 0, 99]]
+    assert onset(members, 0.1, 0.5, 0.9) == (0.75, [0, 1, 2])
+
+
+def test_where_no_member_reaches_it_there_is_no_onset():
+    share, numbers = onset([[0, 1], [2, 3]], 0.5)
+    assert share == 0 and np.isnan(numbers).all()
+
+
+def test_a_missing_member_makes_both_missing():
+    share, numbers = onset([[30, np.nan], [30, 30]], 0.5)
+    assert np.isnan(share) and np.isnan(numbers).all()
+
+
+@pytest.mark.parametrize(("level", "expected"), [(0.1, 0), (0.2, 0), (0.3, 1), (0.5, 2), (0.9, 4), (1.0, 4)])
+def test_a_quantile_is_reached_by_that_share_of_the_members(level, expected):
+    """Of ten members two each reach it at lead times 0 to 4."""
+    members = np.where(np.arange(5) >= np.repeat(np.arange(5), 2)[:, None], 50.0, 0.0)
+    assert onset(members.tolist(), level) == (1.0, [expected])

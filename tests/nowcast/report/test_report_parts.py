@@ -14,7 +14,7 @@ from PIL import Image
 
 from nowcast.plots.panels import MISSING_COLOUR, VIL_COLOURS, Place
 from nowcast.report import figures
-from nowcast.report.cases import Drawing, _coarse, _outlines, choose_cases
+from nowcast.report.cases import Drawing, _outlines, choose_cases, coarse
 from nowcast.report.cells import Cell, Table, typeset
 from nowcast.report.charts import Axis, Plot, Series, spanning
 from nowcast.report.models import Model
@@ -120,8 +120,8 @@ def test_steps_begin_at_their_level_and_take_what_is_beyond():
 
 def test_blocks_are_averaged():
     fields = np.arange(15.0).reshape(1, 3, 5)
-    assert _coarse(fields, 2).tolist() == [[[3.0, 5.0]]]
-    assert _coarse(fields, 1) is fields
+    assert coarse(fields, 2).tolist() == [[[3.0, 5.0]]]
+    assert coarse(fields, 1) is fields
 
 
 def test_outlines_run_from_the_north_west_corner():

@@ -1,0 +1,117 @@
+"""The map of a nowcast's page: outlines, lines of latitude and longitude, and the place of every pixel."""
+
+import math
+from typing import Any
+
+import numpy as np
+from matplotlib.ticker import MaxNLocator
+
+from nowcast.plots.outlines import outlines_within
+from nowcast.plots.panels import Place
+from pipelines.store.geo import projection
+
+_NODES = 33  # along each side of the coarse grid of places, which the page interpolates between
+_LINES = 4  # of latitude and of longitude, about
+
+
+def outline_path(metres: np.ndarray, place: Place, width: float, height: float) -> str:
+    """Lines as the path of an SVG whose sides are `width` and `height`, from the north-west corner of a place.
+
+    Args:
+        metres: Vertices in projected metres, shape (vertex, 2), lines parted by NaN.
+        place: The place that the picture shows; lines that leave it are kept as they are.
+        width: Width of the picture.
+        height: Height of the picture.
+    """
+    west, east, south, north = place.extent
+    across = width * (metres[:, 0] - west) / (east - west)
+    down = height * (north - metres[:, 1]) / (north - south)
+    path, begun, last = [], False, ""
+    for x, y in zip(across.tolist(), down.tolist(), strict=True):
+        if not math.isfinite(x):
+            begun = False
+            continue
+        here = f"{x:.1f} {y:.1f}"
+        if not begun or here != last:
+            path.append(f"{'L' if begun else 'M'}{here}")
+        begun, last = True, here
+    return "".join(path)
+
+
+def geography(place: Place, width: int, height: int) -> dict[str, Any]:
+    """What the page's script draws over the pixels and says of them, as JSON takes it.
+
+    Args:
+        place: Where the pixels lie.
+        width: Number of columns.
+        height: Number of rows.
+
+    Returns:
+        Paths of outlines by kind and of the graticule, in pixels; labels with their place; and latitudes and longitudes
+        in degrees of a coarse grid of nodes from the north-west corner, row by row.
+    """
+    west, east, south, north = place.extent
+    outlines = outlines_within(place.proj, place.extent)
+    x, y = np.meshgrid(np.linspace(west, east, _NODES), np.linspace(north, south, _NODES))
+    lon, lat = projection(place.proj)(x, y, inverse=True)
+    lon = np.degrees(np.unwrap(np.unwrap(np.radians(lon), axis=1), axis=0))  # the date line parts no pixels
+    paths, labels = _graticule(place, lat, lon, width, height)
+    return {
+        "outlines": {kind: outline_path(metres, place, width, height) for kind, metres in outlines.items()},
+        "graticule": paths,
+        "labels": labels,
+        "nodes": _NODES,
+        "latitude": np.round(lat, 5).ravel().tolist(),
+        "longitude": np.round(lon, 5).ravel().tolist(),
+    }
+
+
+def _graticule(
+    place: Place, lat: np.ndarray, lon: np.ndarray, width: int, height: int
+) -> tuple[str, list[dict[str, Any]]]:
+    """The path of the lines of latitude and longitude, and the label of each where it meets the west or south edge."""
+    paths, labels = [], []
+    along_lat = np.linspace(lat.min(), lat.max(), 65)
+    along_lon = np.linspace(lon.min(), lon.max(), 65)
+    for degrees in _round_values(lat):
+        paths.append(_line(place, along_lon, np.full(65, degrees), width, height))
+        if (at := _crossing(lat[:, 0], degrees)) is not None:
+            labels.append({"text": degree_text(degrees, "NS"), "side": "west", "at": round(at, 4)})
+    for degrees in _round_values(lon):
+        paths.append(_line(place, np.full(65, degrees), along_lat, width, height))
+        if (at := _crossing(lon[-1], degrees)) is not None:
+            text = degree_text((degrees + 180) % 360 - 180, "EW")
+            labels.append({"text": text, "side": "south", "at": round(at, 4)})
+    return "".join(paths), labels
+
+
+def _line(place: Place, lon: np.ndarray, lat: np.ndarray, width: int, height: int) -> str:
+    west, east, south, north = place.extent
+    x, y = projection(place.proj)(lon, lat)
+    near_x, near_y = 0.05 * (east - west), 0.05 * (north - south)
+    inside = (x > west - near_x) & (x < east + near_x) & (y > south - near_y) & (y < north + near_y)
+    metres = np.where(inside[:, None], np.stack([x, y], axis=1), np.nan)
+    return outline_path(metres, place, width, height)
+
+
+def _round_values(degrees: np.ndarray) -> list[float]:
+    """A few round numbers between the least and the largest of some degrees."""
+    values = np.asarray(MaxNLocator(_LINES, steps=[1, 2, 5, 10]).tick_values(degrees.min(), degrees.max()))
+    return [value for value in values.tolist() if degrees.min() < value < degrees.max()]
+
+
+def _crossing(degrees: np.ndarray, value: float) -> float | None:
+    """Where along an edge, from 0 to 1, its degrees cross a value; None where they do not."""
+    above = degrees >= value
+    (steps,) = np.nonzero(above[1:] != above[:-1])
+    if not steps.size:
+        return None
+    step = int(steps[0])
+    part = (value - degrees[step]) / (degrees[step + 1] - degrees[step])
+    return float((step + part) / (len(degrees) - 1))
+
+
+def degree_text(degrees: float, letters: str) -> str:
+    """A latitude or longitude for people, such as 2.5° W; `letters` are those of positive and negative degrees."""
+    letter = letters[0] if degrees >= 0 else letters[1]
+    return f"{abs(degrees):.4g}° {letter}" if round(degrees, 4) else "0°"

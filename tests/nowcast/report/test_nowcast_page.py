@@ -1,0 +1,129 @@
+"""The page of a nowcast as a file: what it holds, in whose units, whole, alone and escaped."""
+
+import base64
+import json
+import re
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from typer.testing import CliRunner
+
+from nowcast.cli.app import app
+from nowcast.report.layers import averaging, codes, ensemble_layers, pack
+from nowcast.report.nowcast_page import write_page
+from pipelines.errors import InputError
+from pipelines.store.schema import open_store
+
+HOSTILE = "</script><script>alert('&\"')</script>"
+
+
+def unpack(text: str, rows: int, columns: int) -> np.ndarray:
+    """What the page's script makes of a layer, row 0 in the north."""
+    down = np.frombuffer(zlib.decompress(base64.b64decode(text)), "uint8").reshape(-1, rows, columns)
+    return np.cumsum(down, axis=1, dtype="uint8")
+
+
+def data_of(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8").split('id="data">')[1].split("</script>")[0])
+
+
+def layer_of(path: Path, name: str) -> np.ndarray:
+    data = data_of(path)
+    text = re.search(rf'id="layer-{name}">([^<]*)<', path.read_text(encoding="utf-8"))[1]
+    return unpack(text, data["height"], data["width"])
+
+
+@pytest.fixture(scope="module")
+def forecast(small_store) -> xr.Dataset:
+    """Two cases of three members that drift apart with lead time; the second event's name is hostile."""
+    store = open_store(small_store).isel(event=[4, 5])
+    drift = np.linspace(-60, 60, 3)[:, None, None, None] * np.linspace(0.2, 1, 5)[:, None, None]
+    counts = np.clip(store["vil"].values[:, None, 10:15] + drift, 0, 254).astype("float32")
+    leads = np.arange(1, 6) * np.timedelta64(300, "s")
+    init = store["valid_time"].values[:, 9]
+    places = {name: ("case", store[name].values) for name in ("proj", "corner_x", "corner_y")}
+    coords = {
+        "event": ("case", ["E4", HOSTILE]),
+        "init_time": ("case", init),
+        "valid_time": (("case", "lead_time"), init[:, None] + leads),
+        "lead_time": leads,
+        "member": [0, 1, 2],
+        "y": store["y"],
+        "x": store["x"],
+    }
+    return xr.Dataset({"vil": (("case", "member", "lead_time", "y", "x"), counts)}, coords | places, {"model": HOSTILE})
+
+
+def test_a_layer_comes_back_as_it_was():
+    fields = np.random.default_rng(0).integers(0, 256, (3, 5, 7), dtype="uint8")
+    assert (unpack(pack(list(fields)), 5, 7) == fields[:, ::-1]).all()
+
+
+def test_codes_are_rounded_and_cut_and_missing_is_255():
+    assert codes(np.array([0.4, 0.6, -3, 300, np.nan])).tolist() == [0, 1, 0, 254, 255]
+
+
+def test_layers_worked_out_by_hand():
+    """Two members, two lead times, one pixel: 10 then 80, and 30 then 30, against 20 counts."""
+    ensemble = ensemble_layers(np.array([[10.0, 80.0], [30.0, 30.0]], "float32").reshape(2, 2, 1, 1), [20.0])
+    values = {name: unpack(text, 1, 1).ravel().tolist() for name, text in ensemble.layers.items()}
+    assert values["mean"] == [20, 55] and values["median"] == [20, 55] and values["q90"] == [28, 75]
+    assert values["p0"] == [50, 100] and values["m0"] == [10, 80] and values["m1"] == [30, 30]
+    assert unpack(ensemble.onsets[0], 1, 1).ravel().tolist() == [100, 0, 0, 1] and ensemble.held == 2
+
+
+def test_large_grids_are_averaged():
+    assert averaging((20, 10, 710, 640), 3) == 1 and averaging((1, 10, 2000, 2000), 3) == 1
+    assert averaging((20, 10, 2000, 2000), 3) == 3  # 9 layers of 40 million pixels, of which a ninth fits
+
+
+def test_the_past_and_what_was_observed_later_are_there(forecast, small_store, tmp_path):
+    page = write_page(forecast, tmp_path / "page.html", store=small_store, case=0, units="counts")
+    data = data_of(page)
+    assert data["past"] == 5 and data["minutes"] == [-20, -15, -10, -5, 0, 5, 10, 15, 20, 25]
+    observed = layer_of(page, "observed")
+    truth = open_store(small_store)["vil"].values[4, 5:15]
+    assert (observed == codes(truth)[:, ::-1]).all() and (observed[:, -2:, :2] == 255).all()
+    assert [threshold["text"] for threshold in data["thresholds"]] == ["≥ 16 counts", "≥ 74 counts", "≥ 133 counts"]
+
+
+def test_text_of_files_is_escaped_and_nothing_outside_is_referred_to(forecast, tmp_path):
+    text = write_page(forecast, tmp_path / "page.html", case=1).read_text(encoding="utf-8")
+    assert HOSTILE not in text and "<script>alert" not in text and "&lt;/script&gt;" in text
+    assert not re.search(r"https?://(?!www.w3.org/2000/svg)|@import|url\(", text) and "default-src 'none'" in text
+
+
+def test_units_and_thresholds_are_those_that_are_asked_for(forecast, tmp_path):
+    rated = forecast.assign_attrs(quantity="rain rate in mm h-1")
+    page = write_page(rated, tmp_path / "a.html", thresholds=["2.5", "35dBZ"])
+    data = data_of(page)
+    assert data["unit"] == "mm h⁻¹" and [threshold["text"] for threshold in data["thresholds"]] == [
+        "≥ 2.5 mm h⁻¹",
+        "≥ 5.62 mm h⁻¹",
+    ]
+    data = data_of(write_page(rated, tmp_path / "b.html", units="dBZ"))
+    assert data["unit"] == "dBZ" and data["amounts"][0] == -32
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [({"units": "furlongs"}, "no such units"), ({"thresholds": ["a lot"]}, "no threshold"), ({"case": 7}, "no case 7"),
+     ({"thresholds": range(20, 100, 10)}, "too many thresholds")],
+)  # fmt: skip
+def test_wrong_wishes_are_refused(forecast, tmp_path, options, said):
+    with pytest.raises(InputError, match=said):
+        write_page(forecast, tmp_path / "page.html", **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_writes_one_file_and_does_not_replace_it(forecast, small_store, tmp_path):
+    forecast.to_netcdf(tmp_path / "forecast.nc")
+    words = ["page", tmp_path / "forecast.nc", "--out", tmp_path / "page.html", "--store", small_store, "--case", "0"]
+    words = [*map(str, words), "--threshold", "74"]
+    result = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert result.exit_code == 0 and result.stdout.strip().endswith("page.html")
+    again = CliRunner().invoke(app, words)
+    assert isinstance(again.exception, InputError) and "--overwrite" in str(again.exception)
