@@ -129,13 +129,15 @@ def train(
         tell(path)
 
 
-app.command(context_settings={"allow_extra_args": True})(forecast_command)
+app.command()(forecast_command)
 
 
 @app.command()
 def verify(
     forecast: Annotated[list[Path], typer.Argument(help="Forecast, NetCDF or Zarr; may be in several files.")],
-    store: Annotated[Path, typer.Argument(help="Observations: a store, or a file of radar.")],
+    store: Annotated[
+        Path, typer.Argument(help="Observations: a store; or files of radar, a folder, or a wildcard in quotes.")
+    ],
     out: Annotated[Path | None, typer.Option(help="Score file to write, NetCDF.")] = None,
     protocol: Annotated[str | None, typer.Option(help="Protocol; the store's own by default.")] = None,
     reference: Annotated[list[Path] | None, typer.Option(help="Forecast to compare with. Repeat for more.")] = None,
@@ -149,12 +151,14 @@ def verify(
 ) -> None:
     """Score a forecast against observations, by lead time and over all lead times."""
     from nowcast import verification
+    from nowcast.data.radar_file import forecasts_first, open_radar
     from pipelines.store.protocol import load_protocol
 
+    forecast, observed = forecasts_first([*forecast, store])
     for target in filter(None, (out, sums)):
         verification.check_target(target, overwrite)
     for written in (out, sums, report / "index.html" if report else None):
-        refuse_inputs(written, [*forecast, store, *(reference or ()), lpips_weights, i3d_weights])
+        refuse_inputs(written, [*forecast, *observed, *(reference or ()), lpips_weights, i3d_weights])
     if report:
         from nowcast.report import check_target, write_report
 
@@ -164,9 +168,10 @@ def verify(
         from nowcast.verification.metrics.perceptual import load_perception
 
         perception = load_perception(lpips_weights, i3d_weights)
+    source = open_radar(observed) if len(observed) > 1 else store
     states = verification.states(
         forecast,
-        store,
+        source,
         reference=reference or (),
         protocol=load_protocol(protocol) if protocol else None,
         progress=bar("verify, cases"),
@@ -185,7 +190,7 @@ def verify(
             states,
             scores,
             forecast=forecast,
-            store=store,
+            store=source,
             reference=reference or (),
             overwrite=overwrite,
             progress=bar("report, cases"),
@@ -195,7 +200,7 @@ def verify(
         from nowcast.verification.check import cross_check
 
         levels = scores["threshold"].values.tolist() if "threshold" in scores.dims else []
-        agreement = cross_check(forecast, store, levels, progress=bar("check, cases"), only_reached=reached)
+        agreement = cross_check(forecast, source, levels, progress=bar("check, cases"), only_reached=reached)
         tell(agreement)
         if agreement.wrong:
             raise typer.Exit(1)

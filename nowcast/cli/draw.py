@@ -14,7 +14,7 @@ def plot(
     forecast: Annotated[Path, typer.Argument(help="Forecast: NetCDF file or Zarr store.")],
     out: Annotated[Path, typer.Argument(help="Picture to write: .png, .pdf or .svg.")],
     store: Annotated[
-        Path | None, typer.Option(help="Store or radar file with the observed frames; adds a row.")
+        Path | None, typer.Option(help="Store, or files of radar, with the observed frames; adds a row.")
     ] = None,
     case: Annotated[int | None, typer.Option(min=0, help="Number of the case; default: most echo.")] = None,
     member: Annotated[int | None, typer.Option(min=0, help="Number of the member; default: the first.")] = None,
@@ -40,7 +40,7 @@ def animate(
     out: Annotated[Path, typer.Argument(help="Animation to write: .gif or .mp4.")],
     store: Annotated[
         Path | None,
-        typer.Option(help="Store or radar file with the observed frames; adds the past and a panel."),
+        typer.Option(help="Store, or files of radar, with the observed frames; adds the past and a panel."),
     ] = None,
     case: Annotated[int | None, typer.Option(min=0, help="Number of the case; default: most echo.")] = None,
     overwrite: Overwrite = False,

@@ -14,9 +14,10 @@ Device = Annotated[str | None, typer.Option(help="cpu or cuda. By default a GPU 
 
 
 def forecast(
-    context: typer.Context,
     model: Annotated[str, typer.Argument(help="Name from `nowcast models`, run folder or checkpoint file.")],
-    source: Annotated[Path, typer.Argument(help="Store, or CF NetCDF or Zarr file of radar.")],
+    source: Annotated[
+        list[Path], typer.Argument(help="Store; or files of radar, a folder of them, or a wildcard in quotes.")
+    ],
     out: Annotated[Path, typer.Argument(help="Forecast file to write: .nc or .zarr.")],
     ensemble: Annotated[int | None, typer.Option(min=1, help="Number of members; 100 by default.")] = None,
     event: Annotated[list[str] | None, typer.Option(help="Forecast this event only. Repeat for more.")] = None,
@@ -39,20 +40,18 @@ def forecast(
     device: Device = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Forecast an ensemble from a store or from a file of radar.
+    """Forecast an ensemble from a store or from files of radar: MODEL SOURCE... OUT.
 
     From a store, each window of the split is a case that `nowcast verify` can score; with --init, the frames up to
-    that time are used. From a file, and from a store too short to be scored, the newest frames are used, or with --init
-    those up to that time. A name of `nowcast models` wins over a folder of that name: write ./NAME for the folder.
+    that time are used. From files, and from a store too short to be scored, the newest frames are used, or with --init
+    those up to that time. Files may hold one frame or several, in any order; up to a quarter of the frames that a model
+    sees may be missing. A name of `nowcast models` wins over a folder of that name: write ./NAME for the folder.
     """
+    from nowcast.data.radar_file import is_forecast
     from nowcast.forecasting.forecast import Request, load_forecaster, parse_time, write_forecast
 
-    if context.args:
-        raise InputError(
-            "too many arguments for MODEL SOURCE OUT",
-            got=", ".join([*context.args[:3], *["..."] * (len(context.args) > 3)]) + " beside them",
-            remedy="to forecast from several files make a store first: `nowcast prepare-radar FILES... STORE`",
-        )
+    if out.exists() and not is_forecast(out) and len(source) > 1:
+        raise InputError(f"{out} exists and is not a forecast", remedy="end with the forecast file to write")
     chosen = {key: value for key, value in {"sampler": sampler, "steps": sampling_steps}.items() if value is not None}
     forecaster, described = load_forecaster(model, device=device, sampling=chosen)
     request = Request(

@@ -1,14 +1,13 @@
-"""Observations of a forecast's cases, found by place and time in an archive store or a file of radar.
+"""Observations of a forecast's cases, found by place and time in an archive store or files of radar.
 
 A case that names an event of the store is read from that event, unless the two lie in different places. Any other case
 is put together from all events of the store that share its pixels, such as the tiles that a whole domain was cut into.
-Pixels and times that nothing covers are missing. A file of radar is a store of one event (see `radar_file`).
+Pixels and times that nothing covers are missing. Files of radar are a store of one event (see `radar_file`).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -16,7 +15,7 @@ import xarray as xr
 
 from nowcast.data.conventions import TIME, time_text
 from nowcast.data.footprint import Footprint, footprints
-from nowcast.data.radar_file import is_store, open_radar
+from nowcast.data.radar_file import Sources, is_store, open_radar, several
 from pipelines.errors import InputError
 from pipelines.store.kind import RADAR, kind_of
 from pipelines.store.schema import open_store, pixels
@@ -59,18 +58,19 @@ class Observations:
     name: str = "the store"
 
     @classmethod
-    def open(cls, source: Path | xr.Dataset) -> Self:
-        """The observations of an archive store (a path or an open one) or of a file of radar.
+    def open(cls, source: Sources | xr.Dataset) -> Self:
+        """The observations of an archive store (a path or an open one), or of files of radar, folders or wildcards.
 
         Raises:
             InputError: when it cannot be read, is a forecast, or is not in counts.
         """
         if isinstance(source, xr.Dataset):
-            store, name = source, "the store"
-        elif is_store(source) or not source.exists():
-            store, name = open_store(source), "the store"
+            store = source
+        elif len(paths := several(source)) == 1 and is_store(paths[0]):
+            store = open_store(paths[0])
         else:
-            store, name = open_radar(source), source.name
+            store = open_radar(paths)
+        name = store.attrs.get("source_name", "the store")
         kind = kind_of(store)
         variable, dims = kind.variable, kind.dims
         if not {variable, "event", "valid_time"} <= set(store.variables) or set(store[variable].dims) != set(dims):

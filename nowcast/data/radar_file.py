@@ -1,11 +1,13 @@
-"""A file of radar as a store of one event, named as the file, its frames read when they are asked for.
+"""Files of radar as a store of one event, named as their product, its frames read when they are asked for.
 
-The file is of any format of `pipelines.radar.files` that holds several frames: CF NetCDF or Zarr. What it measures
-becomes counts as in `pipelines.radar.loops`, and a latitude-longitude grid square pixels as in
-`pipelines.radar.grid`. The whole grid is one event, however large it is.
+The files are of any format of `pipelines.radar.files`, with one frame each or several, and of one series (see
+`pipelines.radar.series`). What they measure becomes counts as in `pipelines.radar.loops`, and a latitude-longitude grid
+square pixels as in `pipelines.radar.grid`. The whole grid is one event, however large it is. A frame that is damaged is
+missing.
 """
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import dask
@@ -15,12 +17,22 @@ import xarray as xr
 import zarr
 
 from nowcast.data.conventions import TIME
+from pipelines.building.plan import LeftOut, counted
 from pipelines.errors import InputError
-from pipelines.radar.files import Header, read_counts, read_header
+from pipelines.radar.files import UnreadableError, find_files, read_counts, read_header
 from pipelines.radar.grid import on_square, square
+from pipelines.radar.series import Frame, Series, find_series, scan, scan_newest
 from pipelines.store.kind import RADAR
+from pipelines.store.paths import near
 from pipelines.store.schema import Event, template
 from pipelines.store.units import MISSING, QUANTITIES
+
+Sources = str | Path | Sequence[str | Path]
+"""Files, folders of files and wildcards such as radar/*.h5: one, or several."""
+
+Tell = Callable[[str], object]
+
+log = logging.getLogger(__name__)
 
 
 def is_store(path: Path) -> bool:
@@ -40,6 +52,14 @@ def is_forecast(path: Path) -> bool:
         return False
 
 
+def forecasts_first(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """Forecasts and observations apart: one or several paths of each, the forecasts first."""
+    split = len(paths) - 1
+    while split > 1 and not is_forecast(paths[split - 1]):
+        split -= 1
+    return list(paths[:split]), list(paths[split:])
+
+
 def is_radar(path: Path) -> bool:
     """Whether a path is a file of radar that can be read."""
     try:
@@ -49,27 +69,47 @@ def is_radar(path: Path) -> bool:
     return True
 
 
-def open_radar(path: Path) -> xr.Dataset:
-    """A file of radar as a store of one event, all its frames in order of time, none of them read yet.
+def several(sources: Sources) -> list[Path]:
+    """The paths of sources that are one path or several."""
+    return [Path(sources)] if isinstance(sources, str | Path) else list(map(Path, sources))
+
+
+def open_radar(
+    sources: Sources, *, newest: int | None = None, until: np.datetime64 | None = None, tell: Tell = log.warning
+) -> xr.Dataset:
+    """Files of radar as a store of one event, all their frames in order of time, none of them read yet.
+
+    Args:
+        sources: Files, folders or wildcards.
+        newest: Number of frames of interest, the newest ones: only the headers of their files are read, where the names
+            of the files tell the time.
+        until: Time of the last frame of interest, UTC.
+        tell: Called with a line about files that are left out, and about frames that turn out to be damaged when they
+            are read.
 
     Returns:
-        Dims (event, frame, y, x), as `pipelines.store.schema.open_store` gives them, without protocol and reducer.
+        Dims (event, frame, y, x), as `pipelines.store.schema.open_store` gives them, without protocol and reducer. The
+        attribute source_name is the name of the file or product for messages.
 
     Raises:
-        InputError: when the file cannot be read, or is a forecast.
+        InputError: when there are no such files, none can be read, or they are of several products, stores or
+            forecasts.
     """
-    if not path.exists():
-        raise InputError(f"no store and no radar at {path}")
-    if is_forecast(path):
-        raise InputError(f"{path.name} is a forecast", expected="a store, or a file of radar that was observed")
-    header = read_header(path)
-    times = np.array(header.times, TIME)
-    order = np.argsort(times, kind="stable")
+    paths = _files(several(sources))
+    scanned = (
+        scan_newest(paths, newest, None if until is None else until.astype(TIME).item()) if newest else scan(paths)
+    )
+    left_out: list[LeftOut] = []
+    series = _only(find_series(scanned, left_out))
+    frames = {time: frame for time, frame in sorted(series.frames.items()) if not frame.fault}
+    _tell_left_out(series, left_out, tell)
+    (name, event) = (paths[0].name, paths[0].stem) if len(paths) == 1 else (series.name, series.name)
+    header, times = series.header, list(frames)
     grid = square(header.grid)
-    event = Event(
-        id=path.stem,
-        time=header.times[order[-1]],
-        offsets=tuple((times[order] - times[order[-1]]) / np.timedelta64(1, "s")),
+    place = Event(
+        id=event,
+        time=times[-1],
+        offsets=tuple((time - times[-1]).total_seconds() for time in times),
         split="test",
         proj=grid.proj,
         corner_x=grid.west,
@@ -78,21 +118,76 @@ def open_radar(path: Path) -> xr.Dataset:
     attrs = {
         "kind": RADAR.name,
         "data_range": RADAR.data_range,
-        "counts_from": f"{header.quantity} of {path.name}: {QUANTITIES[header.quantity].relation}",
+        "counts_from": f"{header.quantity} of {name}: {QUANTITIES[header.quantity].relation}",
+        "source_name": name,
     }
-    store = template([event], side=max(grid.rows, grid.columns), pixel_m=grid.width_m, attrs=attrs)
+    store = template([place], side=max(grid.rows, grid.columns), pixel_m=grid.width_m, attrs=attrs)
     store = store.isel(y=slice(grid.rows), x=slice(grid.columns)).drop_vars("missing_fraction")
-    read: Callable = dask.delayed(_frame)
-    shape = (grid.rows, grid.columns)
-    frames = [dask.array.from_delayed(read(path, int(number), header), shape, "float32") for number in order]
-    store["vil"] = store["vil"].copy(data=dask.array.stack(frames)[None])
+    read = dask.delayed(_Reader(series, tell), traverse=False)
+    fields = [dask.array.from_delayed(read(frame), (grid.rows, grid.columns), "float32") for frame in frames.values()]
+    store["vil"] = store["vil"].copy(data=dask.array.stack(fields)[None])
     return store
 
 
-def _frame(path: Path, number: int, header: Header) -> np.ndarray:
-    """Counts of one frame of a file, float32 with dims (y, x), NaN missing."""
-    counts = on_square(read_counts(path, number, header.quantity), header.grid)
-    return np.where(counts == MISSING, np.float32(np.nan), counts).astype("float32")
+def _files(sources: Sequence[Path]) -> list[Path]:
+    """The files of some sources.
+
+    Raises:
+        InputError: see `open_radar`.
+    """
+    for source in sources:
+        if not source.exists() and not any(sign in str(source) for sign in "*?["):
+            raise InputError(f"no store and no file of radar at {source}{near(source)}")
+    paths = find_files(sources)
+    if len(paths) == 1 and is_forecast(paths[0]):
+        raise InputError(f"{paths[0].name} is a forecast", expected="a store, or a file of radar that was observed")
+    if stores := [path.name for path in paths if is_store(path)]:
+        raise InputError(f"{stores[0]} is a store", expected="one store alone, or files of radar")
+    return paths
+
+
+def _only(series: Sequence[Series]) -> Series:
+    """The one series.
+
+    Raises:
+        InputError: when there are several.
+    """
+    if len(series) > 1:
+        names = ", ".join(one.name for one in series[:4]) + ", ..." * (len(series) > 4)
+        raise InputError(
+            "the files are of several products", got=names, expected="one", remedy="name them, as in 'radar/RATE*.h5'"
+        )
+    return series[0]
+
+
+def _tell_left_out(series: Series, left_out: Sequence[LeftOut], tell: Tell) -> None:
+    """One line about files that cannot be read, and one about times that are there twice."""
+    faults = [frame.fault for frame in series.frames.values() if frame.fault]
+    faults += [str(part) for part in left_out if not part.id]
+    doubled = [str(part) for part in left_out if part.id]
+    for lines, what in ((faults, "cannot be used and are missing"), (doubled, "are left out")):
+        if len(lines) == 1:
+            tell(lines[0])
+        elif lines:
+            tell(f"{counted(len(lines), 'frame')} of {series.name} {what}: {lines[0]}, and others")
+
+
+class _Reader:
+    """Reads frames of a series as counts, float32 with dims (y, x), NaN missing; says once of each that is damaged."""
+
+    def __init__(self, series: Series, tell: Tell):
+        self._header, self._tell, self._told = series.header, tell, set[Frame]()
+
+    def __call__(self, frame: Frame) -> np.ndarray:
+        grid = self._header.grid
+        try:
+            counts = on_square(read_counts(Path(frame.file), frame.number, self._header.quantity), grid)
+        except UnreadableError as error:
+            if frame not in self._told:
+                self._tell(f"{error}; its frame is missing")
+            self._told.add(frame)
+            return np.full((square(grid).rows, square(grid).columns), np.float32(np.nan))
+        return np.where(counts == MISSING, np.float32(np.nan), counts).astype("float32")
 
 
 def _engine(path: Path) -> dict:

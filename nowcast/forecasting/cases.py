@@ -1,21 +1,17 @@
-"""The cases of a forecast: windows of a store, or the newest frames of a file of radar."""
+"""The cases of a forecast: windows of a store, or the newest frames of files of radar."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
 from nowcast.data.conventions import THRESHOLDS, TIME, minute_text
+from nowcast.data.radar_file import Sources, Tell, several
 from nowcast.data.windows import Window, find_windows
 from nowcast.forecasting import live
 from pipelines.errors import InputError
-from pipelines.store.paths import near
 from pipelines.store.protocol import load_protocol
 from pipelines.store.schema import open_store
-
-Tell = Callable[[str], object]
 
 
 @dataclass(frozen=True)
@@ -50,7 +46,7 @@ class Cases:
     """The cases of a request.
 
     Attributes:
-        store: The store; a file of radar is one of a single event.
+        store: The store; files of radar are one of a single event.
         windows: One window per case.
         history: Number of frames that the model sees.
         lead: Number of frames to forecast.
@@ -82,20 +78,21 @@ def parse_time(text: str) -> np.datetime64:
         raise InputError("wrong time", got=repr(text), expected="UTC, such as 2019-06-01T12:30") from error
 
 
-def find_cases(source: Path, length: tuple[int, int] | None, request: Request, tell: Tell) -> Cases:
-    """The cases that a request asks of a store, or of a file of radar.
+def find_cases(source: Sources, length: tuple[int, int] | None, request: Request, tell: Tell) -> Cases:
+    """The cases that a request asks of a store, or of files of radar.
 
     Args:
-        source: Store or file.
+        source: A store; or files of radar, folders or wildcards.
         length: Frames that the model sees and forecasts; None for those of the store's protocol.
         request: Which cases.
-        tell: Called with a line about events that are left out.
+        tell: Called with a line about events that are left out, and frames that are missing.
 
     Raises:
         InputError: when the source is neither, or lacks what is asked for.
     """
-    if live.is_store(source):
-        store = open_store(source)
+    paths = several(source)
+    if len(paths) == 1 and live.is_store(paths[0]):
+        store = open_store(paths[0])
         protocol = load_protocol(store.attrs["protocol"])
         history, lead = length or (protocol.history, protocol.lead)
         lead = request.lead or lead
@@ -103,23 +100,12 @@ def find_cases(source: Path, length: tuple[int, int] | None, request: Request, t
         windows = _windows(store, request, history, lead, protocol.stride)
         _tell_left_out(store, windows, request, tell)
         return Cases(store, windows[: request.limit], history, lead, protocol.thresholds)
-    _check_file(source)
     history, lead = length or (live.LENGTH, live.LENGTH)
-    store = live.read_history(source, history, request.init)
-    windows = find_windows(store, history=history, lead=0, stride=1, events=request.events or None)
-    return Cases(store, windows, history, request.lead or lead, THRESHOLDS)
-
-
-def _check_file(source: Path) -> None:
-    if not source.exists():
-        raise InputError(f"no store and no file of radar at {source}{near(source)}")
-    is_zarr = source.suffix == ".zarr" or any((source / name).exists() for name in ("zarr.json", ".zgroup"))
-    if source.is_dir() and not is_zarr:
-        store = f"{source.resolve().name}.zarr"
-        raise InputError(
-            f"{source} is a folder, and `nowcast forecast` takes one file or a store",
-            remedy=f"make a store of it first: `nowcast prepare-radar {source} {store}`, then forecast from {store}",
-        )
+    store = live.read_history(paths, history, request.init, tell)
+    event = store["event"].item()
+    if unknown := sorted(set(request.events) - {event}):
+        raise InputError(f"the files have no event {unknown[0]}", expected=event)
+    return Cases(store, [Window(0, 0)], history, request.lead or lead, THRESHOLDS)
 
 
 def _newest_of_short(store: xr.Dataset, request: Request, history: int, lead: int, tell: Tell) -> Request:

@@ -14,8 +14,9 @@ import xarray as xr
 from nowcast.data.conventions import lead_label
 from nowcast.data.conventions import lead_times as lead_times_of
 from nowcast.data.forecast_file import attributes, check_target, forecast_template, writing_members
+from nowcast.data.radar_file import Sources, Tell, several
 from nowcast.data.windows import history_of
-from nowcast.forecasting.cases import Cases, Request, Tell, find_cases, parse_time
+from nowcast.forecasting.cases import Cases, Request, find_cases, parse_time
 from nowcast.forecasting.summary import writing_summary
 from nowcast.forecasting.trained_on import day_warning, range_warning
 from nowcast.models import MODELS, is_trainable, model_class
@@ -89,7 +90,7 @@ def _check_sampling(model: str, sampling: dict[str, Any]) -> None:
 
 def write_forecast(
     forecaster: Forecaster,
-    source: Path,
+    source: Sources,
     out: Path,
     request: Request,
     *,
@@ -104,7 +105,7 @@ def write_forecast(
 
     Args:
         forecaster: The model.
-        source: Archive store, or file of radar (see nowcast.forecasting.live).
+        source: Archive store; or files of radar, folders or wildcards (see nowcast.forecasting.live).
         out: File to write.
         request: Cases, members and seed.
         described: Attributes of the file about the model (see `load_forecaster`).
@@ -119,7 +120,7 @@ def write_forecast(
     Raises:
         InputError: for an `out` that exists, is the source or has another suffix, or cases that the source lacks.
     """
-    refuse_inputs(out, [source])
+    refuse_inputs(out, several(source))
     check_target(out, overwrite)
     cases = find_cases(source, forecaster.window, request, tell)
     minutes = cases.store.attrs["cadence_minutes"]

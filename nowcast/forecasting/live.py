@@ -1,12 +1,10 @@
-"""Live mode: the newest frames of a file of radar as a store of one event, which is forecast like any other."""
-
-from pathlib import Path
+"""Live mode: the newest frames of files of radar as a store of one event, which is forecast like any other."""
 
 import numpy as np
 import xarray as xr
 
 from nowcast.data.conventions import DURATION, TIME, minute_text
-from nowcast.data.radar_file import is_store, open_radar
+from nowcast.data.radar_file import Sources, Tell, is_store, open_radar
 from pipelines.errors import InputError
 from pipelines.radar.files import commonest_step
 from pipelines.store.progress import progress
@@ -14,78 +12,132 @@ from pipelines.store.progress import progress
 __all__ = ["LENGTH", "is_store", "read_history"]
 
 LENGTH = 10  # frames given and forecast where the model takes any number
+MOST_MISSING = 0.25  # of the frames of a history, as of a window of the training
 _OFF_STEP = 0.25  # of a step, by which a frame may miss its time
 _MINUTE = np.timedelta64(1, "m")
 
 
-def read_history(path: Path, frames: int, init: np.datetime64 | None = None) -> xr.Dataset:
-    """The newest frames of a file, as `pipelines.store.schema.open_store` gives a store.
+def read_history(
+    sources: Sources, frames: int, init: np.datetime64 | None = None, tell: Tell = lambda text: None
+) -> xr.Dataset:
+    """The newest frames of some files, as `pipelines.store.schema.open_store` gives a store.
+
+    The newest frame is the last one that has an observed pixel. A quarter of the others may be missing: lacking in the
+    files, damaged, or without an observed pixel.
 
     Args:
-        path: File of radar.
+        sources: Files of radar, folders or wildcards.
         frames: Number of frames.
-        init: Time of the last of them, UTC; by default the file's last.
+        init: Time of the last of them, UTC; by default the newest there is.
+        tell: Called with a line about each thing that is not as it should be.
 
     Returns:
         A store in memory of one event that has these frames, dims (event, frame, y, x), without protocol and reducer.
 
     Raises:
-        InputError: when the file cannot be read, has too few frames, uneven steps between them, or an empty one.
+        InputError: when the files cannot be read, or have too few frames or uneven steps between them.
     """
-    radar = open_radar(path)
-    store = radar.isel(frame=_newest(path, radar["valid_time"].values[0].astype(TIME), frames, init))
-    times = store["valid_time"].values[0].astype(TIME)
-    step = _step(path, times)
-    counts = []
+    radar = open_radar(sources, newest=2 * frames, until=init, tell=tell)
+    name, times = radar.attrs["source_name"], radar["valid_time"].values[0].astype(TIME)
     with progress("read", frames) as advance:
-        for number, time in enumerate(times):
-            counts.append(store["vil"][0, number].values)
-            if np.isnan(counts[-1]).all():
-                raise InputError(f"{path.name} has nothing but missing pixels at {minute_text(time)}")
+        last, newest = _newest_seen(radar, _last(name, times, init), init is not None, tell)
+        step, numbers = _slots(name, times[: last + 1], frames)
+        fields = [np.full_like(newest, np.nan)] * frames
+        for slot, number in numbers.items():
+            fields[slot] = newest if number == last else radar["vil"][0, number].values
             advance()
-    even = times[-1] + step * np.arange(1 - frames, 1)
-    store["vil"] = store["vil"].copy(data=np.stack(counts)[None])
+    counts, even = np.stack(fields), times[last] + step * np.arange(1 - frames, 1)
+    missing = np.isnan(counts).mean((1, 2), dtype="float32")
+    _check_missing(name, even[missing == 1], frames, tell)
+    store = radar.isel(frame=[numbers.get(slot, last) for slot in range(frames)])
+    store["vil"] = store["vil"].copy(data=counts[None])
     store = store.assign_coords(
         valid_time=store["valid_time"].copy(data=even.astype(store["valid_time"].dtype)[None]),
         event=store["event"],
-        missing_fraction=(("event", "frame"), np.isnan(counts).mean((1, 2), dtype="float32")[None]),
+        missing_fraction=(("event", "frame"), missing[None]),
     )
     return store.assign_attrs(cadence_minutes=step / _MINUTE)
 
 
-def _newest(path: Path, times: np.ndarray, frames: int, init: np.datetime64 | None) -> slice:
-    """The newest frames of a file, or those up to `init`, its times being in order."""
-    last = len(times)
-    if init is not None:
-        last = int(np.searchsorted(times, init.astype(TIME), side="right"))
-        if not last or times[last - 1] != init:
-            raise InputError(f"{path.name} has no frame of {init}", expected=f"{times.min()} to {times.max()}")
-    if last < frames:
-        held = "1 frame" if last == 1 else f"{last} frames"
-        raise InputError(
-            f"{path.name} holds {held}{'' if init is None else f' up to {init}'}, and {frames} are needed",
-            remedy="where each file holds one frame, make a store of all: `nowcast prepare-radar FILES... STORE`",
-        )
-    return slice(last - frames, last)
+def _last(name: str, times: np.ndarray, init: np.datetime64 | None) -> int:
+    """The number of the newest frame, or of that of `init`, the times being in order."""
+    if init is None:
+        return len(times) - 1
+    last = int(np.searchsorted(times, init.astype(TIME), side="right")) - 1
+    if last < 0 or times[last] != init:
+        raise InputError(f"{name} has no frame of {init}", expected=f"{times.min()} to {times.max()}")
+    return last
 
 
-def _step(path: Path, times: np.ndarray) -> np.timedelta64:
-    """The step between frames (see `pipelines.radar.files.commonest_step`).
+def _newest_seen(radar: xr.Dataset, last: int, given: bool, tell: Tell) -> tuple[int, np.ndarray]:
+    """The number and counts of the newest frame, from `last` back, that has an observed pixel.
 
     Raises:
-        InputError: when a frame is off by more than a quarter of a step, or is there twice.
+        InputError: when none has, or `last` itself has none and was given by the user.
     """
-    steps = np.diff(times)
-    if (steps == 0).any():
-        raise InputError(f"{path.name} has the frame of {minute_text(times[1:][steps == 0][-1])} UTC twice")
-    step = np.timedelta64(commonest_step(times.tolist()) or 0, "us").astype(DURATION)
-    even = times[-1] - step * np.arange(len(times))[::-1]
-    if step == 0 or (np.abs(times - even) > _OFF_STEP * step).any():
-        got = ", ".join(f"{minutes:g}" for minutes in steps / _MINUTE)
+    name, times = radar.attrs["source_name"], radar["valid_time"].values[0]
+    for number in range(last, -1, -1):
+        field = radar["vil"][0, number].values
+        if not np.isnan(field).all():
+            if number < last:
+                seen = minute_text(times[number])
+                tell(f"{name} has nothing but missing pixels after {seen} UTC: the forecast starts from then")
+            return number, field
+        if given:
+            raise InputError(f"{name} has nothing but missing pixels at {minute_text(times[last])}")
+    raise InputError(f"{name} has nothing but missing pixels")
+
+
+def _slots(name: str, times: np.ndarray, frames: int) -> tuple[np.timedelta64, dict[int, int]]:
+    """The step between frames (see `pipelines.radar.files.commonest_step`), and the frame at each step of the history.
+
+    Args:
+        name: Name of the files.
+        times: Times of the frames, in order; the last one ends the history.
+        frames: Number of steps.
+
+    Returns:
+        The step; the numbers of the frames by the number of their step, from 0 to frames - 1.
+
+    Raises:
+        InputError: when there are too few frames, one in the history is off by more than a quarter of a step, or one
+            has another cadence.
+    """
+    step = np.timedelta64(commonest_step(times[-max(frames, 2) :].tolist()) or 0, "us").astype(DURATION)
+    exact = (times - times[-1]) / step + frames - 1 if step else np.zeros(1)
+    nearest = np.rint(exact).astype(int)
+    if nearest[0] > 0 or not step:
+        held = len(set(nearest.tolist()))
         raise InputError(
-            f"the last {len(times)} frames of {path.name} are not evenly spaced",
-            got=f"{got} minutes",
+            f"{name} holds {held} frame{'s' * (held != 1)} up to {minute_text(times[-1])} UTC, and {frames} are needed",
+            remedy="where each file holds one frame, give several, their folder or a wildcard",
+        )
+    inside = nearest >= 0
+    before = max(0, int(inside.argmax()) - 1)  # a step into the history is longer where the cadence was another
+    gaps = np.diff(nearest[before:])
+    changed = (gaps[1:] == gaps[:-1]) & (gaps[1:] > 1)
+    if changed.any() or (np.abs(exact - nearest) > _OFF_STEP)[inside].any():
+        raise InputError(
+            f"the last {frames} frames of {name} are not evenly spaced",
+            got=", ".join(f"{minutes:g}" for minutes in np.diff(times[before:]) / _MINUTE) + " minutes",
             expected="equal steps",
             remedy="add what is missing, or end before it with --init",
         )
-    return step
+    order = np.argsort(-np.abs(exact - nearest), kind="stable")  # of two frames of a step the nearer one is taken
+    return step, {int(nearest[number]): int(number) for number in order if inside[number]}
+
+
+def _check_missing(name: str, missing: np.ndarray, frames: int, tell: Tell) -> None:
+    """Say which frames of a history are missing, and refuse one that lacks too many."""
+    if not len(missing):
+        return
+    times = ", ".join(minute_text(time) for time in missing)
+    if len(missing) > MOST_MISSING * frames:
+        raise InputError(
+            f"{len(missing)} of the newest {frames} frames of {name} are missing",
+            got=f"none at {times} UTC",
+            expected=f"at most {int(MOST_MISSING * frames)}",
+            remedy="end before them with --init",
+        )
+    are = "is" if len(missing) == 1 else "are"
+    tell(f"{len(missing)} of the newest {frames} frames of {name} {are} missing: {times} UTC")

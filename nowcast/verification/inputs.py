@@ -15,7 +15,7 @@ from nowcast.data import forecast_file
 from nowcast.data.conventions import TIME, lead_label, minute_text
 from nowcast.data.footprint import footprints
 from nowcast.data.observations import COUNT_UNITS, Case, Observations, counts_of, texts
-from nowcast.data.radar_file import is_radar, is_store
+from nowcast.data.radar_file import Sources, is_radar, is_store
 from nowcast.extrapolation.optical_flow import reached
 from pipelines.errors import InputError
 from pipelines.store.kind import VIDEO, kind_of
@@ -207,8 +207,8 @@ class Reached(Observations):
         return np.where(known, super().fields(case), np.nan)
 
 
-def open_observations(source: Path | xr.Dataset, *, only_reached: bool = False) -> Observations:
-    """The observations of a store or of a file of radar, given by path or open.
+def open_observations(source: Sources | xr.Dataset, *, only_reached: bool = False) -> Observations:
+    """The observations of a store or of files of radar, given by path or open.
 
     Args:
         source: See `Observations.open`.
@@ -243,7 +243,11 @@ def observed_part(forecast: Forecast, observations: Observations) -> tuple[Forec
     for case, any_seen, own in zip(cases, whole, times, strict=True):
         if not any_seen and (case.valid_times[0] <= own[-1] or not whole.any()):
             what = f"{observations.name} has no frame of event {case.event} at {case.valid_times[0]}"
-            raise InputError(what, expected=f"{own[0]} to {own[-1]}")
+            raise InputError(
+                what,
+                expected=f"{own[0]} to {own[-1]}",
+                remedy="give files of radar, or a store (`nowcast prepare-radar`), of what came after",
+            )
     not_yet = all((case.valid_times[~row] > own[-1]).all() for case, row, own in zip(cases, seen, times, strict=True))
     ends = {own[-1] for own in times}
     why = f"ends at {minute_text(ends.pop())} UTC" if not_yet and len(ends) == 1 else "has no frames of the others"

@@ -9,7 +9,7 @@ and whatever their libraries raise for a damaged file.
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib import import_module
@@ -22,6 +22,7 @@ import numpy as np
 
 from pipelines.errors import InputError
 from pipelines.radar.grid import Grid
+from pipelines.store.paths import near
 from pipelines.store.units import quantise
 
 FORMATS = {  # by the end of a file's name
@@ -35,11 +36,22 @@ FORMATS = {  # by the end of a file's name
     ".nc4": "pipelines.radar.cf",
     ".zarr": "pipelines.radar.cf",
 }
-_TIME_IN_NAME = re.compile(  # of 20210704, 20210704155000, 2021-07-04_15-50, 2021070415 and the like
-    r"(?<!\d)((?:19|20)\d\d)[-_]?(\d\d)[-_]?(\d\d)(?:[-_.T]?(\d\d)(?:[-_:]?(\d\d)(?:[-_:]?(\d\d))?)?)?(?!\d)"
+_TIMES_IN_NAMES = (  # each with a group per part of the time
+    (  # 20210704, 20210704155000, 2021-07-04_15-50, 2021070415 and the like
+        re.compile(
+            r"(?<!\d)((?:19|20)\d\d)[-_]?(\d\d)[-_]?(\d\d)"
+            r"(?:[-_.T]?(\d\d)(?:[-_:]?(\d\d)(?:[-_:]?(\d\d))?)?)?(?!\d)"
+        ),
+        "%Y%m%d%H%M%S",
+    ),
+    (re.compile(r"(?<!\d)(\d\d)([01]\d)([0-3]\d)([0-2]\d)([0-5]\d)(?!\d)"), "%y%m%d%H%M"),  # DWD's 2107041550
+    (re.compile(r"(?<!\d)(\d\d)([0-3]\d\d)([0-2]\d)([0-5]\d)(?!\d)"), "%y%j%H%M"),  # MeteoSwiss' 211851550
 )
-
 _HALF_MINUTE = timedelta(seconds=30)
+
+
+class UnreadableError(InputError):
+    """A file that cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -64,36 +76,66 @@ class _Format(Protocol):
 
 
 def find_files(sources: Iterable[str | Path]) -> list[Path]:
-    """The named files, and the files of a known suffix in the named folders, each once, in order.
+    """The named files, those that a wildcard stands for, and those of a known suffix in folders, each once, in order.
+
+    Names that begin with a dot are left out of folders: so are files called that are not complete yet.
 
     Raises:
-        InputError: when a file or folder does not exist, or a folder holds no such file.
+        InputError: when a file or folder does not exist, or a folder or wildcard gives no file.
     """
     found: dict[Path, None] = {}
     for source in map(Path, sources):
-        is_folder = source.is_dir() and not _suffix(source)
-        files = sorted(path for path in source.rglob("*") if _suffix(path)) if is_folder else [source]
-        if not files or not files[0].exists():
-            raise InputError(f"no radar file at {source}", expected=f"a folder or files of {', '.join(FORMATS)}")
+        named = [source] if source.exists() else _matching(source)
+        files = [file for path in named for file in ([path] if _suffix(path) or path.is_file() else _inside(path))]
+        if not files:
+            beside = "" if source.exists() else near(source)
+            expected = f"a folder, wildcard or files of {', '.join(FORMATS)}"
+            raise InputError(f"no radar file at {source}{beside}", expected=expected)
         found |= dict.fromkeys(files)
     return list(found)
+
+
+def _matching(wildcard: Path) -> list[Path]:
+    """The files and folders that a path with wildcards stands for, in order."""
+    start = Path(wildcard.anchor)
+    return sorted(path for path in start.glob(str(wildcard.relative_to(start))) if not path.name.startswith("."))
+
+
+def _inside(folder: Path) -> Iterator[Path]:
+    """The files of a known suffix in a folder and its folders, in order."""
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            continue
+        if _suffix(path):
+            yield path
+        elif path.is_dir() and not path.is_symlink():
+            yield from _inside(path)
 
 
 def product(path: Path) -> str:
     """Name of a file without its time, equal for all files of one series."""
     stem = path.name.removesuffix(_suffix(path))
-    return _TIME_IN_NAME.sub("", stem).strip("._- ") or "radar"
+    time = _time_match(stem)
+    without = stem if time is None else time[0].re.sub("", stem)
+    return without.strip("._- ") or "radar"
 
 
 def time_in_name(path: Path) -> datetime | None:
     """UTC time in the name of a file; None where it has none, or a date only."""
-    match = _TIME_IN_NAME.search(path.name)
-    if match is None or match[4] is None:
+    found = _time_match(path.name)
+    if found is None or found[0][4] is None:
         return None
+    match, form = found
+    parts = [part for part in match.groups() if part]
     try:
-        return datetime(*(int(part or 0) for part in match.groups()))  # type: ignore[arg-type]
+        return datetime.strptime("".join(parts), form[: 2 * len(parts)])
     except ValueError:
         return None
+
+
+def _time_match(name: str) -> tuple[re.Match[str], str] | None:
+    """Where the time is in a name, and its form; None where there is none."""
+    return next(((match, form) for pattern, form in _TIMES_IN_NAMES if (match := pattern.search(name))), None)
 
 
 def commonest_step(times: Iterable[datetime]) -> timedelta | None:
@@ -118,7 +160,7 @@ def read_header(path: Path) -> Header:
     """Read the header of a file.
 
     Raises:
-        InputError: when it cannot be read, or holds no frame.
+        UnreadableError: when it cannot be read, or holds no frame.
     """
     try:
         found = _format(path).header(path)
@@ -136,7 +178,7 @@ def read_values(path: Path, number: int) -> np.ndarray:
         float32 with dims (y, x), row 0 in the south, NaN missing, -inf without echo.
 
     Raises:
-        InputError: when it cannot be read.
+        UnreadableError: when it cannot be read.
     """
     try:
         return _format(path).values(path, number)
@@ -151,7 +193,8 @@ def read_counts(path: Path, number: int, quantity: str) -> np.ndarray:
         uint8 with dims (y, x), row 0 in the south, 255 missing.
 
     Raises:
-        InputError: when it cannot be read, or has values that the quantity cannot have.
+        UnreadableError: when it cannot be read.
+        InputError: when it has values that the quantity cannot have.
     """
     values = read_values(path, number)
     try:
@@ -193,11 +236,13 @@ def _format(path: Path) -> _Format:
 
 
 def _suffix(path: Path) -> str:
-    return max((suffix for suffix in FORMATS if path.name.lower().endswith(suffix)), key=len, default="")
+    """The suffix of a known format; that of Zarr also for a folder with another name that is a Zarr store."""
+    own = max((suffix for suffix in FORMATS if path.name.lower().endswith(suffix)), key=len, default="")
+    return own or (".zarr" if any((path / name).is_file() for name in (".zgroup", "zarr.json")) else "")
 
 
-def _unreadable(path: Path, error: Exception) -> InputError:
+def _unreadable(path: Path, error: Exception) -> UnreadableError:
     reason = str(error) if isinstance(error, InputError | FileNotFoundError) else f"{type(error).__name__}: {error}"
     if isinstance(error, OSError | RuntimeError | EOFError | zlib.error) and not isinstance(error, FileNotFoundError):
         reason = f"it is damaged, or open for writing elsewhere ({error})"
-    return InputError(f"{path.name} cannot be read: {reason}")
+    return UnreadableError(f"{path.name} cannot be read: {reason}")

@@ -15,24 +15,10 @@ import numpy as np
 from pipelines.errors import InputError
 from pipelines.radar.files import read_counts
 from pipelines.radar.grid import Grid, Tiling, on_square
+from pipelines.radar.series import Frame
 from pipelines.store.rejects import PartlyReadError
 from pipelines.store.schema import TILE, Event
 from pipelines.store.units import MISSING
-
-
-@dataclass(frozen=True)
-class Frame:
-    """A field of a file, or the fault for which it is missing.
-
-    Attributes:
-        file: Path of the file.
-        number: Its place in the file.
-        fault: Why it cannot be read; empty when it can.
-    """
-
-    file: str
-    number: int
-    fault: str = ""
 
 
 @dataclass(frozen=True)

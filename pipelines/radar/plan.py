@@ -1,7 +1,7 @@
 """Files of radar fields to a checked plan: series, loops, events; nothing is written.
 
-- A series is the files of one product, by their names without the time. Its grid and quantity are those of its first
-  file that can be read. All series of a store have one cadence and one size of pixels.
+- The files of one product are a series (see `pipelines.radar.series`). All series of a store have one cadence and one
+  size of pixels.
 - The cadence is the commonest step between frames (see `files.commonest_step`). A time counts as the nearest step if
   it is off by at most a quarter of one, as services' files often are by seconds.
 - Frames that follow at the cadence are a sequence. Where some are lacking they are missing; where as many are lacking
@@ -13,7 +13,6 @@
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
 from pathlib import Path
@@ -22,10 +21,10 @@ import numpy as np
 
 from pipelines.building.plan import LeftOut, Plan, amount, counted
 from pipelines.errors import InputError
-from pipelines.radar.files import Header, commonest_step, find_files, product, read_header, time_in_name
+from pipelines.radar.files import commonest_step, find_files
 from pipelines.radar.grid import Tiling, square
-from pipelines.radar.loops import Frame, Loop, RadarEvent, read_events
-from pipelines.store.progress import progress
+from pipelines.radar.loops import Loop, RadarEvent, read_events
+from pipelines.radar.series import Frame, Series, find_series, scan
 from pipelines.store.protocol import FACTOR, Protocol
 from pipelines.store.schema import TILE
 from pipelines.store.units import QUANTITIES
@@ -33,15 +32,6 @@ from pipelines.store.units import QUANTITIES
 MAX_FRAMES = 49  # of an event by default, as SEVIR's
 _OFF_STEP = 0.25
 _SAME_PIXELS = 0.01
-
-
-@dataclass(frozen=True)
-class _Series:
-    """The frames of a product by their UTC times; the header of its first readable file."""
-
-    name: str
-    header: Header
-    frames: dict[datetime, Frame]
 
 
 def make_plan(
@@ -66,7 +56,7 @@ def make_plan(
     """
     paths = find_files(sources)
     left_out: list[LeftOut] = []
-    series = list(_series(paths, left_out))
+    series = find_series(scan(paths), left_out)
     cadence = _cadence(series)
     tilings = {one.name: Tiling(square(one.header.grid), coarsen) for one in series}
     pixel_m = _pixel(tilings)
@@ -139,57 +129,7 @@ def _size(path: Path) -> int:
     return sum(part.stat().st_size for part in ([path] if path.is_file() else path.rglob("*")) if part.is_file())
 
 
-def _series(paths: Sequence[Path], left_out: list[LeftOut]) -> Iterator[_Series]:
-    """The series of all files that can be read, with what cannot be placed in one added to `left_out`.
-
-    Raises:
-        InputError: when no file can be read.
-    """
-    scanned: dict[str, list[tuple[Path, Header | InputError]]] = {}
-    with progress("checking files", len(paths)) as advance:
-        for path in paths:
-            try:
-                header: Header | InputError = read_header(path)
-            except InputError as error:
-                header = error
-            scanned.setdefault(product(path), []).append((path, header))
-            advance()
-    readable = [header for files in scanned.values() for _, header in files if isinstance(header, Header)]
-    if not readable:
-        raise InputError("no file can be read", got=next(iter(scanned.values()))[0][1])
-    for name, files in sorted(scanned.items()):
-        usual = next((header for _, header in files if isinstance(header, Header)), None)
-        if usual is None:
-            left_out += [LeftOut("", str(error)) for _, error in files]
-        else:
-            yield _Series(name, usual, _frames(files, usual, left_out))
-
-
-def _frames(
-    files: Iterable[tuple[Path, Header | InputError]], usual: Header, left_out: list[LeftOut]
-) -> dict[datetime, Frame]:
-    frames: dict[datetime, Frame] = {}
-    for path, header in files:
-        fault = str(header) if isinstance(header, InputError) else _odd(path, header, usual)
-        times = [time_in_name(path)] if isinstance(header, InputError) else header.times
-        for number, time in enumerate(times):
-            if time is None:
-                left_out.append(LeftOut("", fault))
-            elif time in frames and not frames[time].fault:
-                left_out.append(LeftOut(path.name, f"a second field of {time}"))
-            else:
-                frames[time] = Frame(str(path), number, fault)
-    return frames
-
-
-def _odd(path: Path, header: Header, usual: Header) -> str:
-    """How a file differs from the others of its series."""
-    if header.quantity != usual.quantity:
-        return f"{path.name} has {header.quantity}, not {usual.quantity} as the files before it"
-    return "" if header.grid.same_as(usual.grid) else f"{path.name} has another grid than the files before it"
-
-
-def _cadence(series: Sequence[_Series]) -> timedelta:
+def _cadence(series: Sequence[Series]) -> timedelta:
     """The step that is commonest in each series.
 
     Raises:
@@ -221,7 +161,7 @@ def _pixel(tilings: dict[str, Tiling]) -> float:
 
 
 def _sequences(
-    series: _Series, cadence: timedelta, gap: int, left_out: list[LeftOut]
+    series: Series, cadence: timedelta, gap: int, left_out: list[LeftOut]
 ) -> Iterator[tuple[datetime, dict[int, Frame]]]:
     """Start and frames, by the number of their step, of each sequence; `gap` lacking frames end one."""
     start, steps = datetime.min, dict[int, Frame]()

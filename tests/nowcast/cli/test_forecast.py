@@ -92,20 +92,59 @@ def test_sampling_options_of_a_model_that_is_not_sampled_are_refused_in_one_plac
         load_forecaster("advection", sampling={"temperature": 1.0})
 
 
-def test_a_folder_of_files_is_told_to_become_a_store(tmp_path, monkeypatch, nowcast):
+@pytest.fixture
+def frames(cf_radar, tmp_path, monkeypatch):
+    """Fourteen files of a frame each in the working directory's folder radar, the last four of them in later."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "knmi").mkdir()
-    line = (
-        "nowcast: knmi is a folder, and `nowcast forecast` takes one file or a store; make a store of it first: "
-        "`nowcast prepare-radar knmi knmi.zarr`, then forecast from knmi.zarr\n"
-    )
-    assert nowcast("forecast", "persistence", "knmi", "out.nc") == (2, "", line)
+    counts = np.random.default_rng(0).integers(6, 254, (14, 32, 40)).astype("float32")
+    whole = cf_radar(counts)
+    for number in range(14):
+        folder = tmp_path / ("radar" if number < 10 else "later")
+        folder.mkdir(exist_ok=True)
+        name = f"rate_2024070112{5 * number:02}.nc" if number < 12 else f"rate_2024070113{5 * number - 60:02}.nc"
+        whole.isel(time=[number]).to_netcdf(folder / name)
+    return counts
 
 
-def test_several_files_are_told_to_become_a_store(tmp_path, nowcast):
-    code, _, line = nowcast("forecast", "persistence", *(f"{number}.h5" for number in range(7)), tmp_path / "f.nc")
-    assert code == 2 and line.count("\n") == 1
-    assert "got 2.h5, 3.h5, 4.h5, ... beside them" in line and "`nowcast prepare-radar FILES... STORE`" in line
+def test_a_folder_a_wildcard_and_several_files_are_forecast_alike_and_verified_by_later_files(
+    frames, tmp_path, nowcast
+):
+    files = sorted((tmp_path / "radar").iterdir())
+    made = "1 case, init time 2024-07-01 12:45 UTC, 10 lead times to 50 min, 1 member\n"
+    for number, sources in enumerate((["radar"], files, reversed(files), ["radar/*.nc"])):
+        out = f"{number}.nc"
+        assert nowcast("forecast", "persistence", *sources, out) == (0, f"{out}\n", made)
+    same = [xr.open_dataset(f"{number}.nc").load() for number in range(4)]
+    for other in same[1:]:
+        xr.testing.assert_identical(other, same[0])
+    np.testing.assert_array_equal(same[0]["vil"].values[0, 0, 9], frames[9])
+    for later in (["later"], ["later/*.nc"], sorted((tmp_path / "later").iterdir())):
+        code, text, _ = nowcast("verify", "0.nc", *later, "--out", "scores.nc", "--overwrite")
+        assert code == 0 and "Scored 4 of 10 lead times (+5 min to +20 min): rate ends at 2024-07-01 13:05 UTC." in text
+        scores = xr.open_dataset("scores.nc", decode_timedelta=True)
+        np.testing.assert_allclose(scores["mae"], np.abs(frames[10:] - frames[9]).mean((1, 2)), rtol=1e-5)
+        scores.close()
+
+
+def test_frames_that_are_broken_or_lacking_are_told_and_missing(frames, tmp_path, nowcast):
+    (tmp_path / "radar/rate_202407011220.nc").write_text("")
+    (tmp_path / "later/rate_202407011250.nc").rename(tmp_path / "radar/rate_202407011250.nc")
+    code, _, notes = nowcast("forecast", "persistence", "radar", "f.nc")
+    assert code == 0
+    broken, missing, made = notes.splitlines()
+    assert broken.startswith("rate_202407011220.nc cannot be read")
+    assert missing == "1 of the newest 10 frames of rate is missing: 2024-07-01 12:20 UTC"
+    assert made.startswith("1 case, init time 2024-07-01 12:50 UTC")
+
+
+def test_the_last_of_several_files_is_the_one_to_write(frames, tmp_path, nowcast):
+    files = sorted((tmp_path / "radar").iterdir())
+    before = files[-1].read_bytes()
+    code, _, line = nowcast("forecast", "persistence", *files, "--overwrite")
+    assert code == 2 and "rate_202407011245.nc exists and is not a forecast; end with the forecast file" in line
+    assert files[-1].read_bytes() == before
+    code, _, line = nowcast("forecast", "persistence", *files[:9], "f.nc")
+    assert code == 2 and "rate holds 9 frames up to 2024-07-01 12:40 UTC, and 10 are needed" in line
 
 
 def test_a_file_that_is_not_there_is_told_with_what_is_near(small_store, tmp_path, nowcast):

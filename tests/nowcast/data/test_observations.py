@@ -137,7 +137,7 @@ def test_what_was_not_observed_or_is_not_in_counts_is_refused(cf_radar, tmp_path
         Observations.open(tmp_path / "out.nc")
     with pytest.raises(InputError, match="the store is not in counts; got units mm h-1"):
         Observations.open(store.assign(vil=store["vil"].assign_attrs(units="mm h-1")))
-    with pytest.raises(InputError, match=r"no store at .*absent"):
+    with pytest.raises(InputError, match=r"no store and no file of radar at .*absent"):
         Observations.open(tmp_path / "absent.nc")
     cf_radar(np.zeros((2, 30, 40)), START + np.arange(2) * STEP, units="K").to_netcdf(tmp_path / "warm.nc")
     with pytest.raises(InputError, match=r"warm.nc cannot be read: .*got units .K."):

@@ -170,6 +170,57 @@ def test_frames_every_two_and_a_half_minutes_keep_that_cadence(tmp_path):
         assert (np.diff(store["valid_time"].values[0]) == np.timedelta64(150, "s")).all()
 
 
+def without(dataset: xr.Dataset, *frames: int) -> xr.Dataset:
+    """The dataset with nothing but missing pixels in some frames."""
+    seen = ~np.isin(np.arange(dataset.sizes["time"]), frames)
+    return dataset.assign(vil=dataset["vil"].where(xr.DataArray(seen, dims="time")).assign_attrs(dataset["vil"].attrs))
+
+
+@pytest.mark.parametrize("make", [lambda whole: whole.drop_isel(time=[5, 9]), lambda whole: without(whole, 5, 9)])
+def test_frames_lost_among_the_newest_are_missing_and_told(tmp_path, make):
+    counts = storms(20, 30, 13)
+    make(radar(counts)).to_netcdf(tmp_path / "now.nc")
+    told = []
+    store = read_history(tmp_path / "now.nc", 10, tell=told.append)
+    expected = counts[3:].copy()
+    expected[[2, 6]] = np.nan
+    np.testing.assert_array_equal(store["vil"].values[0], expected)
+    np.testing.assert_array_equal(store["missing_fraction"].values[0] == 1, np.isin(range(10), [2, 6]))
+    assert (np.diff(store["valid_time"].values[0]) == FIVE_MINUTES).all()
+    assert told == ["2 of the newest 10 frames of now.nc are missing: 2021-07-04 12:25, 2021-07-04 12:45 UTC"]
+    made = open_forecast(forecast("advection", tmp_path / "now.nc", tmp_path / "f.nc"))
+    assert made["init_time"].values[0] == np.datetime64("2021-07-04T13:00")
+    np.testing.assert_array_equal(np.isnan(made["vil"].values[0, 0, 0]), np.isnan(counts[0]))
+
+
+def test_a_future_of_missing_pixels_is_skipped_with_a_word_and_never_where_a_time_is_asked_for(tmp_path):
+    counts = storms(20, 30, 15)
+    without(radar(counts), 12, 13, 14).to_netcdf(tmp_path / "now.nc")
+    told = []
+    store = read_history(tmp_path / "now.nc", 10, tell=told.append)
+    np.testing.assert_array_equal(store["vil"].values[0], counts[2:12])
+    assert told == ["now.nc has nothing but missing pixels after 2021-07-04 12:55 UTC: the forecast starts from then"]
+    with pytest.raises(InputError, match="nothing but missing pixels at 2021-07-04 13:05"):
+        read_history(tmp_path / "now.nc", 10, np.datetime64("2021-07-04T13:05"))
+
+
+def test_a_frame_that_is_there_twice_is_told_and_taken_once(tmp_path):
+    whole = radar(storms(20, 30, 13))
+    again = whole.isel(time=[12]) + 1
+    again["vil"].attrs, again["crs"] = whole["vil"].attrs, whole["crs"]
+    after = again.assign_coords(time=again["time"] + np.timedelta64(50, "s"))
+    for name, more, line in (
+        ("same", again, "same.nc: a second field of 2021-07-04 13:00:00"),
+        ("near", after, None),  # the newest one counts, and the one before it is not nearer to its step
+    ):
+        xr.concat([whole, more], "time", data_vars="minimal").drop_encoding().to_netcdf(tmp_path / f"{name}.nc")
+        told = []
+        store = read_history(tmp_path / f"{name}.nc", 10, tell=told.append)
+        np.testing.assert_array_equal(store["vil"].values[0, -1], (whole if line else more)["vil"].values[-1, ::-1])
+        np.testing.assert_array_equal(store["vil"].values[0, :-1], whole["vil"].values[3:12, ::-1])
+        assert told == [line] * bool(line)
+
+
 def test_an_init_time_is_the_last_frame_seen(tmp_path):
     counts = storms(20, 30, 13)
     radar(counts).to_netcdf(tmp_path / "now.nc")
@@ -182,17 +233,19 @@ def test_an_init_time_is_the_last_frame_seen(tmp_path):
 
 def test_wrong_histories_are_one_line_and_write_nothing(tmp_path):
     whole = radar(storms(20, 30, 13))
-    empty = whole["vil"].where(whole["time"] != whole["time"][8])
     files = {
-        "short": (whole.isel(time=slice(9)), "short.nc holds 9 frames, and 10 are needed; where each file"),
-        "gap": (whole.drop_isel(time=6), "not evenly spaced; got 5, 5, 5, 10, 5"),
-        "dry": (
-            whole.assign(vil=empty.assign_attrs(whole["vil"].attrs)),
-            "nothing but missing pixels at 2021-07-04 12:40",
+        "short": (
+            whole.isel(time=slice(9)),
+            "short.nc holds 9 frames up to 2021-07-04 12:40 UTC, and 10 are needed; where each file",
         ),
-        "twice": (
-            xr.concat([whole, whole.isel(time=[-1])], "time", data_vars="minimal"),
-            "frame of 2021-07-04 13:00 UTC twice",
+        "gaps": (
+            whole.drop_isel(time=[5, 6, 9]),
+            "3 of the newest 10 frames of gaps.nc are missing; got none at .*12:25",
+        ),
+        "slow": (whole.drop_isel(time=[4, 6]), "not evenly spaced; got 5, 10, 10, 5"),
+        "empty": (
+            whole.assign(vil=whole["vil"].where(False).assign_attrs(whole["vil"].attrs)),
+            "empty.nc has nothing but missing pixels",
         ),
         "millimetres": (whole.assign(vil=whole["vil"].assign_attrs(units="mm")), "millimetres.nc cannot be read"),
         "odd": (whole.rename(vil="temperature"), "0 of its variables temperature"),
@@ -210,7 +263,7 @@ def test_wrong_histories_are_one_line_and_write_nothing(tmp_path):
         forecast("persistence", tmp_path / "f.nc", tmp_path / "g.nc")
     (tmp_path / "f.nc").unlink()
     for request, words in (
-        ({"events": ("other",)}, "no event other; expected one of 1, such as whole"),
+        ({"events": ("other",)}, "no event other; expected whole"),
         ({"init": np.datetime64("2021-07-04T12:51")}, "whole.nc has no frame of 2021-07-04T12:51"),
     ):
         with pytest.raises(InputError, match=words):

@@ -176,5 +176,8 @@ def test_files_that_do_not_belong_into_one_store(tmp_path, files, reason):
 
 def test_nothing_readable(tmp_path):
     (tmp_path / "a.nc").write_text("no NetCDF")
+    with pytest.raises(InputError, match=r"^a\.nc cannot be read"):
+        make_plan([tmp_path], RULES)
+    (tmp_path / "b.nc").write_text("no NetCDF")
     with pytest.raises(InputError, match=r"no file can be read; got a\.nc cannot be read"):
         make_plan([tmp_path], RULES)
