@@ -83,10 +83,19 @@ for prepare in (prepare_sevir, prepare_radar, prepare_kth, prepare_kitti, prepar
 
 @app.command()
 def info(
-    path: Annotated[Path, typer.Argument(help="Store, run, checkpoint, forecast, score file or configuration.")],
+    path: Annotated[
+        Path,
+        typer.Argument(
+            help="Store, run, checkpoint, forecast, score file or configuration; or files of radar: one, a folder, or "
+            "a wildcard in quotes."
+        ),
+    ],
     everything: Annotated[bool, typer.Option("--all", help="List everything, not only the first lines.")] = False,
 ) -> None:
-    """Describe a store, run, checkpoint, forecast, score file or configuration."""
+    """Describe a store, run, checkpoint, forecast, score file or configuration, or say what is read of files of radar.
+
+    Of radar: grid, place, times, gaps and values, and what would be refused and why.
+    """
     from nowcast.cli.info import describe
 
     tell(describe(path, everything=everything))

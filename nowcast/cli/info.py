@@ -1,4 +1,4 @@
-"""`nowcast info`: a short description of a store, run, forecast, score file or configuration."""
+"""`nowcast info`: a short description of a store, run, forecast, score file, configuration or files of radar."""
 
 import json
 from collections import Counter
@@ -9,7 +9,9 @@ import numpy as np
 import xarray as xr
 import zarr
 
+from nowcast.cli.info_radar import describe_radar
 from nowcast.data.conventions import ECHO
+from nowcast.data.radar_file import is_forecast, is_store, is_wildcard
 from nowcast.training.config import config_names, find_config
 from pipelines.errors import InputError
 from pipelines.store.paths import near
@@ -18,11 +20,11 @@ SHOWN = 10  # lines of a list, unless all are asked for
 
 
 def describe(path: Path, *, everything: bool = False) -> str:
-    """A short description of a store, run, checkpoint, configuration, forecast, score file or file of sums.
+    """A short description of a store, run, checkpoint, configuration, forecast, score file, file of sums, or of radar.
 
     Args:
-        path: Its path, or the name of a configuration.
-        everything: List all that there is: every case, score or source file, not the first ones.
+        path: Its path, or the name of a configuration, or a wildcard of files of radar.
+        everything: List all that there is: every case, score or source file, not the first ones; look at all frames.
 
     Raises:
         InputError: when nothing is there, or it is damaged, or nothing that nowcast makes or reads.
@@ -44,10 +46,17 @@ def _describe(path: Path, everything: bool) -> str:
         return _checkpoint(path)
     if path.suffix in {".yaml", ".yml"} and path.is_file():
         return _config(path)
-    if not path.exists():
+    if not path.exists() and not is_wildcard(path):
         return _config(_named(path))
     shown = None if everything else SHOWN
-    return _zarr(path, shown) if path.is_dir() else _netcdf(path, shown)
+    if is_store(path):
+        return _store(path, shown)
+    if path.is_file() and path.suffix == ".nc":
+        return _netcdf(path, shown)
+    if is_forecast(path):
+        with xr.open_zarr(path, chunks=None, consolidated=False, decode_timedelta=True) as dataset:
+            return _dataset(dataset, shown)
+    return describe_radar(path, everything=everything)
 
 
 def _named(path: Path) -> Path:
@@ -77,7 +86,14 @@ def _netcdf(path: Path, shown: int | None) -> str:
     with xr.open_dataset(path, decode_timedelta=True, decode_coords="all") as dataset:
         if words.is_scores(dataset):
             return words.describe_scores(dataset, everything=shown is None)
-        return words.describe_sums(path) if words.is_sums(dataset) else _dataset(dataset, shown)
+        if words.is_sums(dataset):
+            return words.describe_sums(path)
+        if is_forecast(path):
+            return _dataset(dataset, shown)
+        try:
+            return describe_radar(path, everything=shown is None)
+        except InputError as error:
+            return f"{_dataset(dataset, shown)}\nnot read as radar: {error}"
 
 
 def _config(path: Path) -> str:
@@ -137,20 +153,6 @@ def _checkpoint(path: Path) -> str:
             *_parameters(network),
         ]
     )
-
-
-def _zarr(path: Path, shown: int | None) -> str:
-    from pipelines.store.schema import SCHEMA
-
-    try:
-        schema = zarr.open_group(path, mode="r").attrs.get("schema")
-    except FileNotFoundError as error:
-        raise InputError(f"{path} is nothing that nowcast made", expected="a store, run or forecast") from error
-    if schema != SCHEMA:
-        with xr.open_zarr(path, chunks=None, consolidated=False, decode_timedelta=True) as dataset:
-            if {"member", "lead_time"} & set(dataset.dims):
-                return _dataset(dataset, shown)
-    return _store(path, shown)
 
 
 def _store(path: Path, shown: int | None) -> str:

@@ -52,6 +52,11 @@ def is_forecast(path: Path) -> bool:
         return False
 
 
+def is_wildcard(path: Path) -> bool:
+    """Whether a path stands for the files that match it."""
+    return any(sign in str(path) for sign in "*?[")
+
+
 def forecasts_first(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     """Forecasts and observations apart: one or several paths of each, the forecasts first."""
     split = len(paths) - 1
@@ -136,7 +141,7 @@ def _files(sources: Sequence[Path]) -> list[Path]:
         InputError: see `open_radar`.
     """
     for source in sources:
-        if not source.exists() and not any(sign in str(source) for sign in "*?["):
+        if not source.exists() and not is_wildcard(source):
             raise InputError(f"no store and no file of radar at {source}{near(source)}")
     paths = find_files(sources)
     if len(paths) == 1 and is_forecast(paths[0]):

@@ -109,7 +109,8 @@ def _slots(name: str, times: np.ndarray, frames: int) -> tuple[np.timedelta64, d
     if nearest[0] > 0 or not step:
         held = len(set(nearest.tolist()))
         raise InputError(
-            f"{name} holds {held} frame{'s' * (held != 1)} up to {minute_text(times[-1])} UTC, and {frames} are needed",
+            f"{name} holds {held} frame{'s' * (held != 1)} up to {minute_text(times[-1])} UTC, and a history of "
+            f"{frames} is needed",
             remedy="where each file holds one frame, give several, their folder or a wildcard",
         )
     inside = nearest >= 0

@@ -236,7 +236,7 @@ def test_wrong_histories_are_one_line_and_write_nothing(tmp_path):
     files = {
         "short": (
             whole.isel(time=slice(9)),
-            "short.nc holds 9 frames up to 2021-07-04 12:40 UTC, and 10 are needed; where each file",
+            "short.nc holds 9 frames up to 2021-07-04 12:40 UTC, and a history of 10 is needed; where each file",
         ),
         "gaps": (
             whole.drop_isel(time=[5, 6, 9]),
