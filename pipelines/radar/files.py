@@ -45,7 +45,8 @@ _TIMES_IN_NAMES = (  # each with a group per part of the time
         "%Y%m%d%H%M%S",
     ),
     (re.compile(r"(?<!\d)(\d\d)([01]\d)([0-3]\d)([0-2]\d)([0-5]\d)(?!\d)"), "%y%m%d%H%M"),  # DWD's 2107041550
-    (re.compile(r"(?<!\d)(\d\d)([0-3]\d\d)([0-2]\d)([0-5]\d)(?!\d)"), "%y%j%H%M"),  # MeteoSwiss' 211851550
+    # MeteoSwiss' 211851550, by the day of the year, with or without a digit of quality
+    (re.compile(r"(?<!\d)(\d\d)([0-3]\d\d)([0-2]\d)([0-5]\d)\d?(?!\d)"), "%y%j%H%M"),
 )
 _HALF_MINUTE = timedelta(seconds=30)
 

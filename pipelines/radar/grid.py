@@ -1,12 +1,12 @@
-"""Grids of radar fields: their place, square pixels for latitude-longitude grids, and tiles cut from them.
+"""Grids of radar fields: their place, square pixels for other grids, and tiles cut from them.
 
-A grid in a map projection keeps its pixels. A latitude-longitude grid, such as that of MRMS, is sampled at the nearest
-pixel onto a local Lambert azimuthal equal-area grid about its centre, on SEVIR's sphere, because models are trained on
-square pixels. The size of these is a step in latitude in metres, rounded to one digit (0.01 degree: 1 km). Row 0 is in
-the south everywhere.
+A grid in a map projection keeps its pixels; where these are square within a percent, its rows are sampled anew. A
+latitude-longitude grid, such as that of MRMS, is sampled at the nearest pixel onto a local Lambert azimuthal equal-area
+grid about its centre, on SEVIR's sphere, because models are trained on square pixels. The size of these is a step in
+latitude in metres, rounded to one digit (0.01 degree: 1 km). Row 0 is in the south everywhere.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -18,6 +18,7 @@ from pipelines.store.units import MISSING
 
 _RADIUS = 6370997.0  # of SEVIR's sphere
 _SAME = 1e-3  # of a pixel, between two grids that are the same
+_SQUARE = 1e-2  # by how much the sides of a pixel that is taken as square may differ
 
 
 @dataclass(frozen=True)
@@ -146,9 +147,10 @@ def square(grid: Grid) -> Grid:
         InputError: when the pixels of a projected grid are not square.
     """
     if not grid.is_lat_lon:
-        if abs(grid.width_m / grid.height_m - 1) > _SAME:
+        if abs(grid.width_m / grid.height_m - 1) > _SQUARE:
             raise InputError("pixels are not square", got=f"{grid.width_m:g} x {grid.height_m:g} m")
-        return grid
+        rows = round(grid.rows * grid.height_m / grid.width_m)
+        return replace(grid, height_m=grid.width_m, rows=rows)
     lon, lat = (round(sum(edges) / 2, 2) for edges in _edges(grid))
     proj = SEVIR_PROJ.replace("+lat_0=38 +lon_0=-98", f"+lat_0={lat:g} +lon_0={lon:g}")
     pixel = float(f"{np.radians(grid.height_m) * _RADIUS:.0e}")
@@ -171,11 +173,14 @@ def on_square(counts: np.ndarray, grid: Grid, rows: slice = _ALL, columns: slice
     Returns:
         uint8 with dims (y, x); 255 is missing, or outside of `grid`.
     """
-    if not grid.is_lat_lon:
-        return counts[rows, columns]
     target = square(grid)
-    window = (*rows.indices(target.rows)[:2], *columns.indices(target.columns)[:2])
-    return np.append(counts, np.uint8(MISSING))[_nearest(grid, *window)]
+    if grid.is_lat_lon:
+        window = (*rows.indices(target.rows)[:2], *columns.indices(target.columns)[:2])
+        return np.append(counts, np.uint8(MISSING))[_nearest(grid, *window)]
+    if target.height_m != grid.height_m:
+        nearest = (np.arange(target.rows) + 0.5) * target.height_m / grid.height_m
+        counts = counts[np.minimum(nearest.astype(int), grid.rows - 1)]
+    return counts[rows, columns]
 
 
 @lru_cache(maxsize=1)

@@ -21,7 +21,8 @@ from pipelines.store.geo import in_metres, projection
 from pipelines.store.units import RAIN_RATE, REFLECTIVITY, VIL
 
 # In the order in which they are taken from a file that has several.
-_QUANTITIES = {"VIL": VIL, "RATE": RAIN_RATE, "ACRR": RAIN_RATE, "DBZH": REFLECTIVITY, "TH": REFLECTIVITY}
+_QUANTITIES = {"VIL": VIL, "RATE": RAIN_RATE, "ACRR": RAIN_RATE,
+               "DBZH": REFLECTIVITY, "DBZ": REFLECTIVITY, "TH": REFLECTIVITY}  # fmt: skip
 _CARTESIAN = ("COMP", "IMAGE", "CVOL")  # objects that lie on a map
 _SAME_PIXELS = 0.05
 

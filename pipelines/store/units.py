@@ -16,6 +16,7 @@ The conversions take NumPy arrays in the unit that they name. Of a DataArray the
 convert it where they know it and refuse it otherwise. Their result says its own unit and name.
 """
 
+import re
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
@@ -23,6 +24,7 @@ import numpy as np
 import xarray as xr
 
 from pipelines.errors import InputError
+from pipelines.store.unit_text import millimetres, millimetres_per_hour
 
 Field = TypeVar("Field", np.ndarray, xr.DataArray)
 
@@ -115,7 +117,7 @@ def to_counts(field: xr.DataArray) -> xr.DataArray:
         raise InputError(
             f"{field.name or 'the field'} is not known as radar",
             got=f"standard name {field.attrs.get('standard_name')!r}, units {field.attrs.get('units')!r}",
-            expected=f"{', '.join(_BY_NAME)}, the name vil, or units of {', '.join(_BY_UNITS)}",
+            expected=f"{', '.join(_BY_NAME)}, the name vil, or units of mm h-1 or dBZ",
         )
     return _converted(QUANTITIES[quantity].to_counts, field, quantity, COUNTS)
 
@@ -133,8 +135,27 @@ def quantity_of(field: xr.DataArray) -> tuple[str, float]:
     if name == "vil":
         quantity = COUNTS if units in QUANTITIES[COUNTS].units else VIL
     else:
-        quantity = _BY_NAME.get(name) or _BY_UNITS.get(str(units), "")
+        quantity = _BY_NAME.get(name) or _by_units(field)
     return quantity, _factor(field, quantity) if quantity else 1.0
+
+
+def _by_units(field: xr.DataArray) -> str:
+    """The quantity of a field by its units; by those of a flux of mass, only where its name says rain."""
+    units = str(field.attrs.get("units"))
+    if _decibels(units):
+        return REFLECTIVITY
+    is_rain = millimetres_per_hour(units) and ("mm" in units.lower() or says_rain(field))
+    return RAIN_RATE if is_rain else ""
+
+
+def _decibels(units: str) -> float:
+    return float(units.lower() == "dbz")
+
+
+def says_rain(field: xr.DataArray) -> bool:
+    """Whether a name of a field says that it is rain or precipitation."""
+    names = (field.attrs.get("standard_name"), field.attrs.get("long_name"), field.name)
+    return any(_RAIN.search(str(name)) for name in names)
 
 
 def known_name(field: xr.DataArray) -> str:
@@ -189,14 +210,16 @@ def _converted(function: Callable[[np.ndarray], np.ndarray], field: Field, sourc
 def _factor(field: xr.DataArray, quantity: str) -> float:
     """The factor from the units of a field to the unit of a quantity."""
     known, units = QUANTITIES[quantity].units, field.attrs.get("units")
-    if units not in known:
+    read = {RAIN_RATE: millimetres_per_hour, VIL: millimetres, REFLECTIVITY: _decibels}.get(quantity)
+    factor = known.get(str(units)) or (read(str(units)) if read else 0)
+    if not factor:
         raise InputError(
             f"{field.name or 'the field'} is taken as {quantity}",
             got=f"units {units!r}",
             expected=f"one of {', '.join(known)}",
             remedy="set attrs['units'] to the right one",
         )
-    return known[units]
+    return factor
 
 
 def _counts_to_vil(counts: np.ndarray) -> np.ndarray:
@@ -296,4 +319,4 @@ _BY_NAME = {
     "precipitation_flux": RAIN_RATE,
     "equivalent_reflectivity_factor": REFLECTIVITY,
 }
-_BY_UNITS = {**dict.fromkeys(_PER_HOUR, RAIN_RATE), "dBZ": REFLECTIVITY}
+_RAIN = re.compile(r"rain|precip|(?<![a-z])(t?prate|qpe|rr)(?![a-z])", re.IGNORECASE)

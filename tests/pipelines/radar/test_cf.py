@@ -10,9 +10,10 @@ import xarray as xr
 from pyproj import CRS, Transformer
 
 from pipelines.errors import InputError
+from pipelines.radar.cf import radar_field
 from pipelines.radar.files import find_files, read_counts, read_header, read_values
 from pipelines.store.geo import projection
-from pipelines.store.units import RAIN_RATE
+from pipelines.store.units import RAIN_RATE, to_counts
 
 PROJ = "+proj=laea +lat_0=55 +lon_0=10 +x_0=1950000 +y_0=-2100000 +ellps=WGS84 +units=m"
 
@@ -117,7 +118,7 @@ def test_cf_of_other_units_of_length(tmp_path, units, width):
     if width:
         assert read_header(path).grid.width_m == width
     else:
-        with pytest.raises(InputError, match=f"has the units {units!r}; expected one of m, metre"):
+        with pytest.raises(InputError, match=f"has the units {units!r}; expected a length, such as m or km"):
             read_header(path)
 
 
@@ -187,8 +188,18 @@ def test_a_false_easting_in_metres_of_axes_in_kilometres_is_refused(tmp_path):
         read_header(tmp_path / "a.nc")
 
 
-@pytest.mark.parametrize("code", [-3, -32, -99, -999, 9999])
-def test_codes_that_nothing_marks_are_never_dry(tmp_path, code):
+@pytest.mark.parametrize(("units", "code"), [("mm h-1", -3), ("mm h-1", -999), ("dBZ", -9999)])
+def test_well_known_codes_that_nothing_marks_are_missing_and_said_once(tmp_path, caplog, units, code):
+    path = write_cf(tmp_path / "a.nc", cf_field(np.array([[[0, 30, code]] * 2] * 2, "float32"), {"units": units}))
+    counts = read_counts(path, 0, read_header(path).quantity)
+    assert (counts[:, 0] == 0).all() and (counts[:, 1] > 70).all() and (counts[:, 2] == 255).all()
+    read_counts(path, 1, read_header(path).quantity)
+    (line,) = caplog.messages
+    assert f"{code} as a" in line and "is taken as missing, although no _FillValue says so" in line
+
+
+@pytest.mark.parametrize("code", [-1, -32, -98, 9999])
+def test_other_codes_that_nothing_marks_are_never_dry(tmp_path, code):
     rate = {"standard_name": "rainfall_rate", "units": "mm h-1"}
     path = write_cf(tmp_path / "a.nc", cf_field(np.array([[[0, 1, code]] * 2], "float32"), rate))
     with pytest.raises(InputError, match=rf"a\.nc: rain rate in mm h-1 cannot be {code}; got 33\.3% .*_FillValue"):
@@ -224,16 +235,30 @@ def test_forecasts_are_refused_and_observations_with_a_reference_time_are_not(tm
     assert len(read_header(write_cf(tmp_path / "b.nc", observed)).times) == 2
 
 
-@pytest.mark.parametrize("calendar", ["noleap", "360_day"])
+def at_times(path: Path, minutes: list[int], since: str, calendar: str) -> Path:
+    field = cf_field(np.zeros((len(minutes), 2, 2)), {"units": "1"}, "vil")
+    attrs = {"units": f"minutes since {since}", "calendar": calendar, "standard_name": "time"}
+    field["time"] = ("time", minutes, attrs)
+    return write_cf(path, field)
+
+
+@pytest.mark.parametrize("calendar", ["360_day", "julian", "all_leap"])
 def test_other_calendars_are_named(tmp_path, calendar):
-    field = cf_field(np.zeros((2, 2, 2)), {"units": "1"}, "vil")
-    field["time"] = (
-        "time",
-        [0, 10],
-        {"units": "minutes since 2020-10-31", "calendar": calendar, "standard_name": "time"},
-    )
-    with pytest.raises(InputError, match=f"the calendar of time is not read; got {calendar}; expected standard"):
-        read_header(write_cf(tmp_path / "a.nc", field))
+    with pytest.raises(InputError, match=f"its calendar {calendar} has other days than UTC; expected standard"):
+        read_header(at_times(tmp_path / "a.nc", [0, 10], "2020-10-31", calendar))
+
+
+@pytest.mark.parametrize("calendar", ["noleap", "365_day", "proleptic_gregorian"])
+def test_a_calendar_without_leap_days_is_read_away_from_29_february(tmp_path, calendar):
+    header = read_header(at_times(tmp_path / "a.nc", [0, 5], "2024-03-01 00:00", calendar))
+    assert header.times == (datetime(2024, 3, 1), datetime(2024, 3, 1, 0, 5))
+    assert len(read_header(at_times(tmp_path / "b.nc", [0, 5], "2023-02-28 23:55", calendar)).times) == 2
+    across = at_times(tmp_path / "c.nc", [0, 5], "2024-02-28 23:55", calendar)
+    if calendar == "proleptic_gregorian":
+        assert read_header(across).times[1] == datetime(2024, 2, 29)
+    else:
+        with pytest.raises(InputError, match="its calendar noleap has no 29 February, which lies among"):
+            read_header(across)
 
 
 def test_a_rotated_pole_is_named(tmp_path):
@@ -274,3 +299,94 @@ def test_a_file_cut_off_or_open_for_writing_is_one_line(tmp_path):
     (tmp_path / "cut.nc").write_bytes(whole.read_bytes()[:3000])
     with pytest.raises(InputError, match=r"cut\.nc cannot be read: it is damaged, or open for writing elsewhere"):
         read_header(tmp_path / "cut.nc")
+
+
+def of_amounts(values: np.ndarray, **attrs) -> xr.Dataset:
+    attrs = {"standard_name": "rainfall_amount", "units": "mm", "grid_mapping": "crs"} | attrs
+    made = cf_field(values, attrs).to_dataset(name="rain")
+    return made.assign(crs=xr.DataArray(0, attrs=CRS.from_string(PROJ).to_cf()))
+
+
+@pytest.mark.parametrize(
+    ("attrs", "rate"),
+    [
+        ({}, 6),  # 1 mm in the step of ten minutes
+        ({"units": "kg m-2"}, 6),
+        ({"units": "m"}, 6000),
+        ({"units": "mm/5min", "standard_name": "none", "long_name": "precipitation"}, 12),
+        ({"standard_name": "precipitation_amount"}, 6),
+    ],
+)
+def test_amounts_of_a_step(tmp_path, attrs, rate):
+    amounts = np.ones((3, 2, 2), "float32")
+    attrs = {name: value for name, value in attrs.items() if value != "none"}
+    made = of_amounts(amounts, **attrs)
+    if "long_name" in attrs:
+        del made["rain"].attrs["standard_name"]
+    made.to_netcdf(tmp_path / "a.nc")
+    assert read_header(tmp_path / "a.nc").quantity == RAIN_RATE
+    np.testing.assert_allclose(read_values(tmp_path / "a.nc", 1), rate)
+    field, _ = radar_field(xr.open_dataset(tmp_path / "a.nc", decode_coords="all"))
+    factor = 1 if field.attrs["units"] == "mm h-1" else 12
+    np.testing.assert_allclose(factor * field.values, rate)
+    assert to_counts(field).dims == ("time", "y", "x")
+
+
+@pytest.mark.parametrize("decode", [True, "all"])
+def test_amounts_between_bounds_of_time(tmp_path, decode):
+    made = of_amounts(np.ones((2, 2, 2)))
+    ends = made["time"].values
+    lengths = np.array([5, 60]) * np.timedelta64(1, "m")
+    made["time_bnds"] = (("time", "two"), np.stack([ends - lengths, ends], 1))
+    made["time"].attrs["bounds"] = "time_bnds"
+    made["time"].encoding["units"] = "minutes since 2020-10-31"
+    made.to_netcdf(tmp_path / "a.nc")
+    assert [read_values(tmp_path / "a.nc", number)[0, 0] for number in range(2)] == pytest.approx([12, 1])
+    field, _ = radar_field(xr.open_dataset(tmp_path / "a.nc", decode_coords=decode))
+    assert field.values[:, 0, 0].tolist() == pytest.approx([12, 1])
+    assert (field.name, field.attrs["units"], field.attrs["standard_name"]) == ("rain", "mm h-1", "rainfall_rate")
+
+
+def test_an_amount_over_no_known_time_is_refused(tmp_path):
+    of_amounts(np.ones((1, 2, 2))).to_netcdf(tmp_path / "a.nc")
+    with pytest.raises(InputError, match="rain is an amount of rain, and nothing says over which time; add bounds"):
+        read_header(tmp_path / "a.nc")
+
+
+def test_a_flux_of_mass_is_rain_by_its_name_only(tmp_path):
+    flux = cf_field(np.ones((1, 2, 2)) / 3600, {"units": "kg m-2 s-1"}, "tprate")
+    assert read_values(write_cf(tmp_path / "a.nc", flux), 0) == pytest.approx(np.ones((2, 2)))
+    with pytest.raises(InputError, match="0 of its variables evaporation, crs are radar"):
+        read_header(write_cf(tmp_path / "b.nc", flux.rename("evaporation")))
+
+
+def test_of_rate_and_reflectivity_the_rate_is_read_and_that_is_said_once(tmp_path, caplog):
+    made = of_amounts(np.full((2, 2, 2), 3.0), standard_name="rainfall_rate", units="mm h-1")
+    made["dbz"] = made["rain"].copy(data=np.full((2, 2, 2), 50.0)).assign_attrs(
+        standard_name="equivalent_reflectivity_factor", units="dBZ"
+    )  # fmt: skip
+    made["quality"] = made["rain"].assign_attrs(standard_name="rainfall_rate status_flag", units="1")
+    made.to_netcdf(tmp_path / "a.nc")
+    for _ in range(2):
+        assert read_header(tmp_path / "a.nc").quantity == RAIN_RATE
+    assert (read_values(tmp_path / "a.nc", 0) == 3).all()
+    assert caplog.messages == ["rain is read, and dbz beside it is left out"]
+    made["dbz"].attrs.update(standard_name="rainfall_rate", units="mm h-1")
+    made.to_netcdf(tmp_path / "two.nc")
+    with pytest.raises(InputError, match="2 of its variables rain, crs, dbz, quality are radar; expected one"):
+        read_header(tmp_path / "two.nc")
+
+
+def test_a_file_without_times_has_that_of_its_name(tmp_path):
+    field = cf_field(np.ones((1, 2, 2)), {"units": "mm h-1"}).isel(time=0, drop=True)
+    assert read_header(write_cf(tmp_path / "rr_202407011205.nc", field)).times == (datetime(2024, 7, 1, 12, 5),)
+    with pytest.raises(InputError, match="rain has no coordinate of time; expected one, or a time in the name"):
+        read_header(write_cf(tmp_path / "rr.nc", field))
+
+
+def test_columns_across_the_date_line_are_in_order(tmp_path):
+    coords = {"time": [np.datetime64("2020-10-31", "ns")], "lat": [1.0, 0.5], "lon": [179.75, -179.75, -179.25]}
+    field = xr.DataArray([[[0.0, 1, 2], [3, 4, 5]]], coords, ("time", "lat", "lon"), "r", {"units": "mm/h"})
+    grid = read_header(write_cf(tmp_path / "a.nc", field, crs=None)).grid
+    assert (grid.west % 360, grid.width_m, grid.columns) == (179.5, 0.5, 3)
+    assert read_values(tmp_path / "a.nc", 0).tolist() == [[3, 4, 5], [0, 1, 2]]

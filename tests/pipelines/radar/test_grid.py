@@ -87,6 +87,20 @@ def test_the_antimeridian_is_no_edge():
     assert {0, 100, 199} <= set(middle.tolist())
 
 
+def test_pixels_that_are_square_within_a_percent_stay_where_they_are():
+    """After 500 rows of 1001.5 m the rows of 1000 m would be off by 0.75 pixel, were they not sampled anew."""
+    source = Grid(PROJ, 0, -5000, 1000, 1001.5, 500, 3)
+    target = square(source)
+    assert (target.rows, target.columns, target.width_m, target.height_m) == (501, 3, 1000, 1000)
+    counts = (np.arange(500) % 200).astype("uint8")[:, None].repeat(3, 1)
+    sampled = on_square(counts, source)
+    assert sampled.shape == (501, 3)
+    middle = np.arange(501) * 1000 + 500
+    np.testing.assert_array_equal(sampled[:, 1], np.minimum(middle // 1001.5, 499) % 200)
+    exact = Grid(PROJ, 0, 0, 1000, 1000, 500, 3)
+    assert square(exact) == exact and np.shares_memory(on_square(counts, exact), counts)
+
+
 def test_pixels_must_be_square():
     with pytest.raises(InputError, match=r"pixels are not square; got 1000 x 2000 m"):
         square(Grid(PROJ, 0, 0, 1000, 2000, 200, 200))
