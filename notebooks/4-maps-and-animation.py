@@ -102,7 +102,7 @@ figure
 # cartopy can; here latitude and longitude are the axes, and north is up.
 
 # %%
-from nowcast.plots.outlines import load_outlines
+from nowcast.plots.outlines import outlines_within
 from nowcast.plots.panels import vil_look
 
 look = vil_look()
@@ -111,9 +111,10 @@ figure = Figure(figsize=(7, 4.6))
 ax = figure.add_subplot(projection=ccrs.PlateCarree())
 mean = half_an_hour["vil"].mean("member")
 pixels = ax.pcolormesh(longitude, latitude, mean, cmap=look.cmap, norm=look.norm, transform=ccrs.PlateCarree())
-for degrees in load_outlines().values():
+extent = (longitude.min(), longitude.max(), latitude.min(), latitude.max())
+for degrees in outlines_within("+proj=longlat", extent).values():
     ax.plot(*degrees.T, color="white", linewidth=0.8)
-ax.set_extent((longitude.min(), longitude.max(), latitude.min(), latitude.max()), crs=ccrs.PlateCarree())
+ax.set_extent(extent, crs=ccrs.PlateCarree())
 ax.gridlines(draw_labels={"left": "y", "bottom": "x"}, linewidth=0.4, linestyle=":")
 figure.colorbar(pixels, ax=ax, label="counts", shrink=0.8)
 ax.set_title("Ensemble mean in half an hour", fontsize=10)

@@ -66,12 +66,12 @@ def plot(
     obs: "xr.DataArray | xr.Dataset | str | Path | None" = None,
     **options: Any,
 ) -> "Figure":
-    """Draw one case on maps: observation, ensemble mean, one member, probability and spread.
+    """Draw one case on maps: observation, ensemble mean, members, probability and spread.
 
     Args:
         forecast: A forecast of `Model.forecast`, or the path of a forecast file.
         obs: Observed radar as for `verify`; adds a row.
-        options: Those of `nowcast.plots.maps.plot_forecast`: case, member, lead_times.
+        options: Those of `nowcast.plots.maps.plot_forecast`: case, lead_times, members, threshold, units.
 
     Returns:
         A figure of matplotlib; `savefig` writes it.

@@ -1,6 +1,7 @@
 """One case in motion: the observed past, then every lead time of the forecast, on the maps of `plots`.
 
-One panel each for the observation, the ensemble mean, a member, the probability of 74 counts and the spread. The past
+One panel each for the observation, the ensemble mean, each member asked for, the probability of a threshold and the
+spread. The past
 is shown in all of them, as an ensemble without spread: storms move on where the forecast takes over. Maps are drawn
 once, pixels and the time in every frame.
 """
@@ -23,10 +24,12 @@ from PIL import Image
 from nowcast.data.conventions import lead_label
 from nowcast.data.forecast_file import open_forecast
 from nowcast.data.observations import Observations
-from nowcast.plots.panels import EVENT_THRESHOLD, Place, draw_colour_bar, draw_legend, draw_panel, find_place
+from nowcast.plots.panels import Place, draw_colour_bar, draw_legend, draw_panel, find_place
 from nowcast.plots.rows import (
     Row,
+    Terms,
     check_picture,
+    chosen_leads,
     clock_text,
     forecast_title,
     observed_row,
@@ -52,6 +55,10 @@ def save_animation(
     *,
     store: Path | None = None,
     case: int | None = None,
+    members: Sequence[int] | None = None,
+    lead_times: Sequence[np.timedelta64] | None = None,
+    threshold: str | float | None = None,
+    units: str | None = None,
     overwrite: bool = False,
     progress: Progress = iter,
 ) -> Path:
@@ -61,14 +68,32 @@ def save_animation(
         InputError: for an `out` that exists or is neither GIF nor MP4, or inputs that `animate_forecast` refuses.
     """
     check_picture(out, list(_WRITERS), overwrite)
-    frames = list(animate_forecast(open_forecast(forecast), store, case, progress))
+    drawn = animate_forecast(
+        open_forecast(forecast),
+        store,
+        case,
+        progress,
+        members=members,
+        lead_times=lead_times,
+        threshold=threshold,
+        units=units,
+    )
+    frames = list(drawn)
     with whole(out, overwrite=overwrite) as growing:
         _WRITERS[out.suffix](growing, [*frames, *[frames[-1]] * (_HELD - 1)])
     return out
 
 
 def animate_forecast(
-    forecast: xr.Dataset, store: Path | xr.Dataset | None = None, case: int | None = None, progress: Progress = iter
+    forecast: xr.Dataset,
+    store: Path | xr.Dataset | None = None,
+    case: int | None = None,
+    progress: Progress = iter,
+    *,
+    members: Sequence[int] | None = None,
+    lead_times: Sequence[np.timedelta64] | None = None,
+    threshold: str | float | None = None,
+    units: str | None = None,
 ) -> Iterator[np.ndarray]:
     """The frames of one case in order of time.
 
@@ -78,6 +103,10 @@ def animate_forecast(
             forecast, where the store has it; without a store there is neither past nor an observed panel.
         case: Number of the case in the file; by default the case with the most echo.
         progress: Wraps the frames that are drawn, to show how many are done.
+        members: Numbers of the members to show, a panel each; by default the first in the file.
+        lead_times: Lead times to show; by default all.
+        threshold: As for `maps.plot_forecast`.
+        units: As for `maps.plot_forecast`.
 
     Yields:
         Colours, uint8 with shape (height, width, 3), both even.
@@ -85,13 +114,17 @@ def animate_forecast(
     Raises:
         InputError: as `maps.plot_forecast` does.
     """
+    terms = Terms.of(forecast, threshold, units)
     shown = one_case(forecast, case)
+    if lead_times is not None:
+        shown = shown.isel(lead_time=chosen_leads(shown["lead_time"].values, lead_times))
     leads = shown["lead_time"].values
     observations = None if store is None else Observations.open(store)
-    rows = panel_rows(shown, None if observations is None else observed_row(observations, shown))
+    observed = None if observations is None else observed_row(observations, shown, terms.quantity)
+    rows = panel_rows(shown, observed, members, terms)
     if observations is not None:
         offsets, seen = _past(observations, shown)
-        rows = [_preceded(row, seen) for row in rows]
+        rows = [_preceded(row, seen, terms.threshold) for row in rows]
         leads = np.concatenate([offsets, leads])
     figure, panels = _figure(rows, find_place(shown))
     height = figure.get_figheight()
@@ -120,9 +153,9 @@ def _past(observations: Observations, shown: xr.Dataset) -> tuple[np.ndarray, np
     return offsets[there], seen[there]
 
 
-def _preceded(row: Row, seen: np.ndarray) -> Row:
+def _preceded(row: Row, seen: np.ndarray, threshold: float) -> Row:
     """A row that begins with the observed past, as an ensemble without spread."""
-    certain = {"probability": (seen >= EVENT_THRESHOLD).astype("float32"), "spread": np.zeros(seen.shape[:3])}
+    certain = {"probability": (seen >= threshold).astype("float32"), "spread": np.zeros(seen.shape[:3])}
     past = certain.get(row.name, seen)
     if past.shape == seen.shape:
         past = np.where(np.isnan(seen), np.nan, past)

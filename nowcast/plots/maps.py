@@ -23,7 +23,9 @@ from nowcast.plots.panels import (
 )
 from nowcast.plots.rows import (
     Row,
+    Terms,
     check_picture,
+    chosen_leads,
     clock_text,
     forecast_title,
     observed_row,
@@ -31,17 +33,17 @@ from nowcast.plots.rows import (
     panel_rows,
     pictures,
 )
-from pipelines.errors import InputError
 from pipelines.store.kind import RADAR, kind_of
 from pipelines.store.whole import whole
 
 _SUFFIXES = (".png", ".pdf", ".svg")
-_PANEL, _GAP = 1.8, 0.07  # inches, as all sizes here
-_LEFT, _RIGHT, _TOP, _BOTTOM = 0.65, 1.15, 0.65, 0.3
+_PANEL, _NARROWEST, _WIDEST, _GAP = 1.8, 0.9, 5.0, 0.07  # inches, as all sizes here; a panel has the area of a square
+_LEFT, _RIGHT, _TOP, _BOTTOM = 0.65, 1.25, 0.65, 0.3
 _BAR_OFFSET, _BAR, _BAR_MARGIN = 0.42, 0.1, 0.05
 _COLUMNS = 4
 _THUMBNAIL, _THUMBNAIL_GAP, _THUMBNAIL_LEFT = 1.0, 0.06, 0.3
 _LETTER = 0.085  # width of a letter of the title
+_ROW_NAME, _COLUMN_NAME = 1.0, 1.4  # that the longest names need
 
 
 def save_forecast_map(
@@ -50,8 +52,10 @@ def save_forecast_map(
     *,
     store: Path | None = None,
     case: int | None = None,
-    member: int | None = None,
+    members: Sequence[int] | None = None,
     lead_times: Sequence[np.timedelta64] | None = None,
+    threshold: str | float | None = None,
+    units: str | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Write the picture of `plot_forecast` for a forecast file; it appears whole or not at all.
@@ -60,7 +64,7 @@ def save_forecast_map(
         InputError: for an `out` that exists or has no suffix of a picture, or inputs that `plot_forecast` refuses.
     """
     check_picture(out, _SUFFIXES, overwrite)
-    figure = plot_forecast(open_forecast(forecast), store, case, lead_times, member)
+    figure = plot_forecast(open_forecast(forecast), store, case, lead_times, members, threshold, units)
     with whole(out, overwrite=overwrite) as growing:
         figure.savefig(growing, dpi=200)
     return out
@@ -71,27 +75,36 @@ def plot_forecast(
     store: Path | xr.Dataset | None = None,
     case: int | None = None,
     lead_times: Sequence[np.timedelta64] | None = None,
-    member: int | None = None,
+    members: Sequence[int] | None = None,
+    threshold: str | float | None = None,
+    units: str | None = None,
 ) -> Figure:
-    """One case on maps, one column per lead time: observed, ensemble mean, a member, probability of 74 counts, spread.
+    """One case on maps, one column per lead time: observed, ensemble mean, members, probability and spread.
 
-    A video is shown as pictures: observed, ensemble mean, a member, spread.
+    A video is shown as pictures: observed, ensemble mean, members, spread.
 
     Args:
         forecast: A forecast file: `vil` in counts, dims (case, member, lead_time, y, x), or `video`, with channel too.
         store: The observed frames: a store or a file of radar, by path or open; without it their row is left out.
         case: Number of the case in the file; by default the case with the most echo.
         lead_times: Lead times to show; by default four, evenly spread, including the last.
-        member: Number of the member to show; by default the first in the file.
+        members: Numbers of the members to show, a row each; by default the first in the file.
+        threshold: Threshold of the probability, such as 74 or "2.5mm/h", without a unit in `units`; by default 74
+            counts.
+        units: Units of colour bars and spread, such as "mm/h"; by default those of the forecast.
 
     Raises:
         InputError: when the file has no such case, lead time or member, or lacks a coordinate, or the store has neither
-            the event nor its pixels.
+            the event nor its pixels, or for a threshold or units that radar cannot have.
     """
+    terms = Terms.of(forecast, threshold, units)
     shown = one_case(forecast, case)
-    shown = shown.isel(lead_time=_chosen(shown["lead_time"].values, lead_times))
-    rows = panel_rows(shown, None if store is None else observed_row(Observations.open(store), shown), member)
-    return plot_rows(rows, shown)
+    available = shown["lead_time"].values
+    shown = shown.isel(
+        lead_time=_spread_out(len(available)) if lead_times is None else chosen_leads(available, lead_times)
+    )
+    observed = None if store is None else observed_row(Observations.open(store), shown, terms.quantity)
+    return plot_rows(panel_rows(shown, observed, members, terms), shown)
 
 
 def plot_rows(rows: Sequence[Row], shown: xr.Dataset) -> Figure:
@@ -108,8 +121,9 @@ def plot_rows(rows: Sequence[Row], shown: xr.Dataset) -> Figure:
 
 def _grid(rows: int, columns: int, tallness: float, place: Place | None) -> tuple[Figure, np.ndarray]:
     """A figure and its panels with shape (rows, columns); laid out by hand, since cartopy is slow in layout engines."""
-    height_of_panel = _PANEL * tallness
-    width = _LEFT + columns * _PANEL + (columns - 1) * _GAP + _RIGHT
+    width_of_panel = float(np.clip(_PANEL / np.sqrt(tallness), _NARROWEST, _WIDEST))
+    height_of_panel = width_of_panel * tallness
+    width = _LEFT + columns * width_of_panel + (columns - 1) * _GAP + _RIGHT
     height = _TOP + rows * height_of_panel + (rows - 1) * _GAP + _BOTTOM
     figure = Figure(figsize=(width, height))
     panels = figure.subplots(
@@ -122,7 +136,7 @@ def _grid(rows: int, columns: int, tallness: float, place: Place | None) -> tupl
             "right": 1 - _RIGHT / width,
             "bottom": _BOTTOM / height,
             "top": 1 - _TOP / height,
-            "wspace": _GAP / _PANEL,
+            "wspace": _GAP / width_of_panel,
             "hspace": _GAP / height_of_panel,
         },
     )
@@ -165,19 +179,10 @@ def plot_samples(
     return figure
 
 
-def _chosen(available: np.ndarray, asked: Sequence[np.timedelta64] | None) -> list[int]:
-    """Positions of the lead times to show."""
-    if asked is None:
-        number = min(_COLUMNS, len(available))
-        return [round(part * len(available) / number) - 1 for part in range(1, number + 1)]
-    missing = [lead for lead in asked if lead not in available]
-    if missing:
-        raise InputError(
-            "no such lead time in the forecast",
-            got=lead_label(missing[0]),
-            expected=f"one of {', '.join(map(lead_label, available))}",
-        )
-    return [int(np.flatnonzero(available == lead)[0]) for lead in asked]
+def _spread_out(available: int) -> list[int]:
+    """Positions of a few lead times, including the last."""
+    number = min(_COLUMNS, available)
+    return [round(part * available / number) - 1 for part in range(1, number + 1)]
 
 
 def _annotate(figure: Figure, panels: np.ndarray, rows: Sequence[Row], shown: xr.Dataset) -> None:
@@ -191,9 +196,12 @@ def _annotate(figure: Figure, panels: np.ndarray, rows: Sequence[Row], shown: xr
             draw_colour_bar(figure, (top.x1 + _BAR_OFFSET / width, low, _BAR / width, high - low), first.look)
     for ax, row in zip(panels[:, 0], rows, strict=True):
         middle = (ax.get_position().y0 + ax.get_position().y1) / 2
-        figure.text(0.1 / width, middle, row.name, rotation=90, ha="left", va="center", fontsize=9)
+        size = min(9, 9 * ax.get_position().height * height / _ROW_NAME)
+        figure.text(0.1 / width, middle, row.name, rotation=90, ha="left", va="center", fontsize=size)
     for ax, lead, time in zip(panels[0], shown["lead_time"].values, shown["valid_time"].values, strict=True):
-        ax.set_title(clock_text(shown, time, f"+{lead_label(lead)}"), fontsize=8)
+        text = clock_text(shown, time, f"+{lead_label(lead)}")
+        narrow = ax.get_position().width * width < _COLUMN_NAME
+        ax.set_title(text.replace(" (", "\n(") if narrow else text, fontsize=8)
     title = forecast_title(shown)
     fits = _LEFT + _LETTER * len(title) < width
     lines = title if fits else textwrap.fill(title, int((width - 0.2) / (0.75 * _LETTER)))

@@ -1,9 +1,12 @@
 """One panel of a picture: colours of counts, probabilities and spread, their colour bars, and the map beneath.
 
-Maps are drawn in the event's own projection, so that pixels stay square, with outlines that come with the package:
-nothing is downloaded.
+Fields are counts; colour bars are in counts and kg m-2, or in the unit of a quantity of `pipelines.store.units`. Maps
+are drawn in the event's own projection, so that pixels stay square, with outlines that come with the package: nothing
+is downloaded.
 """
 
+import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Self
@@ -12,21 +15,29 @@ import cartopy.crs as ccrs
 import matplotlib
 import numpy as np
 import xarray as xr
-from cartopy.mpl.ticker import LatitudeLocator, LongitudeLocator
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.textpath import TextPath
+from matplotlib.ticker import MaxNLocator
 from pyproj import CRS
 
 from nowcast.data.footprint import Footprint, footprints
+from nowcast.plots.graticule import draw_graticule
 from nowcast.plots.outlines import outlines_within
+from pipelines.store.amounts import amount_text, units_text
 from pipelines.store.geo import projection
-from pipelines.store.units import MAX_COUNT, counts_to_vil
+from pipelines.store.units import COUNTS, MAX_COUNT, QUANTITIES, RAIN_RATE, REFLECTIVITY, VIL, counts_to_vil
 
 EVENT_THRESHOLD = 74.0  # counts
 VIL_LEVELS = (0, 16, 31, 59, 74, 100, 133, 160, 181, 219, 255)  # counts
+_LEVELS = {  # in the quantity's unit, where the colours after that of no echo begin
+    RAIN_RATE: (0.1, 0.5, 1, 2, 5, 10, 20, 50, 100),
+    REFLECTIVITY: (10, 15, 20, 25, 30, 35, 40, 45, 55),
+    VIL: (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 40),
+}
 VIL_COLOURS = (  # of SEVIR's own display code (Veillette et al. 2020); there, missing pixels are black
     "#4d4d4d",
     "#28be28",
@@ -40,8 +51,10 @@ VIL_COLOURS = (  # of SEVIR's own display code (Veillette et al. 2020); there, m
     "#e700ff",
 )
 MISSING_COLOUR = "#999999"  # as far from the dark grey of no echo as from the white of no chance
-_OUTLINE_WIDTHS = {"coast": 0.7, "border": 0.6, "state": 0.5}
-_LINES = 4  # of latitude and of longitude, at most
+_TICK_WIDTH, _TICK_HEIGHT = 0.27, 0.12  # of texts beside a colour bar, inches
+_LABEL_SIZE = 8
+_SHORTEST = 15  # letters on a line of a label, at least
+_OUTLINE_WIDTHS = {"coast": 0.7, "border": 0.6, "state": 0.5, "lake": 0.4}
 
 
 @dataclass(frozen=True)
@@ -67,32 +80,42 @@ class Look:
     origin: Literal["lower", "upper"] = "lower"
 
 
-def threshold_text(threshold: float) -> str:
-    """A threshold in counts and in kg m-2."""
-    return f"≥ {threshold:g} counts = {counts_to_vil(np.array([threshold]))[0]:.2g} kg m⁻²"
+def threshold_text(threshold: float, quantity: str = COUNTS) -> str:
+    """A threshold in counts as text in a quantity's unit; that of counts is also said in kg m-2."""
+    vil = f" = {counts_to_vil(np.array([threshold]))[0]:.2g} kg m⁻²" if quantity == COUNTS else ""
+    return f"≥ {amount_text(threshold, quantity)}{vil}"
 
 
-def vil_look() -> Look:
-    """SEVIR's colours for counts, with a colour bar in kg m-2 and in counts."""
+def vil_look(quantity: str = COUNTS) -> Look:
+    """SEVIR's colours for counts; their colour bar is in a quantity's unit, or for counts in kg m-2 and in counts."""
     cmap = ListedColormap(VIL_COLOURS, "vil").with_extremes(bad=MISSING_COLOUR)
-    vil = counts_to_vil(np.array(VIL_LEVELS, "float32"))
-    ticks = {float(level): f"{amount:.2g}" for level, amount in zip(VIL_LEVELS, vil, strict=True)}
-    counts = [f"{level:g}" for level in (*VIL_LEVELS[:-1], MAX_COUNT)]
-    norm = BoundaryNorm(VIL_LEVELS, cmap.N)
-    return Look(cmap, norm, "VIL (kg m⁻²)", ticks, second=("counts", counts), ink="white")
+    if quantity == COUNTS:
+        vil = counts_to_vil(np.array(VIL_LEVELS, "float32"))
+        ticks = {float(level): f"{amount:.2g}" for level, amount in zip(VIL_LEVELS, vil, strict=True)}
+        counts = [f"{level:g}" for level in (*VIL_LEVELS[:-1], MAX_COUNT)]
+        norm = BoundaryNorm(VIL_LEVELS, cmap.N)
+        return Look(cmap, norm, "VIL (kg m⁻²)", ticks, second=("counts", counts), ink="white")
+    levels, known = _LEVELS[quantity], QUANTITIES[quantity]
+    begins = [0.0, *known.to_counts(np.array(levels, "float64")).tolist()]
+    ticks = dict(zip(begins[1:], map("{:g}".format, levels), strict=True))
+    name = "VIL" if quantity == VIL else known.attrs["long_name"]
+    return Look(
+        cmap, BoundaryNorm([*begins, VIL_LEVELS[-1]], cmap.N), f"{name} ({units_text(quantity)})", ticks, ink="white"
+    )
 
 
-def probability_look() -> Look:
-    """Probabilities of `EVENT_THRESHOLD` in steps of a tenth."""
+def probability_look(threshold: float = EVENT_THRESHOLD, quantity: str = COUNTS) -> Look:
+    """Probabilities of a threshold in counts, in steps of a tenth, with the threshold in the unit of a quantity."""
     cmap = matplotlib.colormaps["Blues"].resampled(10).with_extremes(bad=MISSING_COLOUR)
-    return Look(cmap, BoundaryNorm(np.linspace(0, 1, 11), 10), f"P({threshold_text(EVENT_THRESHOLD)})")
+    return Look(cmap, BoundaryNorm(np.linspace(0, 1, 11), 10), f"P({threshold_text(threshold, quantity)})")
 
 
-def spread_look(spread: np.ndarray) -> Look:
-    """Spread in counts, from zero to the value that a thousandth of the pixels exceeds."""
+def spread_look(spread: np.ndarray, quantity: str = COUNTS) -> Look:
+    """Spread in the unit of a quantity, from zero to the value that a thousandth of the pixels exceeds."""
     cmap = matplotlib.colormaps["OrRd"].with_extremes(bad=MISSING_COLOUR)
     highest = np.nanquantile(spread, 0.999) if np.isfinite(spread).any() else 1.0
-    return Look(cmap, Normalize(0, max(float(highest), 1.0)), "spread (counts)")
+    least = 1.0 if quantity == COUNTS else 0.1
+    return Look(cmap, Normalize(0, max(float(highest), least)), f"spread ({units_text(quantity)})")
 
 
 def picture_look() -> Look:
@@ -168,25 +191,12 @@ def draw_panel(
         return ax
     for kind, metres in outlines_within(place.proj, place.extent).items():
         ax.plot(*metres.T, color=look.ink, linewidth=_OUTLINE_WIDTHS[kind], scalex=False, scaley=False)
-    axis_of_side = {"left": "y", "bottom": "x"}
-    ax.gridlines(  # type: ignore[attr-defined]
-        draw_labels={side: axis_of_side[side] for side in labels},
-        color=look.ink,
-        linewidth=0.4,
-        linestyle=":",
-        x_inline=False,
-        y_inline=False,
-        rotate_labels=False,
-        xlocs=LongitudeLocator(nbins=_LINES),
-        ylocs=LatitudeLocator(nbins=_LINES),
-        xlabel_style={"size": 6},
-        ylabel_style={"size": 6},
-    )
+    draw_graticule(ax, place.proj, place.extent, look.ink, labels)
     return ax
 
 
 def draw_colour_bar(figure: Figure, box: tuple[float, float, float, float], look: Look) -> None:
-    """Draw the colour bar of a look, standing or lying as its box does.
+    """Draw the colour bar of a look, standing or lying as its box does, with as many ticks as it has room for.
 
     Args:
         figure: The figure.
@@ -195,17 +205,23 @@ def draw_colour_bar(figure: Figure, box: tuple[float, float, float, float], look
     """
     width, height = figure.get_size_inches() * box[2:]
     lying = width > height
+    length, room = (width, _TICK_WIDTH) if lying else (height, _TICK_HEIGHT)
+    fits = max(1, int(length / room))
     ax = figure.add_axes(box)
     bar = figure.colorbar(
         ScalarMappable(look.norm, look.cmap), cax=ax, orientation="horizontal" if lying else "vertical"
     )
-    bar.set_label(look.label, fontsize=8, labelpad=1 if lying else 3)
+    label, size = _fitted(look.label, length)
+    bar.set_label(label, fontsize=size, labelpad=1 if lying else 3)
     if look.ticks:
-        bar.set_ticks(list(look.ticks), labels=list(look.ticks.values()))
+        bar.set_ticks(list(look.ticks), labels=_thinned(list(look.ticks.values()), fits))
+    else:
+        bar.locator = MaxNLocator(min(fits, 6))
+        bar.update_ticks()
     ax.tick_params(labelsize=7, pad=1 if lying else 2)
     if look.second:
         label, texts = look.second
-        places = range(len(texts))
+        places, texts = range(len(texts)), _thinned(texts, fits)
         other = ax.twiny() if lying else ax.twinx()
         if lying:
             other.set(xlim=(0, places[-1]), xticks=places, xticklabels=texts)
@@ -214,8 +230,25 @@ def draw_colour_bar(figure: Figure, box: tuple[float, float, float, float], look
             other.yaxis.tick_left()
             other.yaxis.set_label_position("left")
             ax.yaxis.tick_right()  # which `twinx` moved to the left
-        (other.set_xlabel if lying else other.set_ylabel)(label, fontsize=8, labelpad=1)
+        (other.set_xlabel if lying else other.set_ylabel)(label, fontsize=_LABEL_SIZE, labelpad=3 if lying else 1)
         other.tick_params(labelsize=7, pad=1)
+
+
+def _fitted(label: str, length: float) -> tuple[str, float]:
+    """A label on lines that are no longer than some inches, as far as that can be, and the size of its letters."""
+
+    def inches(text: str) -> float:
+        return TextPath((0, 0), text, _LABEL_SIZE).get_extents().width / 72
+
+    letters = int(len(label) * length / inches(label))
+    lines = textwrap.wrap(label, max(_SHORTEST, letters))
+    return "\n".join(lines), _LABEL_SIZE * min(1, length / max(map(inches, lines)))
+
+
+def _thinned(texts: Sequence[str], fits: int) -> list[str]:
+    """Every text, or every second, ..., so that there is room for those that are left; the others are empty."""
+    every = math.ceil(len(texts) / fits)
+    return [text if number % every == 0 else "" for number, text in enumerate(texts)]
 
 
 def draw_legend(figure: Figure) -> None:

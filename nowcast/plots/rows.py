@@ -3,20 +3,22 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from nowcast.data.conventions import TIME
+from nowcast.data.conventions import TIME, lead_label
 from nowcast.data.footprint import footprints
 from nowcast.data.observations import Case, Observations
 from nowcast.data.statistics import echo_shares, ensemble_mean, ensemble_probability, ensemble_spread
 from nowcast.plots.panels import EVENT_THRESHOLD, Look, picture_look, probability_look, spread_look, vil_look
 from pipelines.errors import InputError
+from pipelines.store.amounts import quantity_of_units, threshold_in_counts
 from pipelines.store.kind import VIDEO, kind_of
 from pipelines.store.schema import data_range, pixels
+from pipelines.store.units import COUNTS, from_counts
 
 
 class Row(NamedTuple):
@@ -58,26 +60,75 @@ def one_case(forecast: xr.Dataset, case: int | None = None) -> xr.Dataset:
     return forecast.isel(case=case)
 
 
-def panel_rows(shown: xr.Dataset, observed: Row | None, member: int | None = None) -> list[Row]:
+class Terms(NamedTuple):
+    """In which terms fields are shown.
+
+    Attributes:
+        quantity: A quantity of `pipelines.store.units.QUANTITIES`, in whose unit colour bars and spread are.
+        threshold: Threshold of the probability, in counts.
+    """
+
+    quantity: str = COUNTS
+    threshold: float = EVENT_THRESHOLD
+
+    @classmethod
+    def of(cls, forecast: xr.Dataset, threshold: str | float | None = None, units: str | None = None) -> Self:
+        """Terms that were asked for, by default those of the forecast.
+
+        Args:
+            forecast: A forecast file, in counts; its attribute `quantity` says from which quantity it was made.
+            threshold: Such as 74 or "2.5mm/h", without a unit in that of the terms; by default 74 counts.
+            units: Such as "mm/h".
+
+        Raises:
+            InputError: for units or a threshold that radar cannot have, or any of a video.
+        """
+        if kind_of(forecast) is VIDEO and (units is not None or threshold is not None):
+            raise InputError("a video has neither units nor thresholds")
+        quantity = quantity_of_units(units) if units else str(forecast.attrs.get("quantity", COUNTS))
+        return cls(quantity, EVENT_THRESHOLD if threshold is None else threshold_in_counts(threshold, quantity))
+
+
+def chosen_leads(available: np.ndarray, asked: Sequence[np.timedelta64]) -> list[int]:
+    """Positions of lead times.
+
+    Raises:
+        InputError: when there is no such lead time.
+    """
+    missing = [lead for lead in asked if lead not in available]
+    if missing:
+        raise InputError(
+            "no such lead time in the forecast",
+            got=lead_label(missing[0]),
+            expected=f"one of {', '.join(map(lead_label, available))}",
+        )
+    return [int(np.flatnonzero(available == lead)[0]) for lead in asked]
+
+
+def panel_rows(
+    shown: xr.Dataset, observed: Row | None, members: Sequence[int] | None = None, terms: Terms | None = None
+) -> list[Row]:
     """The rows of one case, from top to bottom.
 
     Args:
         shown: One case (see `one_case`).
         observed: The row of the observations, if any.
-        member: Number of the member to show; by default the first in the file.
+        members: Numbers of the members to show; by default the first in the file.
+        terms: Units and threshold; by default those of the forecast.
 
     Raises:
         InputError: when there is no such member.
     """
     numbers = shown["member"].values.tolist()
-    if member is None:
-        member = numbers[0]
-    elif member not in numbers:
-        raise InputError(f"no member {member} in the forecast", expected=f"one of {numbers}")
+    members = numbers[:1] if members is None else members
+    for member in members:
+        if member not in numbers:
+            raise InputError(f"no member {member} in the forecast", expected=f"one of {numbers}")
+    quantity, threshold = terms or Terms.of(shown)
     array = pixels(shown)
     values = array.transpose("member", "lead_time", ..., "y", "x").values
     is_video = kind_of(shown) is VIDEO
-    look = picture_look() if is_video else vil_look()
+    look = picture_look() if is_video else vil_look(quantity)
 
     def seen(fields: np.ndarray) -> np.ndarray:
         return pictures(fields, data_range(shown.attrs)) if is_video else fields
@@ -85,14 +136,18 @@ def panel_rows(shown: xr.Dataset, observed: Row | None, member: int | None = Non
     rows = [] if observed is None else [observed]
     if len(values) == 1:
         return [*rows, Row("forecast", seen(values[0]), look)]
-    spread = ensemble_spread(values)
     rows.append(Row("ensemble mean", seen(ensemble_mean(values)), look))
-    rows.append(Row(f"member {member}", seen(values[numbers.index(member)]), look))
+    rows += [Row(f"member {member}", seen(values[numbers.index(member)]), look) for member in members]
     if is_video:
-        spread = spread.mean(axis=1)
+        spread = ensemble_spread(values).mean(axis=1)
         return [*rows, Row("spread", spread, replace(spread_look(spread), origin="upper"))]
-    probability = ensemble_probability(values, EVENT_THRESHOLD)
-    return [*rows, Row("probability", probability, probability_look()), Row("spread", spread, spread_look(spread))]
+    probability = ensemble_probability(values, threshold)
+    spread = ensemble_spread(from_counts(values, quantity))
+    return [
+        *rows,
+        Row("probability", probability, probability_look(threshold, quantity)),
+        Row("spread", spread, spread_look(spread, quantity)),
+    ]
 
 
 def case_of(shown: xr.Dataset) -> Case:
@@ -102,8 +157,13 @@ def case_of(shown: xr.Dataset) -> Case:
     return Case(str(shown["event"].values), np.datetime64(init.item(), "us"), times, footprint)
 
 
-def observed_row(observations: Observations, shown: xr.Dataset) -> Row:
+def observed_row(observations: Observations, shown: xr.Dataset, quantity: str = COUNTS) -> Row:
     """The observations at the valid times of a case; missing, and noted, where there is no frame yet.
+
+    Args:
+        observations: The observations.
+        shown: The case (see `one_case`).
+        quantity: The quantity in whose unit the colour bar is.
 
     Raises:
         InputError: when the observations have neither the event nor its pixels.
@@ -113,7 +173,7 @@ def observed_row(observations: Observations, shown: xr.Dataset) -> Row:
     notes = ["not observed yet" if time > last else "" for time in times]
     if kind_of(shown) is VIDEO:
         return Row("observed", pictures(values, data_range(observations.store.attrs)), picture_look(), notes)
-    return Row("observed", values, vil_look(), notes)
+    return Row("observed", values, vil_look(quantity), notes)
 
 
 def pictures(values: np.ndarray, largest: int) -> np.ndarray:
