@@ -26,6 +26,7 @@ from nowcast.cli.prepare import (
     prepare_sevir,
     prepare_video,
 )
+from nowcast.cli.watch import watch
 from pipelines.errors import InputError
 from pipelines.store.paths import refuse_inputs
 
@@ -258,6 +259,7 @@ def benchmark(
 app.command()(at)
 app.command()(experiment)
 app.command()(models)
+app.command()(watch)
 app.command()(page)
 
 

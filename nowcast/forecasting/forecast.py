@@ -90,7 +90,7 @@ def _check_sampling(model: str, sampling: dict[str, Any]) -> None:
 
 def write_forecast(
     forecaster: Forecaster,
-    source: Sources,
+    source: Sources | Cases,
     out: Path,
     request: Request,
     *,
@@ -105,7 +105,7 @@ def write_forecast(
 
     Args:
         forecaster: The model.
-        source: Archive store; or files of radar, folders or wildcards (see nowcast.forecasting.live).
+        source: Archive store; or files of radar, folders or wildcards (see nowcast.forecasting.live); or their cases.
         out: File to write.
         request: Cases, members and seed.
         described: Attributes of the file about the model (see `load_forecaster`).
@@ -120,9 +120,9 @@ def write_forecast(
     Raises:
         InputError: for an `out` that exists, is the source or has another suffix, or cases that the source lacks.
     """
-    refuse_inputs(out, several(source))
+    refuse_inputs(out, [] if isinstance(source, Cases) else several(source))
     check_target(out, overwrite)
-    cases = find_cases(source, forecaster.window, request, tell)
+    cases = source if isinstance(source, Cases) else find_cases(source, forecaster.window, request, tell)
     minutes = cases.store.attrs["cadence_minutes"]
     for warning in warnings_of(forecaster, described, request.members, minutes, cases.store, cases.init_times):
         tell(warning)

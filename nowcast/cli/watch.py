@@ -1,0 +1,53 @@
+"""The command watch. Heavy libraries are imported inside it, as in `nowcast.cli.app`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nowcast.cli.console import note, tell
+from nowcast.cli.forecast import Device, Seed
+from pipelines.errors import InputError
+from pipelines.store.paths import refuse_inputs
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+def watch(
+    folder: Annotated[Path, typer.Argument(help="Folder into which files of radar come.")],
+    out: Annotated[Path, typer.Option(help="Folder for forecasts, pages, and the links latest.nc and latest.html.")],
+    model: Annotated[str, typer.Option(help="Name from `nowcast models`, run folder or checkpoint file.")] = "predldm",
+    ensemble: Annotated[int | None, typer.Option(min=1, help="Number of members; 100 by default.")] = None,
+    every: Annotated[float, typer.Option(min=0.01, help="Seconds between two looks at the folder.")] = 10,
+    once: Annotated[
+        bool, typer.Option("--once", help="Look once, take all files as complete, and end: for cron.")
+    ] = False,
+    keep: Annotated[int, typer.Option(min=1, help="Number of forecasts to keep, the newest ones.")] = 24,
+    seed: Seed = 0,
+    device: Device = None,
+) -> None:
+    """Forecast from the newest frames of a folder, each time that a new one is complete.
+
+    A file is complete when two looks find it unchanged and it can be read. Late, lacking, doubled and broken files and
+    a full disk cost a line each. A stopped watch is resumed by the same command; what is forecast is not made again.
+    """
+    from nowcast.forecasting.forecast import Request, load_forecaster
+    from nowcast.forecasting.watch import Watch
+
+    refuse_inputs(out, [folder])
+    if folder.resolve() in out.resolve().parents:
+        raise InputError(f"the output {out} lies in the watched folder {folder}", remedy="write to another folder")
+    forecaster, described = load_forecaster(model, device=device)
+    request = Request(members=ensemble, seed=seed)
+    watched = Watch(forecaster, described, folder, out, request, keep=keep, page=_page, tell=note)
+    if not once:
+        watched.run(every, tell)
+    elif path := watched.look(wait=False):
+        tell(path)
+
+
+def _page(forecast: Path, out: Path, history: "xr.Dataset") -> None:
+    from nowcast.report.nowcast_page import write_page
+
+    write_page(forecast, out, store=history)

@@ -1,0 +1,163 @@
+"""The live loop: a forecast from the newest frames of a folder, as soon as they are complete.
+
+    OUT/forecasts/20210704T182500.nc      a forecast, named by its init time (UTC)
+    OUT/forecasts/20210704T182500.html    its page
+    OUT/latest.nc, OUT/latest.html        links to the newest ones, which never point to anything incomplete
+
+A file is taken when it is the same in two looks at the folder and can be read. Files, frames or a disk with which
+something is wrong cost one line each, and the loop goes on.
+"""
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from nowcast.data.radar_file import Tell
+from nowcast.forecasting.cases import Cases, Request, find_cases
+from nowcast.forecasting.forecast import write_forecast
+from nowcast.models.forecaster import Forecaster
+from pipelines.errors import InputError
+from pipelines.radar.files import find_files
+from pipelines.store.whole import exclusive
+
+Page = Callable[[Path, Path, xr.Dataset], object]
+"""Writes the page of a forecast: takes the forecast file, the file to write, and the history as a store."""
+
+State = dict[Path, tuple[int, int]]  # bytes and time of change of files
+
+_NAME = re.compile(r"\d{8}T\d{6}\.nc")
+
+
+@dataclass
+class Watch:
+    """A folder of files of radar that is watched, and what is made of it.
+
+    Attributes:
+        forecaster: The model.
+        described: Attributes of its forecasts (see `nowcast.forecasting.forecast.load_forecaster`).
+        folder: The folder.
+        out: Folder of the forecasts.
+        request: Members and seed.
+        keep: Number of forecasts to keep, the newest ones.
+        page: Makes the pages; None for none.
+        tell: Called with a line about each forecast, and about each thing that is not as it should be.
+    """
+
+    forecaster: Forecaster
+    described: dict[str, Any]
+    folder: Path
+    out: Path
+    request: Request
+    keep: int = 24
+    page: Page | None = None
+    tell: Tell = lambda text: None
+    _seen: State = field(default_factory=dict)
+    _done: State = field(default_factory=dict)
+    _told: set[str] = field(default_factory=set)
+
+    def run(self, every: float, made: Callable[[Path], object]) -> None:
+        """Look at the folder every so many seconds, until the process ends.
+
+        Args:
+            every: Seconds.
+            made: Called with the path of each forecast.
+
+        Raises:
+            InputError: when another process writes into the same folder of forecasts.
+        """
+        trouble = ""
+        with exclusive(self.out / "forecasts"):
+            while True:
+                try:
+                    if path := self.look():
+                        made(path)
+                        trouble = ""
+                except Exception as error:  # whatever it is, the next frame may be well
+                    line = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+                    if line != trouble:
+                        self.tell(line)
+                    trouble = line
+                time.sleep(every)
+
+    def look(self, *, wait: bool = True) -> Path | None:
+        """Forecast from the newest frames, unless that is done already.
+
+        Args:
+            wait: Leave out files that were not there, or were different, at the look before.
+
+        Returns:
+            The forecast that was written; None where there was nothing to do.
+
+        Raises:
+            InputError: when there are no files, they cannot be forecast, or the disk is full.
+        """
+        found, before = _state(self.folder), self._seen
+        self._seen = found
+        complete = {path: state for path, state in found.items() if not wait or before.get(path) == state}
+        if not complete or complete == self._done:
+            return None
+        try:
+            cases = find_cases(list(complete), self.forecaster.window, self.request, self._tell_once)
+        except InputError:
+            self._done = complete  # the same files would be refused again
+            raise
+        path = self._forecast(cases)
+        self._done = complete
+        return path
+
+    def _forecast(self, cases: Cases) -> Path | None:
+        folder = self.out / "forecasts"
+        init = cases.init_times[0].astype("datetime64[s]").item()
+        path = folder / f"{init:%Y%m%dT%H%M%S}.nc"
+        known = _forecasts(folder)
+        if known and known[-1] > path:
+            self._tell_once(f"the newest frame, of {init} UTC, is older than the forecast {known[-1]}")
+            return None
+        is_new = path not in known
+        if is_new:
+            write_forecast(self.forecaster, cases, path, self.request, described=self.described, tell=self._tell_once)
+        page = path.with_suffix(".html")
+        if self.page and not page.exists():
+            self.page(path, page, cases.store)
+        for made in (path, page):
+            if made.exists():
+                _link(self.out / f"latest{made.suffix}", made)
+        for old in _forecasts(folder)[: -self.keep]:
+            old.unlink()
+            old.with_suffix(".html").unlink(missing_ok=True)
+        return path if is_new else None
+
+    def _tell_once(self, line: str) -> None:
+        if line not in self._told:
+            self.tell(line)
+        self._told.add(line)
+
+
+def _state(folder: Path) -> State:
+    """The state of each file of radar in a folder; of a Zarr store, that of all its files together."""
+    state = {}
+    for path in find_files([folder]):
+        try:
+            parts = [part.stat() for part in ([path] if path.is_file() else path.rglob("*"))]
+        except FileNotFoundError:  # moved away meanwhile
+            continue
+        state[path] = sum(part.st_size for part in parts), max((part.st_ctime_ns for part in parts), default=0)
+    return state
+
+
+def _forecasts(folder: Path) -> list[Path]:
+    """The forecasts in a folder, in order of time."""
+    return sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name)) if folder.is_dir() else []
+
+
+def _link(link: Path, target: Path) -> None:
+    """Make or replace a link at once, so that whoever follows it finds the old or the new target."""
+    growing = link.with_name(f".{link.name}.partial")
+    growing.unlink(missing_ok=True)
+    growing.symlink_to(target.relative_to(link.parent))
+    growing.replace(link)

@@ -1,0 +1,38 @@
+"""`nowcast watch` as it is typed: one look for cron, its page, and what is refused."""
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def folder(cf_radar, tmp_path):
+    """Ten files of a frame each."""
+    (tmp_path / "radar").mkdir()
+    whole = cf_radar(np.random.default_rng(0).integers(6, 254, (10, 24, 32)).astype("float32"))
+    for number in range(10):
+        whole.isel(time=[number]).to_netcdf(tmp_path / "radar" / f"rate_2024070112{5 * number:02}.nc")
+    return tmp_path / "radar"
+
+
+def test_one_look_makes_a_forecast_its_page_and_the_links(folder, tmp_path, nowcast):
+    out = tmp_path / "out"
+    words = ("watch", folder, "--out", out, "--once", "--model", "persistence")
+    code, text, notes = nowcast(*words)
+    assert (code, text) == (0, f"{out}/forecasts/20240701T124500.nc\n")
+    assert notes == "1 case, init time 2024-07-01 12:45 UTC, 10 lead times to 50 min, 1 member\n"
+    assert (out / "latest.nc").resolve().name == "20240701T124500.nc"
+    assert (out / "latest.html").read_text().startswith("<!DOCTYPE html>")
+    assert nowcast(*words) == (0, "", "")
+
+
+def test_what_is_refused(folder, tmp_path, nowcast):
+    for words, line in (
+        (("--out", folder / "out"), f"the output {folder}/out lies in the watched folder {folder}"),
+        (("--out", folder), f"the output {folder} is the input {folder}"),
+        (("--out", tmp_path / "out", "--every", 0), "Invalid value for '--every'"),
+    ):
+        code, out, said = nowcast("watch", folder, "--model", "persistence", "--once", *words)
+        assert code == 2 and not out and line in said
+    (folder / "rate_202407011200.nc").unlink()
+    code, out, said = nowcast("watch", folder, "--out", tmp_path / "out", "--model", "persistence", "--once")
+    assert code == 2 and "rate holds 9 frames up to 2024-07-01 12:45 UTC, and a history of 10 is needed" in said
