@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from nowcast.data.conventions import COORDINATE_ATTRS, TIME
+from nowcast.data.conventions import COORDINATE_ATTRS, DEFAULT_THRESHOLDS, TIME
 from nowcast.data.footprint import footprints
 from nowcast.data.observations import Case, Observations
 from nowcast.forecasting.places import Cells, Place, located
@@ -24,7 +24,6 @@ from pipelines.store.kind import RADAR, kind_of
 from pipelines.store.units import COUNTS, QUANTITIES, RAIN_RATE, REFLECTIVITY, VIL, from_counts, vil_to_counts
 
 TIME_QUANTILES = (0.1, 0.5, 0.9)
-DEFAULT_THRESHOLDS = {RAIN_RATE: (1, 5, 20), REFLECTIVITY: (20, 35, 45), VIL: (0.15, 0.8, 3.5), COUNTS: (16, 74, 133)}
 _AT_ONCE = 8  # members read at once where the file does not say
 _ROUNDING = 1e-6  # of a threshold, by which a value may miss it
 

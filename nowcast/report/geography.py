@@ -38,8 +38,18 @@ def outline_path(metres: np.ndarray, place: Place, width: float, height: float) 
     return "".join(path)
 
 
-def geography(place: Place, width: int, height: int) -> dict[str, Any]:
-    """What the page's script draws over the pixels and says of them, as JSON takes it.
+def nodes(place: Place) -> dict[str, Any]:
+    """Latitudes and longitudes in degrees of a coarse grid over a place, from its north-west corner, row by row."""
+    lat, lon = _degrees(place)
+    return {
+        "side": _NODES,
+        "latitude": np.round(lat, 5).ravel().tolist(),
+        "longitude": np.round(lon, 5).ravel().tolist(),
+    }
+
+
+def drawing(place: Place, width: int, height: int) -> dict[str, Any]:
+    """The lines over the pixels of a map, as paths of an SVG whose unit is a pixel.
 
     Args:
         place: Where the pixels lie.
@@ -47,23 +57,21 @@ def geography(place: Place, width: int, height: int) -> dict[str, Any]:
         height: Number of rows.
 
     Returns:
-        Paths of outlines by kind and of the graticule, in pixels; labels with their place; and latitudes and longitudes
-        in degrees of a coarse grid of nodes from the north-west corner, row by row.
+        The paths of `outlines` by kind and of the `graticule`, and `labels` of the graticule: their text, and how far
+        along the west side from the north, or along the south side from the west, they stand, from 0 to 1.
     """
-    west, east, south, north = place.extent
     outlines = outlines_within(place.proj, place.extent)
+    graticule, labels = _graticule(place, *_degrees(place), width, height)
+    paths = {kind: outline_path(metres, place, width, height) for kind, metres in outlines.items()}
+    return {"outlines": paths, "graticule": graticule, "labels": labels}
+
+
+def _degrees(place: Place) -> tuple[np.ndarray, np.ndarray]:
+    """Latitudes and longitudes of the coarse grid; longitudes go beyond 180 degrees where it crosses the date line."""
+    west, east, south, north = place.extent
     x, y = np.meshgrid(np.linspace(west, east, _NODES), np.linspace(north, south, _NODES))
     lon, lat = projection(place.proj)(x, y, inverse=True)
-    lon = np.degrees(np.unwrap(np.unwrap(np.radians(lon), axis=1), axis=0))  # the date line parts no pixels
-    paths, labels = _graticule(place, lat, lon, width, height)
-    return {
-        "outlines": {kind: outline_path(metres, place, width, height) for kind, metres in outlines.items()},
-        "graticule": paths,
-        "labels": labels,
-        "nodes": _NODES,
-        "latitude": np.round(lat, 5).ravel().tolist(),
-        "longitude": np.round(lon, 5).ravel().tolist(),
-    }
+    return lat, np.degrees(np.unwrap(np.unwrap(np.radians(lon), axis=1), axis=0))
 
 
 def _graticule(

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nowcast.data.statistics import ensemble_mean, ensemble_onset, ensemble_probability
-from pipelines.store.units import MISSING
+from pipelines.store.units import COUNTS, MISSING, QUANTITIES, RAIN_RATE, VIL, from_counts
 
 QUANTILES = {"q10": 0.1, "q25": 0.25, "median": 0.5, "q75": 0.75, "q90": 0.9}
 _LARGEST = 60_000_000  # pixels of the statistics of all lead times; larger grids are averaged
@@ -39,17 +39,21 @@ class Ensemble(NamedTuple):
     held: int
 
 
-def ensemble_layers(members: np.ndarray, thresholds: Sequence[float], progress: Progress = iter) -> Ensemble:
+def ensemble_layers(
+    members: np.ndarray, thresholds: Sequence[float], quantity: str, progress: Progress = iter
+) -> Ensemble:
     """The layers of the members of one case.
 
     Args:
         members: Counts with shape (member, lead_time, y, x), NaN missing, row 0 in the south.
         thresholds: Counts, `>=`.
+        quantity: One of `pipelines.store.units.QUANTITIES`; the mean of rain rates and of VIL is taken of them, and
+            that of reflectivities and of counts, which are logarithms, of counts.
         progress: Wraps the lead times to show how many are done.
     """
     layers: dict[str, str] = {}
     if len(members) > 1:
-        by_lead = [_statistics(members[:, lead], thresholds) for lead in progress(range(members.shape[1]))]
+        by_lead = [_statistics(members[:, lead], thresholds, quantity) for lead in progress(range(members.shape[1]))]
         layers = {name: pack([fields[name] for fields in by_lead]) for name in by_lead[0]}
     onsets = []
     for threshold in thresholds:
@@ -59,9 +63,11 @@ def ensemble_layers(members: np.ndarray, thresholds: Sequence[float], progress: 
     return Ensemble(layers | held, onsets, len(held))
 
 
-def _statistics(counts: np.ndarray, thresholds: Sequence[float]) -> dict[str, np.ndarray]:
+def _statistics(counts: np.ndarray, thresholds: Sequence[float], quantity: str) -> dict[str, np.ndarray]:
     """The statistics of one lead time as codes, of counts with shape (member, y, x)."""
-    fields = {"mean": codes(ensemble_mean(counts))}
+    amounts = quantity if quantity in {RAIN_RATE, VIL} else COUNTS
+    mean = ensemble_mean(from_counts(counts, amounts))
+    fields = {"mean": codes(QUANTITIES[amounts].to_counts(mean))}
     fields |= zip(QUANTILES, codes(np.quantile(counts, list(QUANTILES.values()), axis=0)), strict=True)
     for number, threshold in enumerate(thresholds):
         fields[f"p{number}"] = codes(100 * ensemble_probability(counts, threshold))

@@ -12,16 +12,16 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from nowcast.data.conventions import lead_label
+from nowcast.data.conventions import DEFAULT_THRESHOLDS, lead_label
 from nowcast.data.forecast_file import open_forecast
 from nowcast.data.observations import Observations
 from nowcast.plots.panels import Place, find_place
 from nowcast.plots.rows import case_of, check_picture, one_case
 from nowcast.report.cases import coarse
-from nowcast.report.geography import geography
+from nowcast.report.geography import drawing, nodes
 from nowcast.report.layers import QUANTILES, Progress, averaging, codes, ensemble_layers, pack
 from nowcast.report.page import TEMPLATES
-from nowcast.report.scales import amount_scale, amounts_of_counts, default_thresholds, probability_scale, script_scales
+from nowcast.report.scales import amount_scale, amounts_of_counts, probability_scale, script_scales
 from pipelines.errors import InputError
 from pipelines.store.amounts import amount_text, quantity_of_units, threshold_in_counts, units_text
 from pipelines.store.kind import VIDEO, kind_of
@@ -64,16 +64,18 @@ def write_page(
     if kind_of(opened) is VIDEO:
         raise InputError("a page shows radar", got="a forecast of video", remedy="see `nowcast verify --report`")
     quantity = quantity_of_units(units) if units else opened.attrs.get("quantity", COUNTS)
-    levels = sorted({threshold_in_counts(threshold, quantity) for threshold in thresholds})
+    levels = sorted({threshold_in_counts(each, quantity) for each in thresholds or DEFAULT_THRESHOLDS[quantity]})
     if len(levels) > _MOST_THRESHOLDS:
         raise InputError("too many thresholds", got=len(levels), expected=f"at most {_MOST_THRESHOLDS}")
     shown = one_case(opened, case)
     observations = None if store is None else Observations.open(store)
-    data = page_data(shown, quantity, levels or default_thresholds(quantity), observations, progress)
+    data = page_data(shown, quantity, levels, observations, progress)
     text = TEMPLATES.get_template("nowcast.html").render(
         title=f"Nowcast from {data['init']}",
+        drawing=data.pop("drawing"),
         subject=_subject(shown, data),
-        notes=_notes(shown, data),
+        quality=str(shown.attrs.get("quality", "")).splitlines(),
+        notes=_notes(data),
         page=data,
         packed=data.pop("packed"),
         amounts=amount_scale(quantity),
@@ -92,7 +94,7 @@ def page_data(
     observations: Observations | None = None,
     progress: Progress = iter,
 ) -> dict[str, Any]:
-    """All data of the page's script, as JSON takes it, and under `packed` the layers (see `nowcast.report.layers`).
+    """All data of the page's script, as JSON takes it, with `packed` layers and the map's `drawing` for its template.
 
     Args:
         shown: One case of a forecast.
@@ -106,7 +108,7 @@ def page_data(
     members = coarse(members, factor)
     *_, height, width = members.shape
     times, seen = _observed(shown, observations)
-    ensemble = ensemble_layers(members, thresholds, progress)
+    ensemble = ensemble_layers(members, thresholds, quantity, progress)
     packed = ensemble.layers | {f"onset{number}": text for number, text in enumerate(ensemble.onsets)}
     if seen is not None:
         packed["observed"] = pack(list(codes(coarse(seen, factor))))
@@ -132,7 +134,8 @@ def page_data(
         "amounts": amounts_of_counts(quantity),
         "scales": script_scales(quantity),
         "place": _wettest(members),
-        "map": geography(place, width, height) if place else None,
+        "nodes": nodes(place) if place else None,
+        "drawing": drawing(place, width, height) if place else None,
         "packed": packed,
     }
 
@@ -176,13 +179,14 @@ def _subject(shown: xr.Dataset, data: dict[str, Any]) -> str:
     return f"{model}, {members}; event {shown['event'].values}; {lead_label(leads[0])} to {lead_label(leads[-1])} ahead"
 
 
-def _notes(shown: xr.Dataset, data: dict[str, Any]) -> list[str]:
-    """Notes of quality of the forecast, and what the page leaves out."""
-    notes = str(shown.attrs.get("quality", "")).splitlines()
-    if data["averaged"] > 1:
-        notes.append(f"The grid is averaged over {data['averaged']} × {data['averaged']} pixels before all else.")
-    if len(data["members"]) < data["size"]:
-        notes.append(
-            f"{len(data['members'])} of {data['size']} members can be looked at; all other numbers are of all of them."
-        )
+def _notes(data: dict[str, Any]) -> list[str]:
+    """How the numbers are made, and what is left out."""
+    size, held, factor = data["size"], len(data["members"]), data["averaged"]
+    notes = ["A threshold is reached at or above it, from the first lead time at which it is."]
+    if size > 1:
+        notes.append(f"Probabilities are shares of {size} members; times are those of the members that reach it.")
+    if held < size:
+        notes.append(f"The first {held} members can be looked at; all other numbers are of all {size}.")
+    if factor > 1:
+        notes.append(f"The grid is averaged over {factor} × {factor} pixels before anything else.")
     return notes

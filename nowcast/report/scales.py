@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nowcast.report.shades import Shades
-from pipelines.store.amounts import threshold_in_counts, units_text
+from pipelines.store.amounts import units_text
 from pipelines.store.units import (
     COUNTS,
     MAX_COUNT,
@@ -34,7 +34,6 @@ _AMOUNTS = {  # the amounts at which the colours begin, in the unit of each quan
     COUNTS: (16, 31, 59, 74, 100, 133, 160, 181, 219),
 }
 _PERCENT = (5, 15, 30, 50, 70, 85, 95)
-_THRESHOLDS = {RAIN_RATE: (0.5, 2.5, 10), REFLECTIVITY: (20, 35, 45), VIL: (0.2, 0.8, 3.5), COUNTS: (16, 74, 133)}
 _NAMES = {RAIN_RATE: "rain rate", REFLECTIVITY: "reflectivity", VIL: "VIL", COUNTS: "VIL"}
 
 
@@ -65,11 +64,6 @@ def script_scales(quantity: str) -> dict[str, Any]:
         "chance": {"levels": chances.levels[:-1], "colours": chances.colours},
         "missing": MISSING,
     }
-
-
-def default_thresholds(quantity: str) -> list[float]:
-    """Three thresholds in counts: weak, moderate and heavy."""
-    return [threshold_in_counts(amount, quantity) for amount in _THRESHOLDS[quantity]]
 
 
 def amounts_of_counts(quantity: str) -> list[float]:

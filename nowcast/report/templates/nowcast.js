@@ -13,6 +13,7 @@ const tables = Object.fromEntries(["amount", "chance"].map((name) => {
 }));
 
 const has = (name) => document.getElementById(`layer-${name}`) !== null || unpacked.has(name);
+let codesShown = null; // of the field on the map
 const frame = () => Number(slider.value);
 const chosen = () => document.querySelector("input[name=layer]:checked").value;
 let drawn = 0;
@@ -38,7 +39,9 @@ async function show() {
   const fields = await layer(name);
   const hatched = part("hatch")?.checked && field >= 0 && name !== "observed" ? await layer("reached") : null;
   if (mine !== drawn) return; // something else was chosen meanwhile
-  paint(fields.subarray(field * size, (field + 1) * size), tables[isChance ? "chance" : "amount"], hatched?.subarray(field * size, (field + 1) * size));
+  const cut = (stack) => stack?.subarray(field * size, (field + 1) * size);
+  codesShown = cut(fields);
+  paint(codesShown, tables[isChance ? "chance" : "amount"], cut(hatched));
   canvas.setAttribute("aria-label", `${words}, ${time}`);
   part("later").hidden = !unseen;
   document.querySelector(".legends .amount").hidden = isChance;
@@ -97,15 +100,26 @@ async function setPlace(x, y) {
   drawNumbers(of);
   pointAt(frame());
   const row = `row ${height - 1 - place[1]} from the south, column ${place[0]}`;
-  part("where").textContent = page.map ? degreesText(...degreesAt(place[0] + 0.5, place[1] + 0.5)) : `Pixel: ${row}`;
+  part("where").textContent = page.nodes ? degreesText(...degreesAt(place[0] + 0.5, place[1] + 0.5)) : `Pixel: ${row}`;
   part("summary").textContent = onsets;
 }
 
-map.addEventListener("click", (event) => {
-  if (event.target.closest("button") || moved) return;
+function pixelUnder(event) {
   const box = canvas.getBoundingClientRect();
-  setPlace(Math.floor(((event.clientX - box.left) / box.width) * width), Math.floor(((event.clientY - box.top) / box.height) * height));
+  return [Math.floor(((event.clientX - box.left) / box.width) * width), Math.floor(((event.clientY - box.top) / box.height) * height)];
+}
+map.addEventListener("click", (event) => {
+  if (!event.target.closest("button") && !moved) setPlace(...pixelUnder(event));
 });
+map.addEventListener("pointermove", (event) => {
+  const [x, y] = pixelUnder(event), inside = codesShown && x >= 0 && x < width && y >= 0 && y < height;
+  part("under").hidden = !inside || event.pointerType === "touch";
+  if (!inside) return;
+  const code = codesShown[y * width + x];
+  const text = /^p\d$/.test(current().name) && code !== MISSING ? `${code} %` : amountText(code);
+  part("under").textContent = page.nodes ? `${text} at ${degreesText(...degreesAt(x + 0.5, y + 0.5))}` : text;
+});
+map.addEventListener("pointerleave", () => (part("under").hidden = true));
 
 part("go")?.addEventListener("submit", (event) => {
   event.preventDefault();
@@ -165,4 +179,5 @@ part("member")?.addEventListener("change", () => {
   document.querySelector("input[name=layer][value=member]").checked = true;
   show();
 });
-show().then(() => setPlace(...page.place));
+if (typeof DecompressionStream === "undefined") part("summary").textContent = "This page needs a browser of 2023 or newer.";
+else show().then(() => setPlace(...page.place));

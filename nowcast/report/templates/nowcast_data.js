@@ -42,14 +42,14 @@ function amountText(code) {
 
 // Latitude and longitude of a place in pixels from the north-west corner, between the nodes of a coarse grid.
 function degreesAt(x, y) {
-  const { nodes, latitude, longitude } = page.map;
-  const across = (x / width) * (nodes - 1), down = (y / height) * (nodes - 1);
-  const cell = (place) => Math.min(nodes - 2, Math.max(0, Math.floor(place)));
+  const { side, latitude, longitude } = page.nodes;
+  const across = (x / width) * (side - 1), down = (y / height) * (side - 1);
+  const cell = (place) => Math.min(side - 2, Math.max(0, Math.floor(place)));
   const column = cell(across), row = cell(down);
-  const right = across - column, below = down - row, first = row * nodes + column;
+  const right = across - column, below = down - row, first = row * side + column;
   const between = (of) =>
     (1 - below) * ((1 - right) * of[first] + right * of[first + 1]) +
-    below * ((1 - right) * of[first + nodes] + right * of[first + nodes + 1]);
+    below * ((1 - right) * of[first + side] + right * of[first + side + 1]);
   return [between(latitude), between(longitude)];
 }
 

@@ -55,11 +55,16 @@ function chart(into, title, tall, ticks, key) {
     const away = page.minutes.map((minutes) => Math.abs(across(minutes) - here));
     setFrame(away.indexOf(Math.min(...away)));
   });
-  into.replaceChildren(tag("figure", {}, tag("figcaption", {}, title), svg, key));
+  into.replaceChildren(tag("figure", {}, tag("figcaption", {}, title, " ", tag("span", { class: "said" })), svg, key));
   return { svg, high };
 }
 
+let sayPlume = () => "", sayChances = () => "";
 function pointAt(frame) {
+  for (const [id, say] of [["plume", sayPlume], ["chances", sayChances]]) {
+    const said = document.querySelector(`#${id} .said`);
+    if (said) said.textContent = say(frame);
+  }
   for (const line of document.querySelectorAll("#place .at")) {
     line.setAttribute("transform", `translate(${across(page.minutes[frame])} 0)`);
   }
@@ -78,9 +83,15 @@ function drawPlume(of) {
   const everything = [of.observed ?? [], ...of.members, ...page.quantiles.map((name) => of[name] ?? [])].flat().map(shown);
   const largest = Math.max(amount(Math.round(page.thresholds[0].counts)), ...everything.filter((value) => value !== null));
   const key = legend(...(of.observed ? [["seen", "observed"]] : []), ...(ensemble
-    ? [["median", "median"], ["band half", "25 to 75 %"], ["band", "10 to 90 %"], ["one", "members"]]
+    ? [["median", "median"], ["band half", "25 to 75 %"], ["band", "10 to 90 %"], ...(of.members.length ? [["one", "members"]] : [])]
     : [["median", "forecast"]]));
-  const { svg, high } = chart(part("plume"), `${page.scales.amount.name} (${page.unit})`, 190, steps(largest), key);
+  const { svg, high } = chart(part("plume"), `${page.scales.amount.name[0].toUpperCase()}${page.scales.amount.name.slice(1)} (${page.unit})`, 190, steps(largest), key);
+  sayPlume = (frame) => {
+    const lead = frame - past, time = page.clock[frame];
+    if (lead < 0) return `${time}: observed ${amountText(of.observed[frame])}`;
+    if (!ensemble) return `${time}: ${amountText(of.members[0][lead])}`;
+    return `${time}: median ${amountText(of.median[lead])}, 90 % below ${amountText(of.q90[lead])}`;
+  };
   const line = (codes) => path(codes.map((code, lead) => [ahead[lead], shown(code)]), high);
   const band = (low, top, style) => {
     const known = ahead.map((_, lead) => lead).filter((lead) => shown(of[low][lead]) !== null);
@@ -101,7 +112,9 @@ function drawPlume(of) {
 function drawChances(of) {
   if (page.size === 1) return;
   const key = legend(...page.thresholds.map(({ text }, number) => [String(number), text]));
-  const { svg, high } = chart(part("chances"), "Probability (%)", 150, [0, 25, 50, 75, 100], key);
+  const { svg, high } = chart(part("chances"), `Probability (%) of thresholds in ${page.unit}`, 150, [0, 25, 50, 75, 100], key);
+  sayChances = (frame) => (frame < past ? "" : `${page.clock[frame]}: ${page.thresholds.map(({ text }, number) =>
+    `${text.replace(` ${page.unit}`, "")}: ${of[`p${number}`][frame - past]} %`).join(", ")}`);
   page.thresholds.forEach((_, number) => {
     const points = of[`p${number}`].map((code, lead) => [ahead[lead], code === MISSING ? null : code]);
     svg.append(element("path", { class: `line t${number}`, d: path(points, high) }));
@@ -111,28 +124,34 @@ function drawChances(of) {
   });
 }
 
+const lasting = `${Math.round(ahead.at(-1))} minutes`;
 const clockAt = (lead) => (lead === MISSING ? "–" : page.clock[past + lead].replace(" UTC", ""));
 const cells = (kind, texts) => tag("tr", {}, ...texts.map((text, column) =>
   tag(column ? kind : "th", column && kind === "td" ? {} : { scope: kind === "th" ? "col" : "row" }, text)));
 const table = (caption, heads, rows) => tag("table", {}, tag("caption", {}, caption), tag("thead", {}, cells("th", heads)),
   tag("tbody", {}, ...rows.map((row) => cells("td", row))));
 
-// When rain begins, by threshold, and the sentence that says it.
+// When each threshold is first reached, and the sentence that says it of the lowest.
 function drawOnsets(of) {
-  const now = past ? of.observed[past - 1] : MISSING;
-  const sentences = [];
-  const rows = page.thresholds.map(({ text, counts }, number) => {
+  const many = page.size > 1, now = past ? of.observed[past - 1] : MISSING;
+  const onsets = page.thresholds.map(({ text, counts }, number) => {
     const [share, early, median, late] = of[`onset${number}`];
-    const before = now !== MISSING && now >= counts;
-    const begins = share ? `${clockAt(median)}${page.size > 1 && share !== MISSING ? ` (${clockAt(early)} to ${clockAt(late)})` : ""}` : "–";
-    const chance = share === MISSING ? "–" : page.size > 1 ? `${share} %` : share ? "yes" : "no";
-    sentences.push(`${text}: ${before ? "observed already, " : ""}${chance}${share && share !== MISSING ? `, begins ${begins} UTC` : ""}`);
-    return [text, chance, before ? "before the init time" : begins];
+    const known = share !== MISSING, reached = known && share > 0;
+    return {
+      text,
+      chance: !known ? "–" : many ? `${share} %` : share ? "yes" : "no",
+      begins: !reached ? "–" : now !== MISSING && now >= counts ? "already" : clockAt(median),
+      range: !reached || early === late ? "" : `${clockAt(early)} to ${clockAt(late)}`,
+    };
   });
-  const many = page.size > 1;
-  part("onsets").replaceChildren(table(`Within ${ahead.at(-1)} minutes`,
-    ["threshold", many ? "probability" : "forecast", many ? "begins, UTC: median (10 to 90 %)" : "begins, UTC"], rows));
-  return sentences.join("; ");
+  const heads = ["threshold", many ? "probability" : "forecast", "from, UTC", ...(many ? ["10 to 90 %"] : [])];
+  part("onsets").replaceChildren(table(`Reached within ${lasting}`, heads,
+    onsets.map(({ text, chance, begins, range }) => [text, chance, begins, ...(many ? [range] : [])])));
+  const { text, chance, begins, range } = onsets[0];
+  if (chance === "–") return "The radar did not see this place: there is no forecast.";
+  if (begins === "–") return `Within ${lasting}, ${text} is not forecast.`;
+  const from = begins === "already" ? "observed already" : `from ${begins} UTC${range ? ` (${range})` : ""}`;
+  return `${text} within ${lasting}: ${many ? `${chance}, ` : ""}${from}.`;
 }
 
 function drawNumbers(of) {

@@ -16,6 +16,7 @@ from nowcast.report.layers import averaging, codes, ensemble_layers, pack
 from nowcast.report.nowcast_page import write_page
 from pipelines.errors import InputError
 from pipelines.store.schema import open_store
+from pipelines.store.units import COUNTS, RAIN_RATE
 
 HOSTILE = "</script><script>alert('&\"')</script>"
 
@@ -68,11 +69,18 @@ def test_codes_are_rounded_and_cut_and_missing_is_255():
 
 def test_layers_worked_out_by_hand():
     """Two members, two lead times, one pixel: 10 then 80, and 30 then 30, against 20 counts."""
-    ensemble = ensemble_layers(np.array([[10.0, 80.0], [30.0, 30.0]], "float32").reshape(2, 2, 1, 1), [20.0])
+    ensemble = ensemble_layers(np.array([[10.0, 80.0], [30.0, 30.0]], "float32").reshape(2, 2, 1, 1), [20.0], COUNTS)
     values = {name: unpack(text, 1, 1).ravel().tolist() for name, text in ensemble.layers.items()}
     assert values["mean"] == [20, 55] and values["median"] == [20, 55] and values["q90"] == [28, 75]
     assert values["p0"] == [50, 100] and values["m0"] == [10, 80] and values["m1"] == [30, 30]
     assert unpack(ensemble.onsets[0], 1, 1).ravel().tolist() == [100, 0, 0, 1] and ensemble.held == 2
+
+
+def test_the_mean_of_rain_rates_is_taken_in_mm_per_hour():
+    """1 and 9 mm h-1 are 39.5 and 118 counts: their mean of 5 mm h-1 is 97 counts, not 79."""
+    members = np.array([39.53, 117.68], "float32").reshape(2, 1, 1, 1)
+    means = {q: unpack(ensemble_layers(members, [], q).layers["mean"], 1, 1).item() for q in (RAIN_RATE, COUNTS)}
+    assert means == {RAIN_RATE: 97, COUNTS: 79}
 
 
 def test_large_grids_are_averaged():
