@@ -60,7 +60,7 @@ def demo(
         bool, typer.Option("--train", help="Train a small model first and forecast with it.")
     ] = False,
 ) -> None:
-    """Run every step on a simulated archive: store, forecasts, a table and a page of scores, and a map."""
+    """Run every step on a simulated archive: store, forecasts, a table and a page of scores, maps to look at."""
     from nowcast.cli.demo import run_demo
 
     run_demo(out, console, with_training=with_training)

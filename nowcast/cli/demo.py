@@ -14,6 +14,7 @@ from nowcast.forecasting.forecast import Request, load_forecaster, write_forecas
 from nowcast.plots.curves import plot_scores
 from nowcast.plots.maps import save_forecast_map
 from nowcast.report import write_report
+from nowcast.report.nowcast_page import write_page
 from nowcast.training.config import load_config
 from nowcast.training.run import train
 from nowcast.verification import save, scores_of, states, summary_row
@@ -52,6 +53,8 @@ def run_demo(out: Path, console: Console, *, with_training: bool = False) -> Non
     _score(forecast, references, store, out, console, step)
     step(f"plot {forecast} {out / 'map.png'} --store {store}")
     tell(save_forecast_map(forecast, out / "map.png", store=store, overwrite=True))
+    step(f"page {forecast} --store {store} --out {out / 'nowcast.html'}")
+    tell(write_page(forecast, out / "nowcast.html", store=store, overwrite=True))
     tell(_next_steps(store, forecast))
 
 
@@ -122,4 +125,5 @@ Next, on your own SEVIR (CATALOG.csv and data/vil/ in one folder):
   nowcast forecast run sevir.zarr forecast.nc --ensemble 100
   nowcast verify forecast.nc sevir.zarr --out scores.nc --report page
   nowcast plot forecast.nc map.png --store sevir.zarr
+  nowcast page forecast.nc --store sevir.zarr --out nowcast.html
 To read about the results: nowcast info {store}, nowcast info {forecast}"""

@@ -42,7 +42,7 @@ async function show() {
   const cut = (stack) => stack?.subarray(field * size, (field + 1) * size);
   codesShown = cut(fields);
   paint(codesShown, tables[isChance ? "chance" : "amount"], cut(hatched));
-  canvas.setAttribute("aria-label", `${words}, ${time}`);
+  canvas.setAttribute("aria-label", `${words}, ${time}${hatched ? ", hatched where advection does not reach" : ""}`);
   part("later").hidden = !unseen;
   document.querySelector(".legends .amount").hidden = isChance;
   document.querySelector(".legends .chance").hidden = !isChance;

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import xarray as xr
 from typer.testing import CliRunner
 
 from nowcast.cli.app import app
@@ -35,27 +34,6 @@ def layer_of(path: Path, name: str) -> np.ndarray:
     data = data_of(path)
     text = re.search(rf'id="layer-{name}">([^<]*)<', path.read_text(encoding="utf-8"))[1]
     return unpack(text, data["height"], data["width"])
-
-
-@pytest.fixture(scope="module")
-def forecast(small_store) -> xr.Dataset:
-    """Two cases of three members that drift apart with lead time; the second event's name is hostile."""
-    store = open_store(small_store).isel(event=[4, 5])
-    drift = np.linspace(-60, 60, 3)[:, None, None, None] * np.linspace(0.2, 1, 5)[:, None, None]
-    counts = np.clip(store["vil"].values[:, None, 10:15] + drift, 0, 254).astype("float32")
-    leads = np.arange(1, 6) * np.timedelta64(300, "s")
-    init = store["valid_time"].values[:, 9]
-    places = {name: ("case", store[name].values) for name in ("proj", "corner_x", "corner_y")}
-    coords = {
-        "event": ("case", ["E4", HOSTILE]),
-        "init_time": ("case", init),
-        "valid_time": (("case", "lead_time"), init[:, None] + leads),
-        "lead_time": leads,
-        "member": [0, 1, 2],
-        "y": store["y"],
-        "x": store["x"],
-    }
-    return xr.Dataset({"vil": (("case", "member", "lead_time", "y", "x"), counts)}, coords | places, {"model": HOSTILE})
 
 
 def test_a_layer_comes_back_as_it_was():

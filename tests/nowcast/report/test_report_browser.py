@@ -1,6 +1,5 @@
 """The report's page in a real browser: it loads from disk without a network, its controls work from the keyboard."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +12,6 @@ from nowcast.report import write_report
 from nowcast.verification import scores_of, states
 from pipelines.store.schema import open_store
 
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-         "--disable-background-networking", "--disable-component-update"]  # fmt: skip
 PICTURE = "name => document.getElementById(`${name}-picture`).toDataURL()"
 
 
@@ -37,20 +34,6 @@ def report(small_store, tmp_path_factory) -> Path:
     sums = states(ensemble, store, reference=single)
     folder = tmp_path_factory.mktemp("browser")
     return write_report(folder, sums, scores_of(sums, samples=0), forecast=ensemble, store=store, reference=single)
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory) -> Iterator:
-    """A system Chromium with a profile of its own."""
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if found is None:
-        pytest.skip("no system browser: chromium, chromium-browser or google-chrome")
-    playwright = pytest.importorskip("playwright.sync_api", reason="no playwright (pip install playwright)")
-    with playwright.sync_playwright() as running:
-        profile = tmp_path_factory.mktemp("profile")
-        context = running.chromium.launch_persistent_context(profile, executable_path=found, args=FLAGS)
-        yield context
-        context.close()
 
 
 @pytest.fixture

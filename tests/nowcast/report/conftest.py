@@ -1,0 +1,49 @@
+"""A browser, and a forecast to look at."""
+
+import shutil
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from pipelines.store.schema import open_store
+
+HOSTILE = "</script><script>alert('&\"')</script>"
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+         "--disable-background-networking", "--disable-component-update"]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory) -> Iterator:
+    """A system Chromium with a profile of its own."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        pytest.skip("no system browser: chromium, chromium-browser or google-chrome")
+    playwright = pytest.importorskip("playwright.sync_api", reason="no playwright (pip install playwright)")
+    with playwright.sync_playwright() as running:
+        profile = tmp_path_factory.mktemp("profile")
+        context = running.chromium.launch_persistent_context(profile, executable_path=found, args=FLAGS)
+        yield context
+        context.close()
+
+
+@pytest.fixture(scope="session")
+def forecast(small_store) -> xr.Dataset:
+    """Two cases of three members that drift apart with lead time; the second event's name is hostile."""
+    store = open_store(small_store).isel(event=[4, 5])
+    drift = np.array([-60, 40, 60])[:, None, None, None] * np.linspace(0.2, 1, 5)[:, None, None]
+    counts = np.clip(store["vil"].values[:, None, 10:15] + drift, 0, 254).astype("float32")
+    leads = np.arange(1, 6) * np.timedelta64(300, "s")
+    init = store["valid_time"].values[:, 9]
+    places = {name: ("case", store[name].values) for name in ("proj", "corner_x", "corner_y")}
+    coords = {
+        "event": ("case", ["E4", HOSTILE]),
+        "init_time": ("case", init),
+        "valid_time": (("case", "lead_time"), init[:, None] + leads),
+        "lead_time": leads,
+        "member": [0, 1, 2],
+        "y": store["y"],
+        "x": store["x"],
+    }
+    return xr.Dataset({"vil": (("case", "member", "lead_time", "y", "x"), counts)}, coords | places, {"model": HOSTILE})
