@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from nowcast.cli.at import at
+from nowcast.cli.compare import compare
 from nowcast.cli.console import bar, console, note, tell
 from nowcast.cli.draw import animate, plot
 from nowcast.cli.experiment import experiment
@@ -257,6 +258,7 @@ def benchmark(
 
 
 app.command()(at)
+app.command()(compare)
 app.command()(experiment)
 app.command()(models)
 app.command()(watch)

@@ -1,7 +1,5 @@
 """The bench of an experiment: its stores, and what becomes of a variant on them, step by step, each kept in a file."""
 
-import hashlib
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -11,6 +9,7 @@ from typing import Any, Literal
 import xarray as xr
 
 from nowcast import verification
+from nowcast.experiments.kept import digest, made_once, sums_once
 from nowcast.experiments.runs import Runs, Trained
 from nowcast.experiments.settings import Variant
 from nowcast.forecasting.forecast import Request, load_forecaster, write_forecast
@@ -137,39 +136,36 @@ class Bench:
         origin = trained.run.name if trained else [variant.forecaster, described.get("checkpoint_sha256")]
         changed = [variant.noise, dict(variant.sampling)]
         told = [origin, str(self.store.attrs["event_list_hash"]), str(request), changed]
-        out = options.out / "forecasts" / f"{variant.model}-{_hash(told)}.nc"
-        if not out.exists():
-            out.parent.mkdir(parents=True, exist_ok=True)
+        out = options.out / "forecasts" / f"{variant.model}-{digest(told)}.nc"
+
+        def write() -> None:
             self.tell(f"forecast {variant.name}")
             write_forecast(
                 forecaster, self.test, out, request, described=described, tell=self.tell,
                 progress=self._progress(f"forecast {variant.name}, batches of members"),
             )  # fmt: skip
-        return Made(variant, out, trained, _parameters(forecaster))
+
+        return Made(variant, made_once(out, write), trained, _parameters(forecaster))
 
     def sums(self, made: Made) -> xr.Dataset:
         """The sums that the scores of a forecast are taken from, its model under the name of the variant."""
         options = self.options
         perception = [str(file.resolve()) for file in (options.lpips_weights, options.i3d_weights) if file]
-        out = options.out / "sums" / f"{made.forecast.stem}{f'-{_hash(perception)}' if perception else ''}.nc"
-        if not out.exists():
-            out.parent.mkdir(parents=True, exist_ok=True)
+        out = options.out / "sums" / f"{made.forecast.stem}{f'-{digest(perception)}' if perception else ''}.nc"
+
+        def take() -> list[xr.Dataset]:
             progress = self._progress(f"verify {made.variant.name}, cases")
-            states = verification.states(
+            return verification.states(
                 made.forecast, self.test, progress=progress, perception=self._perception() if perception else None
             )
-            verification.save_states(states, out)
-        (state,) = verification.merge_states([out])
+
+        (state,) = sums_once(out, take)
         return state.assign_attrs(model=made.variant.name)
 
     def _perception(self) -> Any:
         from nowcast.verification.metrics.perceptual import load_perception
 
         return load_perception(self.options.lpips_weights, self.options.i3d_weights)
-
-
-def _hash(told: object) -> str:
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _parameters(forecaster: Any) -> int | None:

@@ -15,7 +15,14 @@ from nowcast.report.cases import Progress, choose_cases, default_threshold, view
 from nowcast.report.cells import typeset
 from nowcast.report.charts import MARKERS
 from nowcast.report.models import models_of, thresholds_of
-from nowcast.report.sections import Report, chart_sections, origin_section, scores_section
+from nowcast.report.sections import (
+    Comparison,
+    Report,
+    chart_sections,
+    comparison_section,
+    origin_section,
+    scores_section,
+)
 from nowcast.report.shades import all_shades
 from nowcast.report.tables import MEANS, verdict
 from nowcast.verification.inputs import (
@@ -64,6 +71,7 @@ def write_report(
     reference: Source | Sequence[Source] = (),
     overwrite: bool = False,
     progress: Progress = iter,
+    comparison: Comparison | None = None,
 ) -> Path:
     """Write DIRECTORY/index.html; it appears whole or not at all.
 
@@ -76,6 +84,7 @@ def write_report(
         reference: As given to `states`.
         overwrite: Replace a page that is there.
         progress: Wraps the cases that are drawn, to show how many are done.
+        comparison: Words and tables to begin with.
 
     Raises:
         InputError: when there is a page already, or the forecasts are not those that were scored.
@@ -91,18 +100,19 @@ def write_report(
     chosen = [(cases[str(case)], reason) for case, reason in choose_cases(states[0], observed)]
     viewed = viewer_data(chosen, models, forecasts, observations, thresholds_of(scores), progress)
     side_km = _side_km(observations.footprint(forecasts[0].cases[0]))
-    text = _page(Report(scores, models, [observed, *forecasts[1:]], viewed, side_km))
+    text = _page(Report(scores, models, [observed, *forecasts[1:]], viewed, side_km), comparison)
     page = directory / "index.html"
     with whole(page, overwrite=overwrite) as growing:
         growing.write_text(text, encoding="utf-8")
     return page
 
 
-def _page(report: Report) -> str:
+def _page(report: Report, comparison: Comparison | None) -> str:
     return TEMPLATES.get_template("page.html").render(
         models=report.models,
         subject=_subject(report),
         verdict=verdict(report.models, report.mean),
+        comparison=comparison and comparison_section(comparison),
         viewed=report.viewed,
         threshold=default_threshold(report.models[0].scores),
         shades=all_shades(),

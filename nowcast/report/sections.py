@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import xarray as xr
 
 from nowcast.report import figures, tables
-from nowcast.report.cells import Table
+from nowcast.report.cells import Cell, Table
 from nowcast.report.charts import Chart
 from nowcast.report.models import Model
 from nowcast.verification.headline import caution
@@ -45,6 +45,13 @@ class ChartSection(NamedTuple):
     name: str
     heading: str
     groups: Sequence[tuple[str, Sequence[Chart]]]
+
+
+class Comparison(NamedTuple):
+    """A comparison made outside of the page: sentences, and tables of text as caption, headings and rows."""
+
+    words: Sequence[str]
+    tables: Sequence[tuple[str, Sequence[str], Sequence[Sequence[str]]]]
 
 
 class Scores(NamedTuple):
@@ -86,6 +93,15 @@ def chart_sections(report: Report) -> Iterator[ChartSection]:
         filled = [(title, charts) for title, charts in drawn if charts]
         if filled:
             yield ChartSection(name, heading, filled)
+
+
+def comparison_section(comparison: Comparison) -> tuple[Sequence[str], Sequence[Table]]:
+    """The sentences and tables of a comparison."""
+    tables = [
+        Table(caption, [Cell(text) for text in head], [[Cell(text) for text in row] for row in rows], "text")
+        for caption, head, rows in comparison.tables
+    ]
+    return comparison.words, tables
 
 
 def scores_section(report: Report) -> Scores:

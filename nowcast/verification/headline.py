@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import xarray as xr
 
-_FEWEST_EVENTS = 10  # below which nobody should trust an interval from resampled events
+FEWEST_EVENTS = 10  # below which nobody should trust an interval from resampled events
 _SMALL = 0.1  # counts, below which two decimals hide the difference of two scores
 
 
@@ -46,9 +46,9 @@ def _against(forecast: xr.Dataset, reference: xr.Dataset, name: str, warned: str
 
 def caution(scores: xr.Dataset) -> str:
     """A sentence that warns of few events, or of the interval from them; empty where there are enough."""
-    events = scores.attrs.get("events", _FEWEST_EVENTS)
+    events = scores.attrs.get("events", FEWEST_EVENTS)
     apart = scores.attrs.get("independent_events", events)
-    if apart >= _FEWEST_EVENTS:
+    if apart >= FEWEST_EVENTS:
         return ""
     if "crps_fair_pooled_interval" not in scores or np.isnan(scores["crps_fair_pooled_interval"]).all():
         one = " One event, so no interval: it shows how to read the score, not which model is better."

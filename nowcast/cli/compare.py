@@ -1,0 +1,62 @@
+"""The command compare. Heavy libraries are imported inside it, as in `nowcast.cli.app`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nowcast.cli.console import bar, console, note, tell
+from nowcast.cli.forecast import Device
+from pipelines.store.paths import refuse_inputs
+
+
+def compare(
+    source: Annotated[Path, typer.Argument(help="Store, or file of radar.")],
+    out: Annotated[Path, typer.Option(help="Folder for forecasts, sums, scores and the page.")],
+    models: Annotated[
+        str, typer.Option(help="Names of models, run folders or checkpoints, separated by commas.")
+    ] = "predldm",
+    reference: Annotated[str, typer.Option(help="Model to compare with.")] = "steps",
+    members: Annotated[int, typer.Option(min=2, help="Ensemble size.")] = 20,
+    cases: Annotated[int, typer.Option(min=1, help="Largest number of cases.")] = 20,
+    device: Device = None,
+) -> None:
+    """Say whether a model is better than a reference on your radar: choose wet cases, forecast, score and judge.
+
+    Cases are spread over the archive and share no scored frame. The answer is a sentence with the 95 % interval of the
+    difference in CRPS, tables by lead time and threshold, and one page, OUT/index.html. A stopped comparison is resumed
+    by the same command; forecasts are kept in OUT and used again.
+    """
+    from nowcast.experiments.compare import compare as compared_with
+    from nowcast.report import write_report
+    from nowcast.report.sections import Comparison
+    from nowcast.verification import save
+    from nowcast.verification.tables import plain_table
+
+    page = out / "index.html"
+    refuse_inputs(page, [source])
+    names = [name.strip() for name in models.split(",") if name.strip()]
+    compared = compared_with(
+        source, names, reference, out, members=members, number=cases, device=device, tell=note, progress=bar
+    )
+    forecast, *references = compared.forecasts
+    page = write_report(
+        out,
+        compared.states,
+        compared.scores,
+        forecast=forecast,
+        store=source,
+        reference=[file for files in references for file in files],
+        overwrite=True,
+        progress=bar("page, cases"),
+        comparison=Comparison(compared.answers, compared.tables),
+    )
+    for caption, head, rows in compared.tables:
+        table = plain_table(caption, head[0], head[1:])
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+    for line in compared.answers:
+        tell(line)
+    tell(save(compared.scores, out / "scores.nc", overwrite=True))
+    tell(page)

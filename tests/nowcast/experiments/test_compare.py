@@ -1,0 +1,140 @@
+"""A comparison on radar of one's own: which cases are chosen, what is kept, and what is answered."""
+
+from concurrent.futures import Future
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from nowcast.experiments import compare as module
+from nowcast.experiments.compare import compare
+from nowcast.experiments.kept import digest, made_once
+from nowcast.forecasting.wet import WetCase, spells, wet_cases
+from pipelines.errors import InputError
+
+
+class Inline:
+    """A pool of processes that is this process."""
+
+    def __init__(self, *_):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def submit(self, function, *arguments):
+        future = Future()
+        try:
+            future.set_result(function(*arguments))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+@pytest.fixture(autouse=True)
+def inline(monkeypatch):
+    monkeypatch.setattr(module, "ProcessPoolExecutor", Inline)
+
+
+@pytest.fixture(scope="module")
+def radar(moving_storm, cf_radar, tmp_path_factory):
+    """Fifty frames of a storm that moves east through 40 x 40 pixels, and is dry after frame 39."""
+    counts = moving_storm((0, 20), (0.9, 0), 50, size=40)
+    counts[40:] = 0
+    path = tmp_path_factory.mktemp("radar") / "mine.nc"
+    cf_radar(counts).to_netcdf(path)
+    return path
+
+
+def test_wet_cases_share_no_scored_frame_and_are_chosen_by_what_the_forecast_sees(radar):
+    cases = wet_cases(radar, 10)
+    noon = np.datetime64("2024-07-01T12:00")
+    assert [(case.init_time - noon) / np.timedelta64(5, "m") for case in cases] == [9, 19, 29, 39]
+    assert all(case.event == "mine" and case.echo > 0.01 for case in cases)
+    assert cases[0].echo == pytest.approx(_echo_of(radar, 9))
+    wettest = max(cases, key=lambda case: case.echo)
+    assert wet_cases(radar, 1) == [wettest]
+    first, second = wet_cases(radar, 2)
+    assert first == max(cases[:2], key=lambda case: case.echo) and second == max(cases[2:], key=lambda case: case.echo)
+
+
+def _echo_of(radar, frame):
+    with xr.open_dataset(radar) as file:
+        return (np.rint(file["vil"][frame]) >= 5.5).mean().item()
+
+
+def test_dry_radar_and_radar_too_short_are_refused(radar, tmp_path):
+    with xr.open_dataset(radar) as file:
+        (file["vil"] * 0).to_dataset().assign(crs=file["crs"]).to_netcdf(tmp_path / "dry.nc")
+        file.isel(time=slice(15)).to_netcdf(tmp_path / "short.nc")
+    with pytest.raises(InputError, match=r"no case is wet: 4 were looked at; got echo on at most 0\.0%"):
+        wet_cases(tmp_path / "dry.nc", 5)
+    with pytest.raises(InputError, match=r"no window of 10 \+ 10 frames"):
+        wet_cases(tmp_path / "short.nc", 5)
+
+
+def test_cases_less_than_six_hours_apart_are_of_one_spell():
+    hours = [30, 0, 5, 11, 10]
+    cases = [WetCase("e", np.datetime64("2024-07-01T00", "us") + np.timedelta64(hour, "h"), 0.1) for hour in hours]
+    assert spells(cases) == [1, 0, 0, 0, 0]
+    cases.append(cases[0]._replace(event="another tile"))
+    assert spells(cases) == [1, 0, 0, 0, 0, 1]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("compared")
+
+
+def test_advection_beats_persistence_and_one_spell_is_too_little(radar, folder):
+    told: list[str] = []
+    compared = compare(radar, ["advection"], "persistence", folder, number=2, tell=told.append)
+    first, reached, few, cases = compared.answers
+    assert first.startswith("advection is better than persistence by ") and "95 % interval" in first
+    assert reached.startswith("Of the ") and "% of pixels that advection reaches: advection is better" in reached
+    assert few == "2 cases of 1 spell of rain are too few to tell: give radar of 10 spells or more."
+    assert cases.startswith("2 cases of 1 spell of rain, 2024-07-01 1") and cases == told[0]
+    models, by_lead, by_threshold = compared.tables
+    assert [row[0] for row in models.rows] == ["advection", "persistence"]
+    assert [row[0] for row in by_lead.rows] == [f"{lead} min" for lead in range(5, 55, 5)]
+    crps = [float(row[1]) for row in by_lead.rows]
+    np.testing.assert_allclose(crps, compared.scores["crps_fair"].sel(forecast="forecast"), atol=0.005)
+    assert by_threshold.rows[0][0].startswith("16 counts, 0.4")
+    assert compared.scores.attrs["independent_events"] == 1 and compared.scores.attrs["events"] == 2
+
+
+def test_what_is_made_is_not_made_again_and_a_new_model_uses_it(radar, folder, monkeypatch):
+    made: list[str] = []
+    real = module.forecast_case
+    monkeypatch.setattr(module, "forecast_case", lambda model, *rest: made.append(model) or real(model, *rest))
+    again = compare(radar, ["advection"], "persistence", folder, number=2)
+    assert not made and again.answers[0].startswith("advection is better")
+    compare(radar, ["advection", "sprog"], "persistence", folder, number=2)
+    assert made == ["sprog"] * 2
+    next(iter(folder.glob("forecasts/advection-*/*.nc"))).unlink()
+    compare(radar, ["advection"], "persistence", folder, number=2)
+    assert made == ["sprog"] * 2 + ["advection"]
+
+
+def test_without_pysteps_the_reference_is_sprog(radar, folder, monkeypatch):
+    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    told: list[str] = []
+    compared = compare(radar, ["advection"], "steps", folder, number=2, tell=told.append)
+    assert told[0] == "pysteps is not installed (pip install pysteps): the reference is sprog instead of steps"
+    assert "sprog" in compared.answers[0]
+
+
+def test_a_model_against_itself_is_refused(radar, folder):
+    with pytest.raises(InputError, match="two models are called sprog; expected models of different names"):
+        compare(radar, ["sprog"], "sprog", folder)
+
+
+def test_a_digest_tells_inputs_apart_and_files_are_made_once(tmp_path):
+    assert digest([1, "a"]) == digest([1, "a"]) != digest([1, "b"]) and len(digest([])) == 12
+    made: list[int] = []
+    for _ in range(2):
+        made_once(tmp_path / "a" / "b", lambda: made.append((tmp_path / "a" / "b").write_text("x")))
+    assert len(made) == 1
