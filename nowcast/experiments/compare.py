@@ -115,12 +115,13 @@ def compare(
     kept = {reached: _sums(source, made, contenders, out, reached, progress) for reached in (False, True)}
     labels, independent = _labels(cases), len(set(spells(cases)))
     states = {reached: _added(each, contenders, labels) for reached, each in kept.items()}
+    scores = _scored(states[False], independent)
     pairs = []
     for place, contender in enumerate(contenders[:-1]):
-        both = [_scored([states[reached][place], states[reached][-1]], independent, _SCORES) for reached in kept]
-        pairs.append((contender.label, both))
+        two = [[each[place], each[-1]] for each in states.values()]
+        whole = _scored(two[0], independent, _SCORES) if place else scores.isel(forecast=[0, -1])
+        pairs.append((contender.label, (whole, _scored(two[1], independent, _SCORES))))
     answers = [*words(pairs), *_too_few(len(cases), independent), _chosen(cases)]
-    scores = _scored(states[False], independent)
     tables = grids(pairs, contenders[-1].label, [_cost(contender, cases) for contender in contenders])
     return Compared(answers, tables, scores, _added(kept[False], contenders), made)
 
