@@ -123,8 +123,12 @@ def _table(one: "xr.Dataset") -> "Table":
     from nowcast.verification.tables import plain_table
     from pipelines.store.amounts import units_text
 
-    unit = units_text(one.attrs["quantity"])
-    summed = "accumulation_quantile" in one
+    unit, summed = units_text(one.attrs["quantity"]), "accumulation_quantile" in one
+    columns = ["median", "5 to 95 %", *(f"P(≥ {level:g})" for level in one["threshold"].values)]
+    columns += ["sum, mm", "5 to 95 %"] * summed + ["observed"] * ("observed" in one)
+    table = plain_table(f"{one['name'].item()}, {one['series'].item()}; {unit}; UTC", "time", columns)
+    for column in table.columns:
+        column.no_wrap = True
     init: Any = one["init_time"].values[()]
     columns = [f"median, {unit}", "5 to 95 %", *(f"≥ {text}" for text in one["threshold_text"].values)]
     columns += ["sum, mm", "5 to 95 %"] * summed + ["observed"] * ("observed" in one)
@@ -141,4 +145,4 @@ def _table(one: "xr.Dataset") -> "Table":
 
 def _range(quantiles: "xr.DataArray") -> list[str]:
     low, middle, high = (f"{value:.2g}" for value in quantiles.sel(quantile=[0.05, 0.5, 0.95]).values)
-    return [middle, f"{low} to {high}"]
+    return [middle, low if low == high else f"{low} to {high}"]

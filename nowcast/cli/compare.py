@@ -11,7 +11,9 @@ from pipelines.store.paths import refuse_inputs
 
 
 def compare(
-    source: Annotated[Path, typer.Argument(help="Store, or file of radar.")],
+    source: Annotated[
+        list[Path], typer.Argument(help="Store; or files of radar, a folder of them, or a wildcard in quotes.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder for forecasts, sums, scores and the page.")],
     models: Annotated[
         str, typer.Option(help="Names of models, run folders or checkpoints, separated by commas.")
@@ -34,7 +36,7 @@ def compare(
     from nowcast.verification.tables import plain_table
 
     page = out / "index.html"
-    refuse_inputs(page, [source])
+    refuse_inputs(page, source)
     names = [name.strip() for name in models.split(",") if name.strip()]
     compared = compared_with(
         source, names, reference, out, members=members, number=cases, device=device, tell=note, progress=bar
@@ -45,7 +47,7 @@ def compare(
         compared.states,
         compared.scores,
         forecast=forecast,
-        store=source,
+        store=compared.archive,
         reference=[file for files in references for file in files],
         overwrite=True,
         progress=bar("page, cases"),

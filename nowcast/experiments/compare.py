@@ -25,7 +25,7 @@ from nowcast.experiments.judged import Grid, grids, words
 from nowcast.experiments.kept import digest, made_once, sums_once
 from nowcast.forecasting.costs import peak_memory
 from nowcast.forecasting.forecast import Request, load_forecaster, write_forecast
-from nowcast.forecasting.wet import WetCase, lengths, spells, wet_cases
+from nowcast.forecasting.wet import WetCase, lengths, open_archive, spells, wet_cases
 from nowcast.verification.aggregate import add
 from nowcast.verification.headline import FEWEST_EVENTS
 from nowcast.verification.scores import scores_of
@@ -64,6 +64,7 @@ class Compared:
         scores: All scores of the first model beside the others, of whole fields.
         states: The sums of each model.
         forecasts: The forecast files of each model, the first model's first.
+        archive: The observations.
     """
 
     answers: list[str]
@@ -71,10 +72,11 @@ class Compared:
     scores: xr.Dataset
     states: list[xr.Dataset]
     forecasts: list[list[Path]]
+    archive: xr.Dataset
 
 
 def compare(
-    source: Path,
+    sources: Sequence[Path],
     models: Sequence[str],
     reference: str,
     out: Path,
@@ -88,7 +90,7 @@ def compare(
     """Compare models with a reference on the wet cases of an archive; what is in `out` already is not made again.
 
     Args:
-        source: Store, of which the test split is taken, or file of radar.
+        sources: A store, of which the test split is taken; or files of radar, folders or wildcards.
         models: Names of models, run folders or checkpoints.
         reference: The same, one; steps gives way to sprog where pysteps is not installed.
         out: Folder for forecasts, sums and scores.
@@ -99,20 +101,21 @@ def compare(
         progress: Makes, from a label, a function that wraps steps to show how far it is.
 
     Raises:
-        InputError: for a model that is not there or forecasts no case, and a source without wet cases.
+        InputError: for a model that is not there or forecasts no case, and sources without wet cases.
     """
     if reference == "steps" and find_spec("pysteps") is None:
         reference = _ALTERNATIVE
         tell(f"pysteps is not installed (pip install pysteps): the reference is {reference} instead of steps")
-    history, lead = lengths(source)
-    contenders, seen = _contenders([*models, reference], source, out, members, lead, device)
-    cases = wet_cases(source, number, max(history, *seen), lead, progress("choose cases, newest frames"))
+    archive = open_archive(sources, tell)
+    history, lead = lengths(archive)
+    contenders, seen = _contenders([*models, reference], sources, out, members, lead, device)
+    cases = wet_cases(archive, number, max(history, *seen), lead, progress("choose cases, newest frames"))
     tell(_chosen(cases))
     files = {}
     for contender in contenders:
-        files[contender.label], cases = _forecast(contender, source, cases, lead, device, tell, progress)
+        files[contender.label], cases = _forecast(contender, sources, cases, lead, device, tell, progress)
     made = [[files[each.label][case] for case in cases] for each in contenders]
-    kept = {reached: _sums(source, made, contenders, out, reached, progress) for reached in (False, True)}
+    kept = {reached: _sums(archive, made, contenders, out, reached, progress) for reached in (False, True)}
     labels, independent = _labels(cases), len(set(spells(cases)))
     states = {reached: _added(each, contenders, labels) for reached, each in kept.items()}
     scores = _scored(states[False], independent)
@@ -123,11 +126,11 @@ def compare(
         pairs.append((contender.label, (whole, _scored(two[1], independent, _SCORES))))
     answers = [*words(pairs), *_too_few(len(cases), independent), _chosen(cases)]
     tables = grids(pairs, contenders[-1].label, [_cost(contender, cases) for contender in contenders])
-    return Compared(answers, tables, scores, _added(kept[False], contenders), made)
+    return Compared(answers, tables, scores, _added(kept[False], contenders), made, archive)
 
 
 def _contenders(
-    names: Sequence[str], source: Path, out: Path, members: int, lead: int, device: str | None
+    names: Sequence[str], sources: Sequence[Path], out: Path, members: int, lead: int, device: str | None
 ) -> tuple[list[Contender], list[int]]:
     """The models, and the numbers of frames that they see."""
     labels = [Path(name).name for name in names]
@@ -137,7 +140,12 @@ def _contenders(
     for name, label in zip(names, labels, strict=True):
         forecaster, described = load_forecaster(name, device=device)
         own = 1 if forecaster.deterministic else members
-        told = [described.get("checkpoint_sha256", name), str(source.resolve()), own, lead]
+        told = [
+            described.get("checkpoint_sha256", name),
+            sorted(str(source.resolve()) for source in sources),
+            own,
+            lead,
+        ]
         contenders.append(Contender(name, label, own, out / "forecasts" / f"{label}-{digest(told)}"))
         seen.append(forecaster.window[0] if forecaster.window else 0)
     return contenders, seen
@@ -159,7 +167,8 @@ def _too_few(cases: int, independent: int) -> list[str]:
         return []
     return [
         f"{cases} case{'s' * (cases != 1)} of {independent} spell{'s' * (independent != 1)} of rain "
-        f"{'are' if cases != 1 else 'is'} too few to tell: give radar of {FEWEST_EVENTS} spells or more."
+        f"{'are' if cases != 1 else 'is'} too few to tell: do not trust the interval, give radar of {FEWEST_EVENTS} "
+        "spells or more."
     ]
 
 
@@ -170,7 +179,7 @@ def _file(contender: Contender, case: WetCase) -> Path:
 
 def _forecast(
     contender: Contender,
-    source: Path,
+    sources: Sequence[Path],
     cases: Sequence[WetCase],
     lead: int,
     device: str | None,
@@ -185,7 +194,7 @@ def _forecast(
             request = Request(members=contender.members, events=(case.event,), init=case.init_time, lead=lead)
 
             def write(file: Path = file, request: Request = request) -> None:
-                cost = process.submit(forecast_case, contender.name, device, source, file, request).result()
+                cost = process.submit(forecast_case, contender.name, device, sources, file, request).result()
                 file.with_suffix(".json").write_text(json.dumps(cost))
 
             try:
@@ -198,11 +207,13 @@ def _forecast(
     return made, [case for case in cases if case in made]
 
 
-def forecast_case(model: str, device: str | None, source: Path, out: Path, request: Request) -> tuple[float, float]:
+def forecast_case(
+    model: str, device: str | None, sources: Sequence[Path], out: Path, request: Request
+) -> tuple[float, float]:
     """Forecast one case in this process: seconds, reading and writing included, and peak memory in GiB."""
     forecaster, described = _loaded(model, device)
     start = perf_counter()
-    write_forecast(forecaster, source, out, request, described=described)
+    write_forecast(forecaster, sources, out, request, described=described)
     return perf_counter() - start, peak_memory(device or "cpu")
 
 
@@ -220,7 +231,7 @@ def _cost(contender: Contender, cases: Sequence[WetCase]) -> tuple[str, int, flo
 
 
 def _sums(
-    source: Path,
+    archive: xr.Dataset,
     made: Sequence[Sequence[Path]],
     contenders: Sequence[Contender],
     out: Path,
@@ -234,7 +245,7 @@ def _sums(
     for first, *others in progress(f"verify {region}, cases")(list(zip(*made, strict=True))):
 
         def take(first: Path = first, others: Sequence[Path] = others) -> list[xr.Dataset]:
-            return verification.states(first, source, reference=others, only_reached=reached)
+            return verification.states(first, archive, reference=others, only_reached=reached)
 
         found.append(sums_once(out / "sums" / f"{region}-{among}" / first.name, take))
     return found

@@ -5,14 +5,13 @@ favour models that forecast too much rain.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 
 from nowcast.data.conventions import ECHO, TIME
-from nowcast.data.radar_file import is_store, open_radar
+from nowcast.data.radar_file import Sources, Tell, is_store, open_radar, several
 from nowcast.data.windows import Window, find_windows
 from nowcast.forecasting.live import LENGTH
 from pipelines.errors import InputError
@@ -42,24 +41,38 @@ class WetCase(NamedTuple):
     echo: float
 
 
+def open_archive(sources: Sources, tell: Tell = lambda text: None) -> xr.Dataset:
+    """A store, or files of radar as a store of one event.
+
+    Args:
+        sources: A store; or files of radar, folders or wildcards.
+        tell: Called with a line about files that are left out.
+
+    Raises:
+        InputError: when they cannot be read.
+    """
+    paths = several(sources)
+    return open_store(paths[0]) if len(paths) == 1 and is_store(paths[0]) else open_radar(paths, tell=tell)
+
+
 def wet_cases(
-    source: Path, number: int, history: int = LENGTH, lead: int = LENGTH, progress: Progress = iter
+    archive: xr.Dataset, number: int, history: int = LENGTH, lead: int = LENGTH, progress: Progress = iter
 ) -> list[WetCase]:
     """The wettest case of each part of the archive, in order of time; all wet ones where they are fewer.
 
     Args:
-        source: Store, of which the test split is taken, or file of radar.
+        archive: See `open_archive`. Of a store the test split is taken.
         number: Largest number of cases.
         history: Frames that a forecast sees.
         lead: Frames that it forecasts; the scored frames of two cases of an event never overlap.
         progress: Wraps the candidates, whose newest frames are read.
 
     Raises:
-        InputError: when the source holds no such window of frames, or none that is wet.
+        InputError: when the archive holds no such window of frames, or none that is wet.
     """
-    store, split = _opened(source)
+    store, split = (archive, "test") if "protocol" in archive.attrs else (_even(archive), None)
     windows = find_windows(store, history=history, lead=lead, stride=1, split=split)
-    times, events = store["valid_time"].values.astype(TIME), store["event"].values.astype(str)
+    times, events = archive["valid_time"].values.astype(TIME), store["event"].values.astype(str)
     candidates = [(window.event, window.start + history - 1) for window in _apart(windows, lead)]
     candidates.sort(key=lambda place: times[place])
     most = _LOOKED_AT * number
@@ -81,25 +94,22 @@ def wet_cases(
     return [max((wet[place] for place in part), key=lambda case: case.echo) for part in parts]
 
 
-def _opened(source: Path) -> tuple[xr.Dataset, str | None]:
-    """A store and the split to take; of radar all frames, at the even times that they are nearest to."""
-    if is_store(source):
-        return open_store(source), "test"
-    radar = open_radar(source)
+def _even(radar: xr.Dataset) -> xr.Dataset:
+    """Radar with its frames at the even times that they are nearest to, none of them missing throughout."""
     times = radar["valid_time"].values.astype(TIME)
     step = np.timedelta64(commonest_step(times[0].tolist()) or 1, "us")
     even = times[:, -1:] - step * np.rint((times[:, -1:] - times) / step).astype(int)
-    present = np.zeros(times.shape, "float32")
     return radar.assign_coords(
-        valid_time=(("event", "frame"), even), missing_fraction=(("event", "frame"), present)
-    ), None
+        valid_time=(("event", "frame"), even),
+        missing_fraction=(("event", "frame"), np.zeros(times.shape, "float32")),
+    )
 
 
-def lengths(source: Path) -> tuple[int, int]:
+def lengths(archive: xr.Dataset) -> tuple[int, int]:
     """Frames given and forecast: those of a store's protocol, or ten of each."""
-    if not is_store(source):
+    if "protocol" not in archive.attrs:
         return LENGTH, LENGTH
-    protocol = load_protocol(open_store(source).attrs["protocol"])
+    protocol = load_protocol(archive.attrs["protocol"])
     return protocol.history, protocol.lead
 
 

@@ -92,6 +92,7 @@ def _draw(ax: Axes, one: xr.Dataset) -> None:
     locator = AutoDateLocator(maxticks=8)
     ax.xaxis.set_major_locator(locator)
     ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    ax.xaxis.get_offset_text().set_fontsize(7)
     ax.tick_params(labelsize=7)
     ax.grid(linewidth=0.3)
     ax.spines[["top", "right"]].set_visible(False)

@@ -9,7 +9,7 @@ import xarray as xr
 from nowcast.experiments import compare as module
 from nowcast.experiments.compare import compare
 from nowcast.experiments.kept import digest, made_once
-from nowcast.forecasting.wet import WetCase, spells, wet_cases
+from nowcast.forecasting.wet import WetCase, open_archive, spells, wet_cases
 from pipelines.errors import InputError
 
 
@@ -52,14 +52,14 @@ def radar(moving_storm, cf_radar, tmp_path_factory):
 
 
 def test_wet_cases_share_no_scored_frame_and_are_chosen_by_what_the_forecast_sees(radar):
-    cases = wet_cases(radar, 10)
+    cases = wet_cases(open_archive(radar), 10)
     noon = np.datetime64("2024-07-01T12:00")
     assert [(case.init_time - noon) / np.timedelta64(5, "m") for case in cases] == [9, 19, 29, 39]
     assert all(case.event == "mine" and case.echo > 0.01 for case in cases)
     assert cases[0].echo == pytest.approx(_echo_of(radar, 9))
     wettest = max(cases, key=lambda case: case.echo)
-    assert wet_cases(radar, 1) == [wettest]
-    first, second = wet_cases(radar, 2)
+    assert wet_cases(open_archive(radar), 1) == [wettest]
+    first, second = wet_cases(open_archive(radar), 2)
     assert first == max(cases[:2], key=lambda case: case.echo) and second == max(cases[2:], key=lambda case: case.echo)
 
 
@@ -73,9 +73,9 @@ def test_dry_radar_and_radar_too_short_are_refused(radar, tmp_path):
         (file["vil"] * 0).to_dataset().assign(crs=file["crs"]).to_netcdf(tmp_path / "dry.nc")
         file.isel(time=slice(15)).to_netcdf(tmp_path / "short.nc")
     with pytest.raises(InputError, match=r"no case is wet: 4 were looked at; got echo on at most 0\.0%"):
-        wet_cases(tmp_path / "dry.nc", 5)
+        wet_cases(open_archive(tmp_path / "dry.nc"), 5)
     with pytest.raises(InputError, match=r"no window of 10 \+ 10 frames"):
-        wet_cases(tmp_path / "short.nc", 5)
+        wet_cases(open_archive(tmp_path / "short.nc"), 5)
 
 
 def test_cases_less_than_six_hours_apart_are_of_one_spell():
@@ -93,13 +93,15 @@ def folder(tmp_path_factory):
 
 def test_advection_beats_persistence_and_one_spell_is_too_little(radar, folder):
     told: list[str] = []
-    compared = compare(radar, ["advection"], "persistence", folder, number=2, tell=told.append)
+    compared = compare([radar], ["advection"], "persistence", folder, number=2, tell=told.append)
     first, reached, few, cases = compared.answers
     assert first.startswith("advection is better than persistence by ") and "95 % interval" in first
     assert reached.startswith("Of the ") and "% of pixels that advection reaches: advection is better" in reached
-    assert few == "2 cases of 1 spell of rain are too few to tell: give radar of 10 spells or more."
+    assert few == (
+        "2 cases of 1 spell of rain are too few to tell: do not trust the interval, give radar of 10 spells or more."
+    )
     assert cases.startswith("2 cases of 1 spell of rain, 2024-07-01 1") and cases == told[0]
-    models, by_lead, by_threshold = compared.tables
+    models, by_lead, by_threshold, _ = compared.tables
     assert [row[0] for row in models.rows] == ["advection", "persistence"]
     assert [row[0] for row in by_lead.rows] == [f"{lead} min" for lead in range(5, 55, 5)]
     crps = [float(row[1]) for row in by_lead.rows]
@@ -115,18 +117,18 @@ def test_what_is_made_is_not_made_again_and_without_pysteps_the_reference_is_spr
     monkeypatch.setattr(module, "find_spec", lambda name: None)
     next(iter(folder.glob("forecasts/advection-*/*.nc"))).unlink()
     told: list[str] = []
-    compared = compare(radar, ["advection"], "steps", folder, number=2, tell=told.append)
+    compared = compare([radar], ["advection"], "steps", folder, number=2, tell=told.append)
     assert made == ["advection", "sprog", "sprog"] and "sprog" in compared.answers[0]
     assert told[0] == "pysteps is not installed (pip install pysteps): the reference is sprog instead of steps"
     sums = {path: path.stat().st_mtime_ns for path in folder.glob("sums/*/*.nc")}
-    again = compare(radar, ["advection"], "sprog", folder, number=2)
+    again = compare([radar], ["advection"], "sprog", folder, number=2)
     assert len(made) == 3 and again.answers == compared.answers
     assert {path: path.stat().st_mtime_ns for path in folder.glob("sums/*/*.nc")} == sums and len(sums) == 8
 
 
 def test_a_model_against_itself_is_refused(radar, folder):
     with pytest.raises(InputError, match="two models are called sprog; expected models of different names"):
-        compare(radar, ["sprog"], "sprog", folder)
+        compare([radar], ["sprog"], "sprog", folder)
 
 
 def test_a_digest_tells_inputs_apart_and_files_are_made_once(tmp_path):
