@@ -3,7 +3,7 @@
     model = nowcast.load("predldm")
     forecast = model.forecast(history, members=100)          # a DataArray in, a DataArray out
     nowcast.at(forecast, {"Delft": (52.0, 4.4)}, units="mm/h")   # when, how surely and how much, at places
-    nowcast.probability_at(forecast, 52.1, 5.2)              # P(>= 74 counts) at a place, by lead time
+    nowcast.probability_at(forecast, 52.1, 5.2, "2.5mm/h")   # P(>= 2.5 mm/h) at a place, by lead time
     scores = nowcast.verify(forecast, obs)
     nowcast.plot(forecast, obs).savefig("map.png")
 
@@ -88,7 +88,7 @@ def plot(
 
 
 def probability_at(
-    forecast: "xr.DataArray | xr.Dataset", latitude: float, longitude: float, threshold: float = 74.0
+    forecast: "xr.DataArray | xr.Dataset", latitude: float, longitude: float, threshold: float | str = "74counts"
 ) -> "xr.DataArray":
     """Share of the members at or above a threshold in the pixel of a place, by lead time.
 
@@ -96,19 +96,19 @@ def probability_at(
         forecast: A forecast with coordinates latitude and longitude; of several cases, the one that holds the place.
         latitude: Degrees north.
         longitude: Degrees east.
-        threshold: Threshold in counts; 74 counts are 0.78 kg m-2.
+        threshold: A number in the forecast's own unit, or with a unit, such as "2.5mm/h"; 74 counts are 2.64 mm h-1.
 
     Returns:
         Dims (lead_time,); NaN where nothing was observed at the place.
 
     Raises:
-        InputError: when the place lies outside of the forecast or in several cases, or the forecast has no latitude and
-            longitude.
+        InputError: when the place lies outside of the forecast or in several cases, the forecast has no latitude and
+            longitude, or the threshold is none that counts can reach (5.5 to 254 counts).
     """
+    from nowcast.data.forecast_file import as_counts
     from nowcast.forecasting.answers import probability_at as at_pixel
-    from nowcast.forecasting.door import forecast_dataset
 
-    return at_pixel(forecast_dataset(forecast), latitude, longitude, threshold)
+    return at_pixel(as_counts(forecast), latitude, longitude, threshold)
 
 
 def at(
@@ -162,10 +162,10 @@ def _pair(forecast: Any, obs: Any) -> tuple[Any, Any]:
     """Paths as they are, and DataArrays as the datasets that verification and plots take."""
     import xarray as xr
 
-    from nowcast.data.forecast_file import open_forecast
-    from nowcast.forecasting.door import forecast_dataset, observed_store, radar_array
+    from nowcast.data.forecast_file import as_counts, open_forecast
+    from nowcast.forecasting.door import observed_store, radar_array
 
-    made = Path(forecast) if isinstance(forecast, str | Path) else forecast_dataset(forecast)
+    made = Path(forecast) if isinstance(forecast, str | Path) else as_counts(forecast)
     obs = radar_array(obs) if isinstance(obs, xr.Dataset) and "event" not in obs.variables else obs
     if isinstance(obs, xr.DataArray):
         made = open_forecast(made) if isinstance(made, Path) else made

@@ -36,6 +36,10 @@ def forecast(
         bool,
         typer.Option("--summary-only", help="Write mean, spread, quantiles and probabilities instead of the members."),
     ] = False,
+    units: Annotated[
+        str | None,
+        typer.Option(help="Units of the forecast: mm/h, dBZ, kg/m2 or counts. By default those of the source."),
+    ] = None,
     seed: Seed = 0,
     device: Device = None,
     overwrite: Overwrite = False,
@@ -62,6 +66,7 @@ def forecast(
         limit=limit,
         seed=seed,
         summary_only=summary_only,
+        units=units,
     )
     tell(
         write_forecast(

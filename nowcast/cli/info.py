@@ -11,12 +11,16 @@ import zarr
 
 from nowcast.cli.info_radar import describe_radar
 from nowcast.data.conventions import ECHO
+from nowcast.data.packing import counts_again
 from nowcast.data.radar_file import is_forecast, is_store, is_wildcard
 from nowcast.training.config import config_names, find_config
 from pipelines.errors import InputError
+from pipelines.store.amounts import quantity_of_units
 from pipelines.store.paths import near
+from pipelines.store.units import QUANTITIES
 
 SHOWN = 10  # lines of a list, unless all are asked for
+_FIELDS = [f"{quantity.name}{part}" for quantity in QUANTITIES.values() for part in ("", "_mean")]
 
 
 def describe(path: Path, *, everything: bool = False) -> str:
@@ -228,9 +232,10 @@ def _cases(forecast: xr.Dataset, shown: int | None) -> list[str]:
         parts = [f"{number}", str(case["event"].item()), f"init {_minute(case['init_time'])} UTC"]
         if {"latitude", "longitude"} <= set(case.variables):
             parts.append(_place(*(case[name].values for name in ("latitude", "longitude"))))
-        name = next((name for name in ("vil", "vil_mean") if name in case), None)
+        name = next((name for name in _FIELDS if name in case), None)
         if name:
-            parts.append(_echo(case[name].isel({dim: 0 for dim in case[name].dims[:-2]}).values))
+            field = case[name].isel({dim: 0 for dim in case[name].dims[:-2]})
+            parts.append(_echo(counts_again(field.values, quantity_of_units(field.attrs["units"]))))
         lines.append("  ".join(parts))
     more = forecast.sizes["case"] - len(lines)
     return _listed("cases", lines + ["..."] * more, shown)

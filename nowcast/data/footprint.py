@@ -1,13 +1,18 @@
 """Where fields lie on a map, and which pixels two of them share."""
 
+import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 import xarray as xr
 from pyproj import CRS
+from pyproj.exceptions import CRSError
+
+from pipelines.store.geo import in_metres
 
 _OFF_GRID = 0.05  # pixels between two grids that are the same
+_SCALES = {"m": 1.0, "km": 1000.0}
 
 
 @dataclass(frozen=True)
@@ -61,10 +66,13 @@ def footprints(dataset: xr.Dataset, dim: str) -> list[Footprint | None]:
 
     Args:
         dataset: With proj, corner_x, corner_y of dim `dim`, and y, x in metres from the corner or, where they are CF's
-            projection coordinates, from the origin of the projection.
+            projection coordinates, from the origin of the projection. Or, for all alike, with a CF grid mapping `crs`
+            and projection coordinates in metres or km.
         dim: "event" or "case".
     """
     names = ("proj", "corner_x", "corner_y")
+    if "proj" not in dataset.variables and "crs" in dataset.variables:
+        dataset = _projected(dataset)
     if not {*names, "y", "x"} <= set(dataset.variables) or max(dataset.sizes["y"], dataset.sizes["x"]) < 2:
         return [None] * dataset.sizes[dim]
     columns = [np.broadcast_to(dataset[name].values, dataset.sizes[dim]) for name in names]
@@ -79,3 +87,18 @@ def footprints(dataset: xr.Dataset, dim: str) -> list[Footprint | None]:
         known = str(proj) and np.isfinite([west, south]).all()
         found.append(Footprint(str(proj), west, south, pixel, y.size, x.size) if known else None)
     return found
+
+
+def _projected(dataset: xr.Dataset) -> xr.Dataset:
+    """The dataset with the projection of its CF grid mapping, and y, x in metres; unchanged where it has no such."""
+    scales = {name: _SCALES.get(str(dataset[name].attrs.get("units"))) for name in "yx" if name in dataset.variables}
+    try:
+        with warnings.catch_warnings():  # a PROJ string says less than CF: names, and what they call the datum
+            warnings.simplefilter("ignore", UserWarning)
+            proj = CRS.from_cf(dataset["crs"].attrs).to_proj4().replace(" +no_defs", "").replace(" +type=crs", "")
+    except (CRSError, KeyError):
+        return dataset
+    if None in scales.values():
+        return dataset
+    metres = {name: (name, scale * dataset[name].values, dataset[name].attrs) for name, scale in scales.items()}
+    return dataset.assign_coords(metres).assign(proj=((), in_metres(proj)), corner_x=((), 0.0), corner_y=((), 0.0))

@@ -132,7 +132,7 @@ class Bench:
         if variant.noise:
             forecaster = Noisy(forecaster, variant.noise)
         members = 1 if forecaster.deterministic else options.members
-        request = Request(members=members, limit=options.cases, lead=options.lead)
+        request = Request(members=members, limit=options.cases, lead=options.lead, units="counts")
         origin = trained.run.name if trained else [variant.forecaster, described.get("checkpoint_sha256")]
         changed = [variant.noise, dict(variant.sampling)]
         told = [origin, str(self.store.attrs["event_list_hash"]), str(request), changed]

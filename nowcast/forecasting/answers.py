@@ -222,8 +222,10 @@ def _described(result: xr.Dataset, forecast: xr.Dataset, quantity: str) -> xr.Da
     return result.assign_attrs({"Conventions": "CF-1.8", "title": "forecast at places", "quantity": quantity, **kept})
 
 
-def probability_at(forecast: xr.Dataset, latitude: float, longitude: float, threshold: float) -> xr.DataArray:
+def probability_at(forecast: xr.Dataset, latitude: float, longitude: float, threshold: float | str) -> xr.DataArray:
     """See `nowcast.probability_at`."""
+    quantity = str(forecast.attrs.get("quantity", COUNTS))
+    level = threshold_in_counts(threshold, quantity)
     place = Place(f"{latitude:g} N {longitude:g} E", latitude, longitude)
     holding = list(located(forecast, [place]))
     if len(holding) > 1:
@@ -231,6 +233,6 @@ def probability_at(forecast: xr.Dataset, latitude: float, longitude: float, thre
         raise InputError(f"several cases hold {place.name}", got=got, expected="one: forecast.isel(case=NUMBER)")
     ((_, number, cells),) = holding
     members = forecast[RADAR.variable].isel(case=number, y=int(cells.rows[0]), x=int(cells.columns[0]))
-    share = (members >= threshold).mean("member").where(members.notnull().all("member")).rename("probability")
-    share.attrs = {"long_name": f"share of members at or above {threshold:g} counts", "units": "1"}
+    share = (members >= level).mean("member").where(members.notnull().all("member")).rename("probability")
+    share.attrs = {"long_name": f"share of members at or above {amount_text(level, quantity)}", "units": "1"}
     return share

@@ -29,6 +29,7 @@ class Request:
             rolled out.
         seed: Seed of the run.
         summary_only: Whether to write mean, spread, quantiles and probabilities instead of members.
+        units: Units of the file, such as mm/h; by default those that the source has or was made of.
     """
 
     members: int | None = None
@@ -39,6 +40,7 @@ class Request:
     lead: int | None = None
     seed: int = 0
     summary_only: bool = False
+    units: str | None = None
 
 
 @dataclass(frozen=True)

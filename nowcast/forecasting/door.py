@@ -2,7 +2,7 @@
 
 `nowcast.load`, `nowcast.verify`, `nowcast.plot` and `nowcast.probability_at` use it. A history is a DataArray with dims
 time, y and x, or case, frame, y and x, in any order, whose name or units tell its quantity (see
-`pipelines.store.units`); or a Dataset with one such variable. A forecast is in counts, as in a forecast file.
+`pipelines.store.units`); or a Dataset with one such variable. A forecast is in the unit of its history.
 """
 
 from dataclasses import dataclass
@@ -15,11 +15,14 @@ import xarray as xr
 
 from nowcast.data.conventions import COORDINATE_ATTRS, DURATION, TIME
 from nowcast.data.conventions import lead_times as lead_times_of
+from nowcast.data.forecast_file import limits
+from nowcast.data.packing import COUNT_STEP, pack, unpacked
 from nowcast.forecasting import live
 from nowcast.forecasting.forecast import load_forecaster, member_batches, warnings_of
 from nowcast.models.forecaster import Forecaster
 from pipelines.errors import InputError
 from pipelines.radar import cf
+from pipelines.store.amounts import quantity_of_units
 from pipelines.store.units import COUNTS, MAX_COUNT, MISSING, QUANTITIES, quantise, quantity_of
 
 _KILOMETRES = ("km", "kilometre", "kilometer", "kilometres", "kilometers")
@@ -46,6 +49,7 @@ class Model:
         *,
         lead_times: int | None = None,
         seed: int = 0,
+        units: str | None = None,
     ) -> xr.DataArray:
         """Forecast what comes after the newest frames.
 
@@ -57,12 +61,13 @@ class Model:
             members: Ensemble size; 100 by default. A deterministic model makes one member.
             lead_times: Number of lead times, one per frame; by default as many as the model was trained for, or ten.
             seed: Seed of the random draws.
+            units: Units of the forecast: mm/h, dBZ, kg/m2 or counts; by default the history's.
 
         Returns:
-            Counts (0 to 254, NaN where no frame was observed), dims (member, lead_time, y, x), with case in front where
-            the history has it. Coordinates event, init_time, valid_time and those of the history's pixels, with
-            latitude and longitude where it has them or a CF grid mapping.
-            `pipelines.store.units.counts_to_rain_rate` converts it to mm h-1.
+            Rain rate in mm h-1, reflectivity in dBZ, VIL in kg m-2 or counts (0 to 254), as the history has it, NaN
+            where no frame was observed. Dims (member, lead_time, y, x), with case in front where the history has it.
+            Coordinates event, init_time, valid_time and those of the history's pixels, with latitude and longitude
+            where it has them or a CF grid mapping. Counts of 254 stand for all that is more: 416 mm h-1.
 
         Raises:
             InputError: when the history has other dims, unknown units, impossible values, too few or uneven frames.
@@ -70,6 +75,7 @@ class Model:
         history = _placed(history)
         given, lead = self.forecaster.window or (live.LENGTH, live.LENGTH)
         cases = counted_history(history, given)
+        quantity = quantity_of_units(units) if units else cases.attrs["quantity"]
         minutes = float(np.diff(cases["valid_time"].values[0]).astype(DURATION)[0].astype(int)) / 6e7
         leads = lead_times_of(minutes, lead_times or lead)
         numbers, size = member_batches(self.forecaster, members, cases)
@@ -77,18 +83,23 @@ class Model:
             warn(warning, stacklevel=2)
         ensemble = self.forecaster.begin(cases, leads, seed)
         parts = [ensemble.members(numbers[first : first + size]) for first in range(0, len(numbers), size)]
-        return self._finished(xr.concat(parts, "member"), cases, history, seed)
+        return self._finished(xr.concat(parts, "member"), history, seed, quantity)
 
-    def _finished(self, made: xr.DataArray, cases: xr.DataArray, history: xr.DataArray, seed: int) -> xr.DataArray:
-        """The forecast with times, attributes, and the pixels in the order and coordinates of the history."""
+    def _finished(self, made: xr.DataArray, history: xr.DataArray, seed: int, quantity: str) -> xr.DataArray:
+        """The forecast with unit, times, attributes, and the pixels in the order and coordinates of the history."""
         made = made.assign_coords(valid_time=made["init_time"] + made["lead_time"])
         for name in COORDINATE_ATTRS.keys() & set(made.coords):
             made[name].attrs |= COORDINATE_ATTRS[name]
         if _is_southward(history):
             made = made.isel(y=slice(None, None, -1))
         made = made.assign_coords({axis: history[axis].variable for axis in "yx" if axis in history.coords})
-        about = {key: value for key, value in self.described.items() if isinstance(value, str)}
-        made.attrs = {**QUANTITIES[COUNTS].attrs, "data_range": MAX_COUNT, "seed": seed, **about}
+        about: dict[str, Any] = {key: value for key, value in self.described.items() if isinstance(value, str)}
+        if quantity == COUNTS:
+            about["data_range"] = MAX_COUNT
+        else:
+            made = made.copy(data=unpacked(pack(made.values, COUNT_STEP), quantity)).rename(QUANTITIES[quantity].name)
+        mapping = {"grid_mapping": "crs"} if "crs" in made.coords else {}
+        made.attrs = {**QUANTITIES[quantity].attrs, **mapping, **limits(quantity), "seed": seed, **about}
         return made if "case" in history.dims else made.isel(case=0)
 
 
@@ -99,9 +110,12 @@ def load(model: str | Path, *, device: str | None = None, sampling: dict[str, An
 
 
 def _placed(history: xr.DataArray | xr.Dataset) -> xr.DataArray:
-    """The history as a DataArray, with latitude and longitude where its grid mapping tells them."""
+    """The history as a DataArray with its grid mapping, called crs, and latitude and longitude where it tells them."""
     beside = history if isinstance(history, xr.Dataset) else history.coords.to_dataset()
     history = radar_array(history) if isinstance(history, xr.Dataset) else history
+    mapping = str(history.attrs.get("grid_mapping", history.encoding.get("grid_mapping")))
+    if mapping in beside.variables:
+        history = history.drop_vars(mapping, errors="ignore").assign_coords(crs=((), 0, beside[mapping].attrs))
     if {"latitude", "longitude"} <= set(history.coords) or not {"y", "x"} <= set(history.dims):
         return history
     try:
@@ -182,23 +196,13 @@ def _counts(field: xr.DataArray) -> xr.DataArray:
         )
     counts = quantise(factor * np.asarray(field.values, "float32"), quantity)
     values = np.where(counts == MISSING, np.float32(np.nan), counts)
-    return field.copy(data=values.astype("float32")).rename("vil").assign_attrs(units="1", data_range=MAX_COUNT)
+    about = {"units": "1", "data_range": MAX_COUNT, "quantity": quantity}
+    return field.copy(data=values.astype("float32")).rename("vil").assign_attrs(about)
 
 
 def _is_southward(history: xr.DataArray) -> bool:
     """Whether rows run from north to south; models and maps take row 0 in the south."""
     return "y" in history.coords and history.sizes["y"] > 1 and bool(history["y"][0] > history["y"][-1])
-
-
-def forecast_dataset(forecast: xr.DataArray | xr.Dataset) -> xr.Dataset:
-    """A forecast as a forecast file has it: a variable `vil`, dim case, row 0 in the south."""
-    if isinstance(forecast, xr.DataArray):
-        forecast = forecast.to_dataset(name="vil").assign_attrs(forecast.attrs)
-    if "case" not in forecast.dims:
-        forecast = forecast.expand_dims("case")
-        cased = [name for name in ("event", "init_time", "valid_time") if name in forecast.coords]
-        forecast = forecast.assign_coords({name: forecast[name].expand_dims("case") for name in cased})
-    return forecast.isel(y=slice(None, None, -1)) if _is_southward(forecast["vil"]) else forecast
 
 
 def observed_store(obs: xr.DataArray, forecast: xr.Dataset) -> xr.Dataset:

@@ -25,8 +25,11 @@ from nowcast.models.device import best_device
 from nowcast.models.forecaster import Forecaster
 from nowcast.models.trained import TrainedForecaster
 from pipelines.errors import InputError
+from pipelines.store.amounts import quantity_of_counts, quantity_of_units
+from pipelines.store.kind import VIDEO, kind_of
 from pipelines.store.paths import refuse_inputs
 from pipelines.store.schema import pixels
+from pipelines.store.units import COUNTS
 
 __all__ = ["Request", "load_forecaster", "parse_time", "write_forecast"]
 
@@ -114,8 +117,9 @@ def write_forecast(
         progress: Wraps the batches of members to show how far it is.
 
     Returns:
-        `out`. Dims (case, member, lead_time, y, x); `vil` in counts, or `video` with channel before y; or summaries of
-        it (see nowcast.forecasting.summary).
+        `out`. Dims (case, member, lead_time, y, x): `rainfall_rate`, `reflectivity` or `vil` in the units that went in
+        (see nowcast.data.forecast_file), or `video` with channel before y; or summaries of it (see
+        nowcast.forecasting.summary).
 
     Raises:
         InputError: for an `out` that exists, is the source or has another suffix, or cases that the source lacks.
@@ -123,17 +127,18 @@ def write_forecast(
     refuse_inputs(out, [] if isinstance(source, Cases) else several(source))
     check_target(out, overwrite)
     cases = source if isinstance(source, Cases) else find_cases(source, forecaster.window, request, tell)
+    quantity = _quantity(cases.store, request.units)
     minutes = cases.store.attrs["cadence_minutes"]
     for warning in warnings_of(forecaster, described, request.members, minutes, cases.store, cases.init_times):
         tell(warning)
     numbers, size = member_batches(forecaster, request.members, pixels(cases.store))
     lead_times = lead_times_of(minutes, cases.lead)
-    template = forecast_template(cases.store, cases.windows, cases.history, numbers, lead_times, size)
-    template.attrs = attributes(cases.store, request.seed, described)
+    template = forecast_template(cases.store, cases.windows, cases.history, numbers, lead_times, size, quantity)
+    template.attrs = attributes(cases.store, request.seed, described, quantity)
     if request.summary_only:
-        writing = writing_summary(out, template, cases.thresholds, overwrite=overwrite)
+        writing = writing_summary(out, template, cases.thresholds, quantity, overwrite=overwrite)
     else:
-        writing = writing_members(out, template, overwrite=overwrite)
+        writing = writing_members(out, template, quantity, overwrite=overwrite)
     starts = range(0, len(numbers), size)
     batches = [(case, slice(start, start + size)) for case in range(len(cases.windows)) for start in starts]
     with writing as put:
@@ -144,6 +149,15 @@ def write_forecast(
             put(case, batch, ensemble.members(numbers[batch]).values[0])
     tell(_summary(cases, lead_times, len(numbers)))
     return out
+
+
+def _quantity(store: xr.Dataset, units: str | None) -> str:
+    """The quantity in whose unit a forecast is written."""
+    if kind_of(store) is not VIDEO:
+        return quantity_of_units(units) if units else quantity_of_counts(store.attrs)
+    if units and quantity_of_units(units) != COUNTS:
+        raise InputError("a video has no units", got=units, remedy="leave out --units")
+    return COUNTS
 
 
 def warnings_of(

@@ -14,7 +14,7 @@ import xarray as xr
 from nowcast.data import forecast_file
 from nowcast.data.conventions import TIME, lead_label, minute_text
 from nowcast.data.footprint import footprints
-from nowcast.data.observations import COUNT_UNITS, Case, Observations, counts_of, texts
+from nowcast.data.observations import Case, Observations, counts_of, texts
 from nowcast.data.radar_file import Sources, is_radar, is_store
 from nowcast.extrapolation.optical_flow import reached
 from pipelines.errors import InputError
@@ -137,24 +137,18 @@ def _check_same_forecast(first: Forecast, other: Forecast) -> None:
 
 def _open_one(source: Source) -> Forecast:
     if isinstance(source, xr.Dataset):
-        dataset, name = xr.decode_cf(source, decode_timedelta=True), "the forecast"
+        name = "the forecast"
+        dataset = forecast_file.as_counts(xr.decode_cf(source, decode_timedelta=True), name)
     else:
         dataset, name = _open_file(Path(source)), str(source)
     kind = kind_of(dataset)
-    wanted = {kind.variable, "event", "init_time", "lead_time"}
-    if not wanted <= set(dataset.variables):
-        raise InputError(
-            f"{name} is not a forecast",
-            got=f"the variables {', '.join(sorted(map(str, dataset.variables)))}",
-            expected=", ".join(sorted(wanted)),
-        )
+    if lacking := {"event", "init_time", "lead_time"} - set(dataset.variables):
+        raise InputError(f"{name} is not a forecast", got=f"no {' and no '.join(sorted(lacking))}")
     vil, dims = pixels(dataset), kind.forecast_dims
     if "member" not in vil.dims:
         vil = vil.drop_vars("member", errors="ignore").expand_dims("member")
     if set(vil.dims) != set(dims):
         raise InputError(f"{name} is not a forecast", got=f"dims {vil.dims}", expected=f"dims {dims}")
-    if vil.attrs.get("units") not in COUNT_UNITS:
-        raise InputError(f"{name} is not in counts", got=f"units {vil.attrs['units']}", expected="units 1 (0 to 254)")
     return Forecast((vil.transpose(*dims),), tuple(_cases(dataset, name)), dict(dataset.attrs))
 
 

@@ -1,6 +1,8 @@
 """Amounts as people write and read them: units by name, thresholds with or without a unit, and their text."""
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -8,6 +10,8 @@ from pipelines.errors import InputError
 from pipelines.store.units import COUNTS, MAX_COUNT, QUANTITIES, RAIN_RATE, REFLECTIVITY, VIL, from_counts
 
 _WRITTEN = {RAIN_RATE: "mm h⁻¹", REFLECTIVITY: "dBZ", VIL: "kg m⁻²", COUNTS: "counts"}
+_ECHO = 5.5  # counts up to 5 are no echo
+_STEP = 1 / 128  # of counts in forecasts
 _NUMBER = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)\s*(.*?)\s*", re.IGNORECASE)
 
 
@@ -24,15 +28,26 @@ def quantity_of_units(units: str) -> str:
     raise InputError("no such units of radar", got=repr(units), expected="mm/h, dBZ, kg/m2 or counts")
 
 
+def quantity_of_counts(attrs: Mapping[str, Any]) -> str:
+    """The quantity of `QUANTITIES` that the counts of a store with these attributes were made of.
+
+    It is the one that `counts_from` names; counts where it names none or several.
+    """
+    said = attrs.get("counts_from", ())
+    said = [said] if isinstance(said, str) else said
+    named = {name for name in QUANTITIES for text in said if str(text).startswith(name)}
+    return named.pop() if len(named) == 1 else COUNTS
+
+
 def threshold_in_counts(text: str | float, quantity: str = COUNTS) -> float:
-    """The counts of a threshold such as 74, "2.5mm/h" or "35 dBZ".
+    """The counts of a threshold such as 74, "2.5mm/h" or "35 dBZ", to 1/128 count, as forecasts have them.
 
     Args:
         text: A number, with a unit or without.
         quantity: Quantity of a number without a unit.
 
     Raises:
-        InputError: when it is no such text, or lies outside of the counts with echo, 5 to 254.
+        InputError: when it is no such text, or lies outside of the counts with echo, 5.5 to 254.
     """
     match = _NUMBER.fullmatch(str(text))
     if match is None:
@@ -40,12 +55,12 @@ def threshold_in_counts(text: str | float, quantity: str = COUNTS) -> float:
     quantity = quantity_of_units(match[2]) if match[2] else quantity
     known = QUANTITIES[quantity]
     counts = float(known.to_counts(np.array([float(match[1])]))[0])
-    least, most = (known.from_counts(np.array([float(end)]))[0] for end in (6, MAX_COUNT))
+    least, most = (known.from_counts(np.array([float(end)]))[0] for end in (_ECHO, MAX_COUNT))
     if not least - 1e-6 * abs(least) <= float(match[1]) <= most + 1e-6 * abs(most):
         raise InputError(
             f"no threshold of {text}", expected=f"{least:.2g} to {most:.3g} {_WRITTEN[quantity]}, as counts reach"
         )
-    return counts
+    return round(counts / _STEP) * _STEP
 
 
 def units_text(quantity: str) -> str:

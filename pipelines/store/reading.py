@@ -1,6 +1,6 @@
 """Reads that fail say so in one line, also those of pixels that are read long after their file was opened."""
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -57,24 +57,38 @@ class Pixels:
             return np.asarray(self.array[part])
 
 
-def guarded(dataset: xr.Dataset, path: Path) -> xr.Dataset:
-    """The same lazy dataset, whose variables raise InputError in reading where the file at `path` is damaged."""
-    return dataset.assign({name: _guarded(array, path) for name, array in dataset.data_vars.items()})
+Convert = Callable[[np.ndarray], np.ndarray]
 
 
-def _guarded(array: xr.DataArray, path: Path) -> tuple[tuple[Hashable, ...], Any, dict, dict]:
-    lazy = indexing.LazilyIndexedArray(_Guarded(array.variable, path))
+def guarded(dataset: xr.Dataset, path: str | Path, convert: Mapping[str, Convert] = {}) -> xr.Dataset:
+    """The same lazy dataset, whose variables raise InputError in reading where the file at `path` is damaged.
+
+    Args:
+        dataset: The dataset.
+        path: Its name in messages.
+        convert: Functions that convert the values of variables, by name, when they are read; to float32.
+    """
+    return dataset.assign(
+        {name: _guarded(array, path, convert.get(str(name))) for name, array in dataset.data_vars.items()}
+    )
+
+
+def _guarded(
+    array: xr.DataArray, path: str | Path, convert: Convert | None
+) -> tuple[tuple[Hashable, ...], Any, dict, dict]:
+    lazy = indexing.LazilyIndexedArray(_Guarded(array.variable, path, convert))
     return array.dims, lazy, array.attrs, array.encoding
 
 
 class _Guarded(BackendArray):
-    def __init__(self, variable: xr.Variable, path: Path):
-        self._variable, self._path = variable, path
-        self.shape, self.dtype = variable.shape, variable.dtype
+    def __init__(self, variable: xr.Variable, path: str | Path, convert: Convert | None):
+        self._variable, self._path, self._convert = variable, path, convert
+        self.shape, self.dtype = variable.shape, np.dtype("float32") if convert else variable.dtype
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
         return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.OUTER, self._read)
 
     def _read(self, key: tuple) -> np.ndarray:
         with readable(self._path):
-            return self._variable[key].values
+            values = self._variable[key].values
+        return self._convert(values) if self._convert else values

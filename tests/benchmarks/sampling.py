@@ -47,7 +47,7 @@ def main() -> None:
         sampling = {"steps": int(steps), "temperature": ends if len(ends) > 1 else ends[0]}
         forecaster, described = load_forecaster(asked.run, sampling=sampling)
         request = Request(
-            members=asked.members, split=asked.split, events=tuple(asked.event), limit=asked.limit, seed=0
+            members=asked.members, split=asked.split, events=tuple(asked.event), limit=asked.limit, units="counts"
         )
         with tempfile.TemporaryDirectory() as folder:
             start = time.perf_counter()

@@ -9,9 +9,11 @@ import pytest
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 import nowcast
-from nowcast.data.forecast_file import open_forecast
+from nowcast.cli import app as cli
+from nowcast.data.forecast_file import as_counts, open_forecast
 from nowcast.forecasting.door import Model
 from nowcast.forecasting.forecast import Request, load_forecaster, write_forecast
 from nowcast.models.forecaster import Forecaster
@@ -96,8 +98,10 @@ def test_a_dataset_as_xarray_reads_it_has_its_places_from_its_grid_mapping(showe
         of_array = showers.forecast(dataset["rain"].rename(northing="y", easting="x"), members=5)
     np.testing.assert_allclose(of_array["latitude"], history["latitude"], atol=1e-6)
     place = float(history["latitude"][9, 9]), float(history["longitude"][9, 9])
-    share = nowcast.probability_at(of_array, *place, threshold=60)
-    assert share[0] == 0.4 and share.attrs == {"long_name": "share of members at or above 60 counts", "units": "1"}
+    share = nowcast.probability_at(of_array, *place, threshold="60counts")
+    assert share[0] == 0.4 and share.attrs["long_name"] == "share of members at or above 1.78 mm h⁻¹"
+    assert nowcast.probability_at(of_array, *place, threshold=1.7)[0] == 0.4
+    assert nowcast.probability_at(of_array, *place, threshold=60)[0] == 0
 
 
 def test_the_probability_at_a_place_is_of_the_case_that_holds_it(showers):
@@ -171,15 +175,23 @@ def test_the_same_forecast_as_of_the_file(tmp_path):
 def test_units_of_radar_are_converted(units, change, attrs):
     model = nowcast.load("persistence")
     expected = model.forecast(make_history())
-    forecast = model.forecast(make_history(units=units, change=change, **attrs))
+    history = make_history(units=units, change=change, **attrs)
+    forecast = model.forecast(history, units="counts")
     np.testing.assert_allclose(forecast, expected, atol=1)
-    assert forecast.attrs["units"] == "1"
+    assert forecast.attrs["units"] == "1" and forecast.name == "vil"
+    own = model.forecast(history)
+    assert (own.name, own.attrs["units"]) == (
+        ("reflectivity", "dBZ") if units == "dBZ" else ("rainfall_rate", "mm h-1")
+    )
+    np.testing.assert_array_equal(as_counts(own)["vil"].isel(case=0), forecast)
 
 
 def test_vil_is_converted_and_known_by_its_name():
     model = nowcast.load("persistence")
     forecast = model.forecast(make_history(units="kg m-2", change=counts_to_vil).rename("vil"))
-    np.testing.assert_allclose(forecast, model.forecast(make_history()), atol=1)
+    assert (forecast.name, forecast.attrs["units"]) == ("vil", "kg m-2")
+    np.testing.assert_allclose(as_counts(forecast)["vil"].isel(case=0), model.forecast(make_history()), atol=1)
+    np.testing.assert_allclose(forecast, counts_to_vil(model.forecast(make_history()).values), rtol=0.02)
 
 
 @settings(max_examples=20, deadline=None)
@@ -255,7 +267,7 @@ def test_warnings_tell_of_one_member_and_of_frames_unlike_those_of_the_training(
 def test_the_probability_at_a_place_by_hand(showers):
     forecast = showers.forecast(make_history(), members=5)  # 0, 20, 40, 60 and 80 counts
     latitude, longitude = (float(forecast[name][9, 9]) for name in ("latitude", "longitude"))
-    for threshold, share in ((74, 0.2), (80, 0.2), (80.5, 0), (15, 0.8), (0, 1)):
+    for threshold, share in ((74, 0.2), (80, 0.2), (80.5, 0), (15, 0.8), ("2.64mm/h", 0.2), ("0.1mm/h", 0.8)):
         probability = nowcast.probability_at(forecast, latitude, longitude, threshold)
         assert probability.dims == ("lead_time",) and float(probability[0]) == pytest.approx(share)
     assert float(nowcast.probability_at(forecast, latitude, longitude, 80.5)[1]) == pytest.approx(0.2)
@@ -290,6 +302,10 @@ def test_verify_scores_a_forecast_against_an_observation_in_any_unit(showers):
     np.testing.assert_allclose(scores["mae"], expected, rtol=1e-5)
     rain = make_history(frames=22, units="mm h-1", change=counts_to_rain_rate).isel(time=slice(12, None))
     np.testing.assert_allclose(nowcast.verify(forecast, rain)["mae"], expected, atol=0.2)
+    raining = make_history(frames=12, units="mm h-1", change=counts_to_rain_rate)
+    of_rain = nowcast.load("persistence").forecast(raining)
+    assert of_rain.attrs["units"] == "mm h-1"
+    np.testing.assert_allclose(nowcast.verify(of_rain, obs)["mae"], expected, atol=0.2)
     southward = obs.isel(y=slice(None, None, -1))
     np.testing.assert_allclose(nowcast.verify(forecast, southward)["mae"], expected, rtol=1e-5)
     with pytest.raises(InputError, match="other pixels than the forecast: x differs"):
@@ -303,6 +319,30 @@ def test_verify_and_plot_take_files_and_stores(small_store, tmp_path):
 
     xr.testing.assert_equal(nowcast.verify(str(file), str(small_store)), verify(file, small_store))
     assert len(nowcast.plot(file, small_store).axes) > len(nowcast.plot(str(file)).axes) > 4
+
+
+@pytest.mark.parametrize("southward", [False, True])
+def test_a_forecast_saved_by_to_netcdf_is_verified_and_drawn_by_the_command_line(tmp_path, southward, monkeypatch):
+    whole = make_history(frames=22, units="mm h-1", change=counts_to_rain_rate).assign_attrs(grid_mapping="crs")
+    whole = whole.isel(y=slice(None, None, -1)) if southward else whole
+    nowcast.load("persistence").forecast(whole[:12]).to_netcdf(tmp_path / "f.nc")
+    places = {axis: {"standard_name": f"projection_{axis}_coordinate"} for axis in "yx"}
+    later = whole[10:].drop_vars(["latitude", "longitude"]).reset_coords("crs").rename(radar="rain")
+    for axis, attrs in places.items():
+        later[axis].attrs |= attrs
+    later.to_netcdf(tmp_path / "later.nc")
+    files = [str(tmp_path / name) for name in ("f.nc", "later.nc")]
+    done = CliRunner().invoke(cli.app, ["verify", *files, "--out", str(tmp_path / "scores.nc")], catch_exceptions=False)
+    assert done.exit_code == 0
+    with xr.open_dataset(tmp_path / "scores.nc") as scores:
+        assert scores.attrs["forecast_model"] == "persistence"
+        expected = nowcast.verify(nowcast.load("persistence").forecast(whole[:12]), whole[12:], samples=0)
+        np.testing.assert_allclose(scores["mae"], expected["mae"], rtol=1e-6)
+    picture = str(tmp_path / "f.png")
+    assert (
+        CliRunner().invoke(cli.app, ["plot", files[0], picture, "--store", files[1]], catch_exceptions=False).exit_code
+        == 0
+    )
 
 
 def test_plot_draws_a_forecast_with_and_without_its_observation(showers):

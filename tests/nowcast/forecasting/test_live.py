@@ -397,8 +397,10 @@ def test_the_commands_with_the_weights_that_come_along(both, tmp_path):
     ):
         done = CliRunner().invoke(cli.app, [str(word) for word in words], catch_exceptions=False)
         assert done.exit_code == 0, done.output
-    mean = xr.open_zarr(summary, consolidated=False)["vil_mean"]
-    np.testing.assert_allclose(mean, open_forecast(made)["vil"].mean("member"), rtol=0, atol=0.01)
+    mean = xr.open_zarr(summary, consolidated=False)["rainfall_rate_mean"]  # what went in was rain
+    members = xr.open_dataset(made)["rainfall_rate"]
+    assert mean.attrs["units"] == members.attrs["units"] == "mm h-1"
+    np.testing.assert_allclose(mean, members.mean("member", skipna=False), rtol=1e-5, atol=1e-6)
     assert picture.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
 

@@ -275,7 +275,9 @@ REFUSED = {
     "another grid": lambda forecast: forecast.isel(x=slice(3)),
     "is not a forecast; got the variables": lambda forecast: forecast.rename(vil="rain"),
     "is not a forecast; got dims": lambda forecast: forecast.isel(y=0),
-    "not in counts": lambda forecast: forecast.assign(vil=forecast["vil"].assign_attrs(units="kg m-2")),
+    "taken as VIL in kg m-2; got units 'K'": lambda forecast: forecast.assign(
+        vil=forecast["vil"].assign_attrs(units="K")
+    ),
     "is no duration": lambda forecast: forecast.assign_coords(lead_time=[1, 2, 3]),
     "twice": lambda forecast: forecast.isel(case=[0, 0]),
     "_FillValue 255": lambda forecast: forecast.assign(vil=forecast["vil"].fillna(0).astype("uint8") | 255),

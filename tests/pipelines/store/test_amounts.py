@@ -4,7 +4,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.errors import InputError
-from pipelines.store.amounts import amount_text, quantity_of_units, threshold_in_counts, units_text
+from pipelines.store.amounts import (
+    amount_text,
+    quantity_of_counts,
+    quantity_of_units,
+    threshold_in_counts,
+    units_text,
+)
 from pipelines.store.units import COUNTS, QUANTITIES, RAIN_RATE, REFLECTIVITY, VIL, from_counts
 
 
@@ -16,6 +22,7 @@ from pipelines.store.units import COUNTS, QUANTITIES, RAIN_RATE, REFLECTIVITY, V
         ("74 counts", RAIN_RATE, 74),
         ("1mm/h", COUNTS, 39.53),  # Z = 200, VIL = 0.3196
         ("10", RAIN_RATE, 121.43),
+        ("0.1mm/h", COUNTS, 5.53),  # the usual threshold of rain
         (" 40 dBZ ", COUNTS, 126.49),
         ("1.0e1 mm h-1", COUNTS, 121.43),
         ("1 kg/m2", COUNTS, 83.9),
@@ -31,9 +38,9 @@ def test_thresholds_by_hand(text, quantity, counts):
     [
         ("heavy", "no threshold; got 'heavy'; expected a number, or one with its unit: \"2.5mm/h\""),
         ("5 furlongs", "no such units of radar; got 'furlongs'; expected mm/h, dBZ, kg/m2 or counts"),
-        ("0.01mm/h", "no threshold of 0.01mm/h; expected 0.11 to 416 mm h⁻¹, as counts reach"),
-        ("-3", "no threshold of -3; expected 6 to 254 counts, as counts reach"),
-        ("300", "no threshold of 300; expected 6 to 254 counts, as counts reach"),
+        ("0.01mm/h", "no threshold of 0.01mm/h; expected 0.099 to 416 mm h⁻¹, as counts reach"),
+        ("-3", "no threshold of -3; expected 5.5 to 254 counts, as counts reach"),
+        ("300", "no threshold of 300; expected 5.5 to 254 counts, as counts reach"),
     ],
 )
 def test_wrong_thresholds_are_refused(text, message):
@@ -61,3 +68,19 @@ def test_amounts_for_people():
     assert [amount_text(74, quantity) for quantity in QUANTITIES] == [
         "2.64 mm h⁻¹", "29.7 dBZ", "0.775 kg m⁻²", "74 counts"]  # fmt: skip
     assert amount_text(0, REFLECTIVITY) == "-32 dBZ"
+
+
+@pytest.mark.parametrize(
+    ("said", "quantity"),
+    [
+        (None, COUNTS),
+        ("rain rate in mm h-1 of now.nc: Z = 200 R^1.6", RAIN_RATE),
+        (["reflectivity in dBZ: Z = 10^(dBZ/10)"], REFLECTIVITY),
+        (["VIL in kg m-2: x", "VIL in kg m-2: y"], VIL),
+        (["rain rate in mm h-1: x", "reflectivity in dBZ: y"], COUNTS),
+        ("SEVIR counts of now.nc: as they are", COUNTS),
+        ("somebody's counts", COUNTS),
+    ],
+)
+def test_the_quantity_that_counts_were_made_of(said, quantity):
+    assert quantity_of_counts({} if said is None else {"counts_from": said}) == quantity
