@@ -11,7 +11,7 @@ from pipelines.store.units import COUNTS, MAX_COUNT, QUANTITIES, RAIN_RATE, REFL
 
 _WRITTEN = {RAIN_RATE: "mm h⁻¹", REFLECTIVITY: "dBZ", VIL: "kg m⁻²", COUNTS: "counts"}
 _ECHO = 5.5  # counts up to 5 are no echo
-_STEP = 1 / 128  # of counts in forecasts
+_DECIMALS = 6  # of counts, so that what stands for a whole count is one
 _NUMBER = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)\s*(.*?)\s*", re.IGNORECASE)
 
 
@@ -40,7 +40,7 @@ def quantity_of_counts(attrs: Mapping[str, Any]) -> str:
 
 
 def threshold_in_counts(text: str | float, quantity: str = COUNTS) -> float:
-    """The counts of a threshold such as 74, "2.5mm/h" or "35 dBZ", to 1/128 count, as forecasts have them.
+    """The counts of a threshold such as 74, "2.5mm/h" or "35 dBZ".
 
     Args:
         text: A number, with a unit or without.
@@ -60,7 +60,7 @@ def threshold_in_counts(text: str | float, quantity: str = COUNTS) -> float:
         raise InputError(
             f"no threshold of {text}", expected=f"{least:.2g} to {most:.3g} {_WRITTEN[quantity]}, as counts reach"
         )
-    return round(counts / _STEP) * _STEP
+    return round(counts, _DECIMALS)
 
 
 def units_text(quantity: str) -> str:

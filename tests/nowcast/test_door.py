@@ -105,7 +105,7 @@ def test_a_dataset_as_xarray_reads_it_has_its_places_from_its_grid_mapping(showe
 
 
 def test_the_probability_at_a_place_is_of_the_case_that_holds_it(showers):
-    here = showers.forecast(make_history(), members=5)
+    here = showers.forecast(make_history().drop_vars("crs"), members=5)
     north = (here + 20).assign_coords(latitude=here["latitude"] + 5)
     cases = xr.concat([north, here], "case")
     for case, latitude in ((north, 57), (here, 52)):
@@ -285,7 +285,7 @@ def test_a_place_outside_of_the_forecast_is_refused_and_one_at_its_edge_is_not(s
         with pytest.raises(InputError, match=r"lies outside of the forecast; got .* km to its nearest pixel"):
             nowcast.probability_at(forecast, latitude, longitude)
     for lacking, line in (
-        (forecast.drop_vars("latitude"), "no latitude and longitude"),
+        (forecast.drop_vars(["latitude", "crs"]), "no latitude and longitude"),
         (xr.concat([forecast] * 2, "case"), "several cases hold 52 N 5 E; got cases 0, 1; expected one: forecast.isel"),
     ):
         with pytest.raises(InputError, match=line):
