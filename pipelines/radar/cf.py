@@ -35,11 +35,34 @@ _ONE_READER = Lock()  # netCDF fails at times where threads open and close a fil
 def header(path: Path) -> Header:
     """See `pipelines.radar.files`."""
     with _ONE_READER, _open(path) as dataset:
-        field = _field(dataset, say=True)
-        quantity = RAIN_RATE if is_amount(field) else quantity_of(field)[0]
-        if is_amount(field):
-            per_hour(dataset, field)
-        return Header(_grid(pixels(dataset, field)), quantity, _times(field, path))
+        return header_of(dataset, path)
+
+
+def values(path: Path, number: int) -> np.ndarray:
+    """See `pipelines.radar.files`."""
+    with _ONE_READER, _open(path) as dataset:
+        return values_of(dataset, number)
+
+
+def header_of(dataset: xr.Dataset, path: Path) -> Header:
+    """The header of a file of one frame or several, opened as a CF dataset; see `pipelines.radar.files`."""
+    field = _field(dataset, say=True)
+    if is_amount(field):
+        per_hour(dataset, field)
+    return Header(_grid(pixels(dataset, field)), _quantity(field), _times(field, path))
+
+
+def values_of(dataset: xr.Dataset, number: int) -> np.ndarray:
+    """The values of a frame of a CF dataset; see `pipelines.radar.files`."""
+    field = _field(dataset)
+    places = pixels(dataset, field)
+    time = dims(field).get("time")
+    factor = float(per_hour(dataset, field)[number]) if is_amount(field) else quantity_of(field)[1]
+    frame = (field.isel({time: number}) if time else field).transpose(*places.dims).values
+    frame = frame[np.argsort(places.y)][:, np.argsort(places.x)]
+    frame = np.where(np.isin(frame, _unmarked(frame, _quantity(field))), np.nan, frame)
+    no_echo = frame == field.attrs.get(_NO_ECHO, np.nan)
+    return np.where(no_echo, -np.inf, frame * factor).astype("float32")
 
 
 def radar_field(dataset: xr.Dataset) -> tuple[xr.DataArray, dict[str, str]]:
@@ -73,20 +96,6 @@ def places(dataset: xr.Dataset, field: xr.DataArray) -> tuple[np.ndarray, np.nda
         InputError: when axes or grid mapping do not tell where it lies.
     """
     return pixels(dataset, field).lat_lon()
-
-
-def values(path: Path, number: int) -> np.ndarray:
-    """See `pipelines.radar.files`."""
-    with _ONE_READER, _open(path) as dataset:
-        field = _field(dataset)
-        places = pixels(dataset, field)
-        time = dims(field).get("time")
-        factor = float(per_hour(dataset, field)[number]) if is_amount(field) else quantity_of(field)[1]
-        frame = (field.isel({time: number}) if time else field).transpose(*places.dims).values
-        frame = frame[np.argsort(places.y)][:, np.argsort(places.x)]
-        frame = np.where(np.isin(frame, _unmarked(frame, _quantity(field))), np.nan, frame)
-        no_echo = frame == field.attrs.get(_NO_ECHO, np.nan)
-        return np.where(no_echo, -np.inf, frame * factor).astype("float32")
 
 
 def _open(path: Path) -> xr.Dataset:
@@ -126,7 +135,8 @@ def _field(dataset: xr.Dataset, *, say: bool = False) -> xr.DataArray:
         raise InputError(f"it is a forecast, by its {periods[0]}", expected="observed radar")
     if say and len(known) > 1:
         _say(str(wanted[0]), ", ".join(str(name) for name in known if name != wanted[0]))
-    field = dataset[wanted[0]]
+    alone = [name for name, size in dataset.sizes.items() if size == 1 and name not in dataset[wanted[0]].dims]
+    field = dataset.squeeze(alone)[wanted[0]]  # keeps the one time of a field without that dimension
     axes = set(dims(field).values())
     field = field.squeeze([name for name in field.dims if name not in axes and field.sizes[name] == 1], drop=True)
     if more := set(field.dims) - axes:

@@ -62,11 +62,12 @@ def proj_of(field: xr.DataArray, mapping: Attrs, scales: tuple[float, float]) ->
             faults.append(error)
             continue
         if crs is not None:
-            return _proj4(crs)
+            return proj4(crs)
     raise InputError(f"the grid mapping of {field.name} cannot be understood", got=faults[0] if faults else mapping)
 
 
-def _proj4(crs: CRS) -> str:
+def proj4(crs: CRS) -> str:
+    """The PROJ string in metres of a projection, or that of longlat."""
     if crs.is_geographic:
         return "+proj=longlat"
     with warnings.catch_warnings():  # a PROJ string says less than CF: names, and what they call the datum

@@ -3,7 +3,8 @@
 A format is one module in pipelines/radar/ with two functions, and one line per suffix in `FORMATS`. `header(path)`
 returns the `Header` of a file. `values(path, number)` returns frame `number` of it: float32 with dims (y, x), row 0 in
 the south, NaN missing, -inf without echo, in the unit of its quantity. Both raise `InputError` for what they refuse,
-and whatever their libraries raise for a damaged file.
+and whatever their libraries raise for a damaged file. Other packages add formats of other suffixes by entry points of
+the group `nowcast.readers`.
 """
 
 import re
@@ -23,6 +24,7 @@ import numpy as np
 from pipelines.errors import InputError
 from pipelines.radar.grid import Grid
 from pipelines.store.paths import near
+from pipelines.store.plugins import plugins
 from pipelines.store.units import quantise
 
 FORMATS = {  # by the end of a file's name
@@ -32,9 +34,15 @@ FORMATS = {  # by the end of a file's name
     ".h5": "pipelines.radar.odim",  # or KNMI's, told by its groups
     ".hdf": "pipelines.radar.odim",
     ".hdf5": "pipelines.radar.odim",
+    "-hd5": "pipelines.radar.odim",  # as DWD publishes it
     ".nc": "pipelines.radar.cf",
     ".nc4": "pipelines.radar.cf",
     ".zarr": "pipelines.radar.cf",
+    "---bin": "pipelines.radar.radolan",
+    "---bin.gz": "pipelines.radar.radolan",
+    "---bin.bz2": "pipelines.radar.radolan",
+    ".tif": "pipelines.radar.geotiff",
+    ".tiff": "pipelines.radar.geotiff",
 }
 _TIMES_IN_NAMES = (  # each with a group per part of the time
     (  # 20210704, 20210704155000, 2021-07-04_15-50, 2021070415 and the like
@@ -227,19 +235,31 @@ def hours(start: datetime, end: datetime) -> float:
 
 
 def _format(path: Path) -> _Format:
-    module = FORMATS.get(_suffix(path))
+    suffix = _suffix(path)
+    module = FORMATS.get(suffix) or _added().get(suffix)
     if module is None:
         raise InputError("its format is not known", got=path.suffix, expected=", ".join(FORMATS))
     if module == "pipelines.radar.odim":
         with h5py.File(path) as file:
-            module = "pipelines.radar.knmi" if "image1" in file else module
-    return import_module(module)  # type: ignore[return-value]
+            module = "pipelines.radar.knmi" if "image1" in file else module if "what" in file else "pipelines.radar.cf"
+    return import_module(module) if isinstance(module, str) else module  # type: ignore[return-value]
+
+
+def _added() -> dict[str, _Format]:
+    """The readers of plug-ins, by suffix."""
+    taken = tuple(name for suffix in FORMATS for name in (suffix, suffix.removeprefix(".")))
+    found = plugins("nowcast.readers", needs=("header", "values"), taken=taken)
+    return {"." + name.removeprefix(".").lower(): module for name, module in found.items()}
 
 
 def _suffix(path: Path) -> str:
     """The suffix of a known format; that of Zarr also for a folder with another name that is a Zarr store."""
-    own = max((suffix for suffix in FORMATS if path.name.lower().endswith(suffix)), key=len, default="")
+    own = _longest(path, FORMATS) or _longest(path, _added())
     return own or (".zarr" if any((path / name).is_file() for name in (".zgroup", "zarr.json")) else "")
+
+
+def _longest(path: Path, suffixes: Iterable[str]) -> str:
+    return max((suffix for suffix in suffixes if path.name.lower().endswith(suffix)), key=len, default="")
 
 
 def _unreadable(path: Path, error: Exception) -> UnreadableError:

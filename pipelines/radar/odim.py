@@ -31,9 +31,11 @@ def header(path: Path) -> Header:
     """See `pipelines.radar.files`."""
     with h5py.File(path) as file:
         data = _data(file)
-        time = text(file["what"].attrs["date"]) + text(file["what"].attrs["time"])
-        quantity = _QUANTITIES[text(_attribute(data, "what", "quantity"))]
-        return Header(_grid(data), quantity, (datetime.strptime(time, "%Y%m%d%H%M%S"),))
+        stamp = text(file["what"].attrs["date"]) + text(file["what"].attrs["time"])
+        time = datetime.strptime(stamp, "%Y%m%d%H%M%S")
+        if _has(data, "what", "startdate") and _time(data, "start") > time:
+            raise InputError(f"it is a forecast, for {_time(data, 'start')} from {time} on", expected="observed radar")
+        return Header(_grid(data), _QUANTITIES[text(_attribute(data, "what", "quantity"))], (time,))
 
 
 def values(path: Path, number: int) -> np.ndarray:

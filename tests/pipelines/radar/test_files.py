@@ -24,7 +24,7 @@ from pipelines.radar.files import commonest_step, find_files, product, read_head
         ("20210704.nc", "radar", None),
         ("RZC241551200VL.001.h5", "RZCVL.001", datetime(2024, 6, 3, 12)),
         ("CPC2415512050_00060.801.h5", "CPC_00060.801", datetime(2024, 6, 3, 12, 5)),
-        ("raa01-ry_10000-2407011205-dwd---bin", "raa01-ry_10000--dwd---bin", datetime(2024, 7, 1, 12, 5)),
+        ("raa01-ry_10000-2407011205-dwd---bin", "raa01-ry_10000--dwd", datetime(2024, 7, 1, 12, 5)),
         ("WN2407011205.nc", "WN", datetime(2024, 7, 1, 12, 5)),
     ],
 )

@@ -8,9 +8,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import xarray as xr
 
 from pipelines.errors import InputError
-from pipelines.radar.files import read_counts, read_header, read_values
+from pipelines.radar.files import find_files, product, read_counts, read_header, read_values
 from pipelines.store.geo import projection
 from pipelines.store.units import RAIN_RATE, REFLECTIVITY, VIL
 
@@ -51,6 +52,29 @@ def test_odim_accumulation_is_a_rate_and_its_place_may_stand_with_the_data_set(t
             del file["where"].attrs[name]
     assert read_header(path).quantity == RAIN_RATE
     assert read_values(path, 0)[0, 0] == pytest.approx(6)  # 0.5 mm in five minutes
+
+
+@pytest.mark.parametrize("quantity", ["DBZ", "DBZH", "TH"])
+def test_names_of_reflectivity_and_dwds_suffix(tmp_path, quantity):
+    path = write_odim(tmp_path / "composite_hx_20210704_1550-hd5", np.array([[30.0]]), {}, quantity=quantity)
+    assert (read_header(path).quantity, product(path)) == (REFLECTIVITY, "composite_hx")
+    assert find_files([tmp_path]) == [path]
+    assert read_values(path, 0).tolist() == [[30]]
+
+
+def test_an_odim_forecast_is_refused(tmp_path):
+    """As DWD's composite RV: each file has a sum of five minutes after the time of its name."""
+    what = {"startdate": "20210704", "starttime": "155500", "enddate": "20210704", "endtime": "160000"}
+    path = write_odim(tmp_path / "composite_rv_20210704_1550_010-hd5", np.array([[0.5]]), what, quantity="ACRR")
+    with pytest.raises(InputError, match="it is a forecast, for 2021-07-04 15:55:00 from 2021-07-04 15:50:00 on"):
+        read_header(path)
+
+
+def test_netcdf_with_the_suffix_of_hdf5_is_read_as_such(tmp_path):
+    coords = {"time": [np.datetime64("2021-07-04T15:50", "ns")], "lat": [1.0, 2.0], "lon": [1.0, 2.0]}
+    field = xr.DataArray([[[0.0, 1], [2, 3]]], coords, ("time", "lat", "lon"), "rr", {"units": "mm/h"})
+    field.to_netcdf(tmp_path / "a.h5", engine="netcdf4")
+    assert read_values(tmp_path / "a.h5", 0).tolist() == [[0, 1], [2, 3]]
 
 
 def test_odim_of_several_quantities_gives_the_best(tmp_path):
