@@ -24,6 +24,12 @@ def forecast(
     init: Annotated[
         str | None, typer.Option(help="Init time, UTC, such as 2019-06-01T12:30: the last frame that the model sees.")
     ] = None,
+    around: Annotated[
+        str | None,
+        typer.Option(
+            help="LATITUDE,LONGITUDE[,KM]: only the square with sides of so many km, 256 by default, about a place."
+        ),
+    ] = None,
     split: Annotated[str, typer.Option(help="Split of the store to forecast.")] = "test",
     limit: Annotated[
         int | None, typer.Option(min=1, help="Only the first N cases, in the store's order (not a random sample).")
@@ -47,12 +53,13 @@ def forecast(
     """Forecast an ensemble from a store or from files of radar: MODEL SOURCE... OUT.
 
     From a store, each window of the split is a case that `nowcast verify` can score; with --init, the frames up to
-    that time are used. From files, and from a store too short to be scored, the newest frames are used, or with --init
-    those up to that time. Files may hold one frame or several, in any order; up to a quarter of the frames that a model
-    sees may be missing. A name of `nowcast models` wins over a folder of that name: write ./NAME for the folder.
+    that time are used. From files, and from a store too short to be scored, the newest frames are used, or with
+    --init those up to that time. Files may hold one frame or several, in any order. A quarter of the frames that a
+    model sees may be missing, and all before the first file, but not the newest three. A name of `nowcast models`
+    wins over a folder of that name: write ./NAME for the folder.
     """
     from nowcast.data.radar_file import is_forecast
-    from nowcast.forecasting.forecast import Request, load_forecaster, parse_time, write_forecast
+    from nowcast.forecasting.forecast import Request, load_forecaster, parse_around, parse_time, write_forecast
 
     if out.exists() and not is_forecast(out) and len(source) > 1:
         raise InputError(f"{out} exists and is not a forecast", remedy="end with the forecast file to write")
@@ -63,6 +70,7 @@ def forecast(
         split=split,
         events=tuple(event or ()),
         init=parse_time(init) if init else None,
+        around=parse_around(around) if around else None,
         limit=limit,
         seed=seed,
         summary_only=summary_only,

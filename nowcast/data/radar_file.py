@@ -20,6 +20,7 @@ from nowcast.data.conventions import TIME
 from pipelines.building.plan import LeftOut, counted
 from pipelines.errors import InputError
 from pipelines.radar.files import UnreadableError, find_files, read_counts, read_header
+from pipelines.radar.grid import around as cut_out
 from pipelines.radar.grid import on_square, square
 from pipelines.radar.series import Frame, Series, find_series, scan, scan_newest
 from pipelines.store.kind import RADAR
@@ -29,6 +30,9 @@ from pipelines.store.units import MISSING, QUANTITIES
 
 Sources = str | Path | Sequence[str | Path]
 """Files, folders of files and wildcards such as radar/*.h5: one, or several."""
+
+Around = tuple[float, float, float]
+"""A square about a place: latitude and longitude in degrees, and kilometres along a side."""
 
 Tell = Callable[[str], object]
 
@@ -80,7 +84,12 @@ def several(sources: Sources) -> list[Path]:
 
 
 def open_radar(
-    sources: Sources, *, newest: int | None = None, until: np.datetime64 | None = None, tell: Tell = log.warning
+    sources: Sources,
+    *,
+    newest: int | None = None,
+    until: np.datetime64 | None = None,
+    around: Around | None = None,
+    tell: Tell = log.warning,
 ) -> xr.Dataset:
     """Files of radar as a store of one event, all their frames in order of time, none of them read yet.
 
@@ -89,6 +98,7 @@ def open_radar(
         newest: Number of frames of interest, the newest ones: only the headers of their files are read, where the names
             of the files tell the time.
         until: Time of the last frame of interest, UTC.
+        around: The square to take; by default the whole grid.
         tell: Called with a line about files that are left out, and about frames that turn out to be damaged when they
             are read.
 
@@ -97,8 +107,8 @@ def open_radar(
         attribute source_name is the name of the file or product for messages.
 
     Raises:
-        InputError: when there are no such files, none can be read, or they are of several products, stores or
-            forecasts.
+        InputError: when there are no such files, none can be read, they are of several products, stores or forecasts,
+            or `around` lies outside of their grid.
     """
     paths = _files(several(sources))
     scanned = (
@@ -111,14 +121,15 @@ def open_radar(
     (name, event) = (paths[0].name, paths[0].stem) if len(paths) == 1 else (series.name, series.name)
     header, times = series.header, list(frames)
     grid = square(header.grid)
+    rows, columns = cut_out(grid, *around) if around else (slice(0, grid.rows), slice(0, grid.columns))
     place = Event(
         id=event,
         time=times[-1],
         offsets=tuple((time - times[-1]).total_seconds() for time in times),
         split="test",
         proj=grid.proj,
-        corner_x=grid.west,
-        corner_y=grid.south,
+        corner_x=grid.west + columns.start * grid.width_m,
+        corner_y=grid.south + rows.start * grid.height_m,
     )
     attrs = {
         "kind": RADAR.name,
@@ -126,10 +137,11 @@ def open_radar(
         "counts_from": f"{header.quantity} of {name}: {QUANTITIES[header.quantity].relation}",
         "source_name": name,
     }
-    store = template([place], side=max(grid.rows, grid.columns), pixel_m=grid.width_m, attrs=attrs)
-    store = store.isel(y=slice(grid.rows), x=slice(grid.columns)).drop_vars("missing_fraction")
-    read = dask.delayed(_Reader(series, tell), traverse=False)
-    fields = [dask.array.from_delayed(read(frame), (grid.rows, grid.columns), "float32") for frame in frames.values()]
+    shape = rows.stop - rows.start, columns.stop - columns.start
+    store = template([place], side=max(shape), pixel_m=grid.width_m, attrs=attrs)
+    store = store.isel(y=slice(shape[0]), x=slice(shape[1])).drop_vars("missing_fraction")
+    read = dask.delayed(_Reader(series, rows, columns, tell), traverse=False)
+    fields = [dask.array.from_delayed(read(frame), shape, "float32") for frame in frames.values()]
     store["vil"] = store["vil"].copy(data=dask.array.stack(fields)[None])
     return store
 
@@ -180,18 +192,20 @@ def _tell_left_out(series: Series, left_out: Sequence[LeftOut], tell: Tell) -> N
 class _Reader:
     """Reads frames of a series as counts, float32 with dims (y, x), NaN missing; says once of each that is damaged."""
 
-    def __init__(self, series: Series, tell: Tell):
-        self._header, self._tell, self._told = series.header, tell, set[Frame]()
+    def __init__(self, series: Series, rows: slice, columns: slice, tell: Tell):
+        self._header, self._window = series.header, (rows, columns)
+        self._tell, self._told = tell, set[Frame]()
 
     def __call__(self, frame: Frame) -> np.ndarray:
-        grid = self._header.grid
         try:
-            counts = on_square(read_counts(Path(frame.file), frame.number, self._header.quantity), grid)
+            whole = read_counts(Path(frame.file), frame.number, self._header.quantity)
         except UnreadableError as error:
             if frame not in self._told:
                 self._tell(f"{error}; its frame is missing")
             self._told.add(frame)
-            return np.full((square(grid).rows, square(grid).columns), np.float32(np.nan))
+            rows, columns = self._window
+            return np.full((rows.stop - rows.start, columns.stop - columns.start), np.float32(np.nan))
+        counts = on_square(whole, self._header.grid, *self._window)
         return np.where(counts == MISSING, np.float32(np.nan), counts).astype("float32")
 
 

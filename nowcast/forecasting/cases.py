@@ -6,12 +6,14 @@ import numpy as np
 import xarray as xr
 
 from nowcast.data.conventions import THRESHOLDS, TIME, minute_text
-from nowcast.data.radar_file import Sources, Tell, several
+from nowcast.data.radar_file import Around, Sources, Tell, several
 from nowcast.data.windows import Window, find_windows
 from nowcast.forecasting import live
 from pipelines.errors import InputError
 from pipelines.store.protocol import load_protocol
 from pipelines.store.schema import open_store
+
+SIDE_KM = 256.0  # of a square about a place
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Request:
         events: Only these event ids, of any split.
         init: Only this init time (UTC): the last frame that the model sees. By default the newest frames are taken of a
             store whose events are too short for windows that can be scored.
+        around: Only this square of a grid of radar; not of a store.
         limit: Largest number of cases: the first ones, in the order of the store.
         lead: Frames to forecast; by default as many as the model makes in one go. Beyond these a trained model is
             rolled out.
@@ -36,6 +39,7 @@ class Request:
     split: str = "test"
     events: tuple[str, ...] = ()
     init: np.datetime64 | None = None
+    around: Around | None = None
     limit: int | None = None
     lead: int | None = None
     seed: int = 0
@@ -80,6 +84,21 @@ def parse_time(text: str) -> np.datetime64:
         raise InputError("wrong time", got=repr(text), expected="UTC, such as 2019-06-01T12:30") from error
 
 
+def parse_around(text: str) -> Around:
+    """The square about a place that "52.1,5.2" or "52.1,5.2,300" says: latitude, longitude, kilometres along a side.
+
+    Raises:
+        InputError: when the text says none.
+    """
+    try:
+        latitude, longitude, km = (float(part) for part in [*text.split(","), str(SIDE_KM)][:3])
+    except ValueError:
+        latitude = longitude = km = float("nan")
+    if not (abs(latitude) <= 90 and abs(longitude) <= 360 and 1 <= km <= 20_000):
+        raise InputError("no square", got=repr(text), expected="LATITUDE,LONGITUDE or LATITUDE,LONGITUDE,KILOMETRES")
+    return latitude, longitude, km
+
+
 def find_cases(source: Sources, length: tuple[int, int] | None, request: Request, tell: Tell) -> Cases:
     """The cases that a request asks of a store, or of files of radar.
 
@@ -94,6 +113,8 @@ def find_cases(source: Sources, length: tuple[int, int] | None, request: Request
     """
     paths = several(source)
     if len(paths) == 1 and live.is_store(paths[0]):
+        if request.around:
+            raise InputError("a square is cut out of files of radar", got=f"the store {paths[0]}", remedy="say --event")
         store = open_store(paths[0])
         protocol = load_protocol(store.attrs["protocol"])
         history, lead = length or (protocol.history, protocol.lead)
@@ -103,7 +124,7 @@ def find_cases(source: Sources, length: tuple[int, int] | None, request: Request
         _tell_left_out(store, windows, request, tell)
         return Cases(store, windows[: request.limit], history, lead, protocol.thresholds)
     history, lead = length or (live.LENGTH, live.LENGTH)
-    store = live.read_history(paths, history, request.init, tell)
+    store = live.read_history(paths, history, request.init, tell, request.around)
     event = store["event"].item()
     if unknown := sorted(set(request.events) - {event}):
         raise InputError(f"the files have no event {unknown[0]}", expected=event)

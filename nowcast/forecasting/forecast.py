@@ -16,7 +16,7 @@ from nowcast.data.conventions import lead_times as lead_times_of
 from nowcast.data.forecast_file import attributes, check_target, forecast_template, writing_members
 from nowcast.data.radar_file import Sources, Tell, several
 from nowcast.data.windows import history_of
-from nowcast.forecasting.cases import Cases, Request, find_cases, parse_time
+from nowcast.forecasting.cases import Cases, Request, find_cases, parse_around, parse_time
 from nowcast.forecasting.summary import writing_summary
 from nowcast.forecasting.trained_on import day_warning, range_warning
 from nowcast.models import MODELS, is_trainable, model_class
@@ -31,7 +31,7 @@ from pipelines.store.paths import refuse_inputs
 from pipelines.store.schema import pixels
 from pipelines.store.units import COUNTS
 
-__all__ = ["Request", "load_forecaster", "parse_time", "write_forecast"]
+__all__ = ["Request", "load_forecaster", "parse_around", "parse_time", "write_forecast"]
 
 MEMBERS = 100  # where no ensemble size is asked for
 PIXELS_AT_ONCE = 80 * 128**2  # of all members that a network makes in one call

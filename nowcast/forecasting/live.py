@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 
 from nowcast.data.conventions import DURATION, TIME, minute_text
-from nowcast.data.radar_file import Sources, Tell, is_store, open_radar
+from nowcast.data.radar_file import Around, Sources, Tell, is_store, open_radar
 from pipelines.errors import InputError
 from pipelines.radar.files import commonest_step
 from pipelines.store.progress import progress
@@ -12,24 +12,31 @@ from pipelines.store.progress import progress
 __all__ = ["LENGTH", "is_store", "read_history"]
 
 LENGTH = 10  # frames given and forecast where the model takes any number
-MOST_MISSING = 0.25  # of the frames of a history, as of a window of the training
+LEAST = 3  # frames that a history may begin with: two steps of the echo, and how they differ
+MOST_MISSING = 0.25  # of the frames after the first, as of a window of the training
 _OFF_STEP = 0.25  # of a step, by which a frame may miss its time
 _MINUTE = np.timedelta64(1, "m")
 
 
 def read_history(
-    sources: Sources, frames: int, init: np.datetime64 | None = None, tell: Tell = lambda text: None
+    sources: Sources,
+    frames: int,
+    init: np.datetime64 | None = None,
+    tell: Tell = lambda text: None,
+    around: Around | None = None,
 ) -> xr.Dataset:
     """The newest frames of some files, as `pipelines.store.schema.open_store` gives a store.
 
-    The newest frame is the last one that has an observed pixel. A quarter of the others may be missing: lacking in the
-    files, damaged, or without an observed pixel.
+    The newest frame is the last one that has an observed pixel. The files may begin within the history, which is then
+    missing before them, except for its newest three frames. Of the frames after the first a quarter may be missing:
+    lacking in the files, damaged, or without an observed pixel.
 
     Args:
         sources: Files of radar, folders or wildcards.
         frames: Number of frames.
         init: Time of the last of them, UTC; by default the newest there is.
         tell: Called with a line about each thing that is not as it should be.
+        around: The square to take; by default the whole grid.
 
     Returns:
         A store in memory of one event that has these frames, dims (event, frame, y, x), without protocol and reducer.
@@ -37,18 +44,22 @@ def read_history(
     Raises:
         InputError: when the files cannot be read, or have too few frames or uneven steps between them.
     """
-    radar = open_radar(sources, newest=2 * frames, until=init, tell=tell)
+    radar = open_radar(sources, newest=2 * frames, until=init, around=around, tell=tell)
     name, times = radar.attrs["source_name"], radar["valid_time"].values[0].astype(TIME)
     with progress("read", frames) as advance:
         last, newest = _newest_seen(radar, _last(name, times, init), init is not None, tell)
         step, numbers = _slots(name, times[: last + 1], frames)
         fields = [np.full_like(newest, np.nan)] * frames
-        for slot, number in numbers.items():
-            fields[slot] = newest if number == last else radar["vil"][0, number].values
+        for slot in range(frames):
+            if (number := numbers.get(slot)) is not None:
+                fields[slot] = newest if number == last else radar["vil"][0, number].values
             advance()
     counts, even = np.stack(fields), times[last] + step * np.arange(1 - frames, 1)
     missing = np.isnan(counts).mean((1, 2), dtype="float32")
-    _check_missing(name, even[missing == 1], frames, tell)
+    first = min(numbers)
+    if first:
+        tell(f"{name} begins at {minute_text(even[first])} UTC: {first} of {frames} frames of the history are missing")
+    _check_missing(name, even[first:][missing[first:] == 1], frames - first, tell)
     store = radar.isel(frame=[numbers.get(slot, last) for slot in range(frames)])
     store["vil"] = store["vil"].copy(data=counts[None])
     store = store.assign_coords(
@@ -106,11 +117,9 @@ def _slots(name: str, times: np.ndarray, frames: int) -> tuple[np.timedelta64, d
     step = np.timedelta64(commonest_step(times[-max(frames, 2) :].tolist()) or 0, "us").astype(DURATION)
     exact = (times - times[-1]) / step + frames - 1 if step else np.zeros(1)
     nearest = np.rint(exact).astype(int)
-    if nearest[0] > 0 or not step:
-        held = len(set(nearest.tolist()))
+    if (held := len(set(nearest[nearest >= 0].tolist()))) < min(LEAST, frames) or not step:
         raise InputError(
-            f"{name} holds {held} frame{'s' * (held != 1)} up to {minute_text(times[-1])} UTC, and a history of "
-            f"{frames} is needed",
+            f"{name} holds {held} frame{'s' * (held != 1)} up to {minute_text(times[-1])} UTC, and {LEAST} are needed",
             remedy="where each file holds one frame, give several, their folder or a wildcard",
         )
     inside = nearest >= 0

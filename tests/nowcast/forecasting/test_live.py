@@ -1,5 +1,7 @@
 """Forecasts of the newest frames of a file of radar: what is read, from which formats, and what is made of it."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,13 +11,14 @@ from typer.testing import CliRunner
 
 from nowcast.cli import app as cli
 from nowcast.data.forecast_file import open_forecast
-from nowcast.forecasting.forecast import Request, load_forecaster, member_batches, write_forecast
+from nowcast.forecasting.forecast import Request, load_forecaster, member_batches, parse_around, write_forecast
 from nowcast.forecasting.live import is_store, read_history
 from nowcast.models import build_network
 from nowcast.models.checkpoint import save_tensors
 from nowcast.models.layers.tiles import blend
 from nowcast.plots.panels import find_place
 from nowcast.training.config import load_config
+from nowcast.verification import verify
 from pipelines.errors import InputError
 from pipelines.radar.prepare import prepare
 from pipelines.store.geo import lat_lon
@@ -221,6 +224,50 @@ def test_a_frame_that_is_there_twice_is_told_and_taken_once(tmp_path):
         assert told == [line] * bool(line)
 
 
+def test_files_that_begin_within_the_history_are_missing_before(tmp_path, tiny):
+    counts = storms(20, 30, 6)
+    radar(counts).to_netcdf(tmp_path / "now.nc")
+    told = []
+    store = read_history(tmp_path / "now.nc", 10, tell=told.append)
+    assert np.isnan(store["vil"].values[0, :4]).all()
+    np.testing.assert_array_equal(store["vil"].values[0, 4:], counts)
+    assert store["valid_time"].values[0, 0] == np.datetime64("2021-07-04T11:40")
+    assert told == ["now.nc begins at 2021-07-04 12:00 UTC: 4 of 10 frames of the history are missing"]
+    for model in ("sprog", tiny):
+        made = open_forecast(forecast(model, tmp_path / "now.nc", tmp_path / f"{Path(model).stem}.nc"))
+        np.testing.assert_array_equal(np.isnan(made["vil"].values[0, 0, 0]), np.isnan(counts).all(0))
+
+
+def test_a_square_about_a_place_is_that_part_of_the_file(tmp_path):
+    counts = storms(60, 80, 12)
+    radar(counts).to_netcdf(tmp_path / "now.nc")
+    lon, lat = Proj(PROJ)(WEST + 2000 * 50, SOUTH + 2000 * 20, inverse=True)
+    init = np.datetime64("2021-07-04T12:45")
+    made = open_forecast(
+        forecast("persistence", tmp_path / "now.nc", tmp_path / "f.nc", around=(lat, lon, 48.0), init=init)
+    )
+    np.testing.assert_array_equal(made["vil"].values[0, 0, 0], counts[9, 8:32, 38:62])
+    whole = open_forecast(forecast("persistence", tmp_path / "now.nc", tmp_path / "whole.nc", init=init))
+    for name in ("latitude", "longitude", "x", "y"):
+        part = whole[name].isel(y=slice(8, 32), x=slice(38, 62), missing_dims="ignore")
+        np.testing.assert_allclose(made[name].values, part.values, atol=1e-4)
+    score = verify(tmp_path / "f.nc", tmp_path / "now.nc")["mae"].isel(lead_time=0).item()
+    assert score == pytest.approx(np.nanmean(np.abs(counts[10] - counts[9])[8:32, 38:62]), rel=1e-4)
+    with pytest.raises(InputError, match="lies outside of the radar's grid"):
+        forecast("persistence", tmp_path / "now.nc", tmp_path / "far.nc", around=(-lat, lon, 48.0))
+
+
+@pytest.mark.parametrize(("text", "square"), [("52.1,5.2", (52.1, 5.2, 256)), ("-3, 170 ,300", (-3, 170, 300))])
+def test_squares_in_words(text, square):
+    assert parse_around(text) == square
+
+
+@pytest.mark.parametrize("text", ["52.1", "here", "95,5", "52,5,0", "52,5,nan"])
+def test_wrong_squares_are_refused(text):
+    with pytest.raises(InputError, match="no square; got"):
+        parse_around(text)
+
+
 def test_an_init_time_is_the_last_frame_seen(tmp_path):
     counts = storms(20, 30, 13)
     radar(counts).to_netcdf(tmp_path / "now.nc")
@@ -235,8 +282,8 @@ def test_wrong_histories_are_one_line_and_write_nothing(tmp_path):
     whole = radar(storms(20, 30, 13))
     files = {
         "short": (
-            whole.isel(time=slice(9)),
-            "short.nc holds 9 frames up to 2021-07-04 12:40 UTC, and a history of 10 is needed; where each file",
+            whole.isel(time=slice(2)),
+            "short.nc holds 2 frames up to 2021-07-04 12:05 UTC, and 3 are needed; where each file",
         ),
         "gaps": (
             whole.drop_isel(time=[5, 6, 9]),
