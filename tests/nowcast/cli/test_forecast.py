@@ -143,8 +143,8 @@ def test_the_last_of_several_files_is_the_one_to_write(frames, tmp_path, nowcast
     code, _, line = nowcast("forecast", "persistence", *files, "--overwrite")
     assert code == 2 and "rate_202407011245.nc exists and is not a forecast; end with the forecast file" in line
     assert files[-1].read_bytes() == before
-    code, _, line = nowcast("forecast", "persistence", *files[:9], "f.nc")
-    assert code == 2 and "rate holds 9 frames up to 2024-07-01 12:40 UTC, and a history of 10 is needed" in line
+    code, _, line = nowcast("forecast", "persistence", *files[:2], "f.nc")
+    assert code == 2 and "rate holds 2 frames up to 2024-07-01 12:05 UTC, and 3 are needed" in line
 
 
 def test_a_file_that_is_not_there_is_told_with_what_is_near(small_store, tmp_path, nowcast):

@@ -294,7 +294,7 @@ def test_wrong_histories_are_one_line_and_write_nothing(tmp_path):
             whole.assign(vil=whole["vil"].where(False).assign_attrs(whole["vil"].attrs)),
             "empty.nc has nothing but missing pixels",
         ),
-        "millimetres": (whole.assign(vil=whole["vil"].assign_attrs(units="mm")), "millimetres.nc cannot be read"),
+        "kelvin": (whole.assign(vil=whole["vil"].assign_attrs(units="K")), "kelvin.nc cannot be read"),
         "odd": (whole.rename(vil="temperature"), "0 of its variables temperature"),
         "flat": (whole.assign_coords(y=whole["y"] / 2), "pixels are not square"),
     }
