@@ -12,6 +12,13 @@ from pipelines.errors import InputError
 Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of all random draws.")]
 Device = Annotated[str | None, typer.Option(help="cpu or cuda. By default a GPU if there is one.")]
 
+Around = Annotated[
+    str | None,
+    typer.Option(
+        help="LATITUDE,LONGITUDE[,KM]: only the square with sides of so many km, 256 by default, about a place."
+    ),
+]
+
 
 def forecast(
     model: Annotated[str, typer.Argument(help="Name from `nowcast models`, run folder or checkpoint file.")],
@@ -24,12 +31,7 @@ def forecast(
     init: Annotated[
         str | None, typer.Option(help="Init time, UTC, such as 2019-06-01T12:30: the last frame that the model sees.")
     ] = None,
-    around: Annotated[
-        str | None,
-        typer.Option(
-            help="LATITUDE,LONGITUDE[,KM]: only the square with sides of so many km, 256 by default, about a place."
-        ),
-    ] = None,
+    around: Around = None,
     split: Annotated[str, typer.Option(help="Split of the store to forecast.")] = "test",
     limit: Annotated[
         int | None, typer.Option(min=1, help="Only the first N cases, in the store's order (not a random sample).")

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 
 
 @pytest.fixture
@@ -23,6 +24,18 @@ def test_one_look_makes_a_forecast_its_page_and_the_links(folder, tmp_path, nowc
     assert (out / "latest.nc").resolve().name == "20240701T124500.nc"
     assert (out / "latest.html").read_text().startswith("<!DOCTYPE html>")
     assert nowcast(*words) == (0, "", "")
+
+
+def test_a_square_about_a_place_is_watched(folder, tmp_path, nowcast):
+    assert nowcast("forecast", "persistence", folder, tmp_path / "whole.nc")[0] == 0
+    with xr.open_dataset(tmp_path / "whole.nc") as whole:
+        place = [float(whole[name][0, 12, 16]) for name in ("latitude", "longitude")]
+        km = 10 * float(whole["x"].diff("x")[0]) / 1000
+    words = ("watch", folder, "--out", tmp_path / "out", "--once", "--model", "persistence", "--around")
+    assert nowcast(*words, ",".join(map(str, [*place, km])))[0] == 0
+    with xr.open_dataset(tmp_path / "out" / "latest.nc") as part:
+        assert (part.sizes["y"], part.sizes["x"]) == (10, 10)
+    assert nowcast(*words, "here")[0] == 2
 
 
 def test_what_is_refused(folder, tmp_path, nowcast):
