@@ -6,23 +6,24 @@ from typing import Annotated
 import typer
 
 from nowcast.cli.console import bar, tell
+from nowcast.cli.draw import Case, Forecast
 from nowcast.cli.prepare import Overwrite
 from pipelines.store.paths import refuse_inputs
 
 
 def page(
-    forecast: Annotated[Path, typer.Argument(help="Forecast: NetCDF file or Zarr store.")],
+    forecast: Forecast,
     out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("nowcast.html"),
     store: Annotated[
-        Path | None, typer.Option(help="Store or radar file with the observed frames; adds the past and a layer.")
+        Path | None, typer.Option(help="Store, or files of radar, with the observed frames; adds the past and a layer.")
     ] = None,
-    case: Annotated[int | None, typer.Option(min=0, help="Number of the case; default: most echo.")] = None,
+    case: Case = None,
     threshold: Annotated[
         list[str] | None,
-        typer.Option(help="Threshold of the probabilities and the onset, such as 2.5mm/h. Repeat for more."),
+        typer.Option(help="Threshold of the probabilities and the onset, such as 2.5mm/h; repeat for more."),
     ] = None,
     units: Annotated[
-        str | None, typer.Option(help="mm/h, dBZ, kg/m2 or counts, instead of the forecast's own units.")
+        str | None, typer.Option(help="Units of the page: mm/h, dBZ, kg/m2 or counts; default: the forecast's.")
     ] = None,
     overwrite: Overwrite = False,
 ) -> None:

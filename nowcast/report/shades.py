@@ -62,15 +62,17 @@ def all_shades() -> dict[str, Shades]:
     steps = spread.cmap.resampled(len(_SPREAD_LEVELS) - 1)
     ticks = (*(f"{level:g}" for level in _SPREAD_LEVELS[:-1]), "")
     return {
-        "vil": _shades(vil_look()),
-        "probability": _shades(replace(probability_look(), label="probability")),
+        "vil": shades_of(vil_look()),
+        "probability": shades_of(replace(probability_look(), label="probability")),
         "spread": Shades(spread.label, _SPREAD_LEVELS, ticks, _colours(steps), _missing(spread.cmap)),
     }
 
 
-def _shades(look: Look) -> Shades:
+def shades_of(look: Look) -> Shades:
+    """The colours of a look whose norm has boundaries."""
     levels = tuple(float(level) for level in look.norm.boundaries)  # type: ignore[attr-defined]
-    ticks = tuple((look.ticks or {level: f"{level:g}" for level in levels}).values())
+    texts = look.ticks or {level: f"{level:g}" for level in levels}
+    ticks = tuple(texts.get(level, "") for level in levels)
     label, second = look.second or ("", ())
     both = f"{look.label}, {label} above" if label else look.label
     return Shades(both, levels, ticks, _colours(look.cmap), _missing(look.cmap), second)

@@ -139,6 +139,7 @@ function setCorner(to) {
   corner = to.map((part) => Math.min(0, Math.max(1 - zoom, part)));
   sheet.style.transform = `translate(${100 * corner[0]}%, ${100 * corner[1]}%) scale(${zoom})`;
   pin.style.transform = `scale(${1 / zoom})`;
+  sheet.style.setProperty("--zoom", zoom);
   map.classList.toggle("zoomed", zoom > 1);
 }
 part("closer").addEventListener("click", () => setZoom(zoom * 2));

@@ -66,6 +66,22 @@ def test_large_grids_are_averaged():
     assert averaging((20, 10, 2000, 2000), 3) == 3  # 9 layers of 40 million pixels, of which a ninth fits
 
 
+def test_an_averaged_page_says_so_and_keeps_its_place(forecast, small_store, tmp_path, monkeypatch):
+    """9 layers of 5 lead times of 16 x 16 pixels, of which a ninth fits: 5 x 5 blocks of 3 x 3 pixels."""
+    whole = data_of(write_page(forecast, tmp_path / "whole.html", case=0))
+    monkeypatch.setattr("nowcast.report.layers._LARGEST", 9 * 5 * 16 * 16 / 9)
+    path = write_page(forecast, tmp_path / "page.html", case=0, store=small_store)
+    data = data_of(path)
+    assert (data["width"], data["height"], data["averaged"]) == (5, 5, 3)
+    assert "averaged over 3 × 3 pixels" in path.read_text(encoding="utf-8")
+    observed = open_store(small_store)["vil"].values[4, 10, 12:15, 12:15].mean()
+    assert layer_of(path, "observed")[5, 0, 4] == np.rint(observed)
+    south_west = -data["nodes"]["side"]
+    assert data["nodes"]["latitude"][south_west] == whole["nodes"]["latitude"][south_west]
+    east = np.array([each["nodes"]["longitude"][-1] - each["nodes"]["longitude"][south_west] for each in (data, whole)])
+    assert east[0] / east[1] == pytest.approx(15 / 16, rel=1e-3)
+
+
 def test_the_past_and_what_was_observed_later_are_there(forecast, small_store, tmp_path):
     page = write_page(forecast, tmp_path / "page.html", store=small_store, case=0, units="counts")
     data = data_of(page)
