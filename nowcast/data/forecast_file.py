@@ -24,6 +24,7 @@ from nowcast import __version__
 from nowcast.data.conventions import COORDINATE_ATTRS, FORECAST_DIMS, TIME
 from nowcast.data.observations import COUNT_UNITS
 from nowcast.data.packing import COUNT_STEP, FILL, counts_again, pack, unpacked
+from nowcast.data.pysteps_file import from_pysteps
 from nowcast.data.windows import Window
 from pipelines.errors import InputError
 from pipelines.store.geo import grid_mapping, lat_lon
@@ -53,6 +54,7 @@ def open_forecast(path: Path) -> xr.Dataset:
     engine: dict[str, Any] = {"engine": "zarr", "consolidated": False} if path.is_dir() else {}
     with readable(path):
         forecast = xr.open_dataset(path, decode_timedelta=True, decode_coords="all", **engine)
+        forecast = from_pysteps(forecast, path)
     if forecast.attrs.get("summary_of"):
         raise InputError(
             f"{path} holds a summary of an ensemble and no members", remedy="forecast again without --summary-only"

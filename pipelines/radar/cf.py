@@ -85,6 +85,11 @@ def radar_field(dataset: xr.Dataset) -> tuple[xr.DataArray, dict[str, str]]:
     return field, names
 
 
+def is_of_pysteps(dataset: xr.Dataset) -> bool:
+    """Whether a dataset is a nowcast that pysteps wrote, which looks like observed radar where it has no members."""
+    return str(dataset.attrs.get("title", "")).startswith("pysteps-generated nowcast")
+
+
 def places(dataset: xr.Dataset, field: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
     """Latitudes and longitudes in degrees, each with shape (y, x), of a field's pixels, in the order of its axes.
 
@@ -131,6 +136,8 @@ def _field(dataset: xr.Dataset, *, say: bool = False) -> xr.DataArray:
             f"{len(wanted)} of its variables {', '.join(map(str, dataset.data_vars))} are radar",
             expected="one, known by its standard name, the name vil, or units of mm h-1 or dBZ",
         )
+    if is_of_pysteps(dataset):
+        raise InputError("it is a forecast by pysteps", expected="observed radar")
     if periods := [name for name, variable in dataset.variables.items() if _is_forecast_period(variable)]:
         raise InputError(f"it is a forecast, by its {periods[0]}", expected="observed radar")
     if say and len(known) > 1:
