@@ -178,3 +178,11 @@ def test_the_command(tmp_path, small_store):
     assert done.exit_code == 0 and done.stdout.split() == [str(tmp_path / "a.gif")]
     with Image.open(tmp_path / "a.gif") as gif:
         assert gif.n_frames == 6
+
+
+def test_lead_times_and_members_may_be_chosen():
+    """Two panels of members, one of the mean, of probability and of spread; one frame."""
+    asked = {"lead_times": [2 * STEP], "members": [2, 1]}
+    assert len(list(animate_forecast(make_forecast(place=False), **asked))) == 1
+    with pytest.raises(InputError, match="no such lead time in the forecast; got 7 min"):
+        list(animate_forecast(make_forecast(place=False), lead_times=[np.timedelta64(7, "m")]))
