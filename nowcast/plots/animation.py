@@ -24,7 +24,7 @@ from PIL import Image
 from nowcast.data.conventions import lead_label
 from nowcast.data.forecast_file import open_forecast
 from nowcast.data.observations import Observations
-from nowcast.plots.panels import Place, draw_colour_bar, draw_legend, draw_panel, find_place
+from nowcast.plots.panels import Place, draw_colour_bar, draw_legend, draw_panel, find_place, write_note
 from nowcast.plots.rows import (
     Row,
     Terms,
@@ -133,7 +133,7 @@ def animate_forecast(
     if kind_of(shown) is RADAR:
         draw_legend(figure)
     images = [ax.get_images()[0] for ax in panels]
-    note = panels[0].text(0.5, 0.5, "", transform=panels[0].transAxes, ha="center", va="center", fontsize=9)
+    note = write_note(panels[0], "")
     draw = _redraw(figure, images, [clock, note])
     for frame, lead in enumerate(progress(list(leads))):
         for image, row in zip(images, rows, strict=True):

@@ -20,6 +20,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.text import Text
 from matplotlib.textpath import TextPath
 from matplotlib.ticker import MaxNLocator
 from pyproj import CRS
@@ -55,6 +56,9 @@ _TICK_WIDTH, _TICK_HEIGHT = 0.27, 0.12  # of texts beside a colour bar, inches
 _LABEL_SIZE = 8
 _SHORTEST = 15  # letters on a line of a label, at least
 _OUTLINE_WIDTHS = {"coast": 0.7, "border": 0.6, "state": 0.5, "lake": 0.4}
+_THINNER = 500_000  # metres along the longer side of a map, above which outlines are thinner
+_OVER_LINES = 3
+_SHARP = 500  # pixels along a side of a field that are drawn as they are
 
 
 @dataclass(frozen=True)
@@ -183,16 +187,34 @@ def draw_panel(
         `ax`.
     """
     if note:
-        ax.text(0.5, 0.5, note, transform=ax.transAxes, ha="center", va="center", fontsize=8)
-    extent = place.extent if place else None
-    ax.imshow(field, cmap=look.cmap, norm=look.norm, origin=look.origin, extent=extent, interpolation="nearest")
+        write_note(ax, note)
+    ax.imshow(
+        field,
+        cmap=look.cmap,
+        norm=look.norm,
+        origin=look.origin,
+        extent=place.extent if place else None,
+        # Of a large field, every pixel of the picture shows the mean of those that it covers, and not one of them.
+        interpolation="antialiased" if max(field.shape[:2]) > _SHARP else "nearest",
+        interpolation_stage="data",
+    )
     if place is None:
         ax.set(xticks=[], yticks=[])
         return ax
+    west, east, south, north = place.extent
+    thinner = min(1.0, math.sqrt(_THINNER / max(east - west, north - south)))
     for kind, metres in outlines_within(place.proj, place.extent).items():
-        ax.plot(*metres.T, color=look.ink, linewidth=_OUTLINE_WIDTHS[kind], scalex=False, scaley=False)
+        ax.plot(*metres.T, color=look.ink, linewidth=thinner * _OUTLINE_WIDTHS[kind], scalex=False, scaley=False)
     draw_graticule(ax, place.proj, place.extent, look.ink, labels)
     return ax
+
+
+def write_note(ax: Axes, note: str) -> Text:
+    """Write a text in the middle of a panel, over its lines, as on a missing field."""
+    paper = {"facecolor": MISSING_COLOUR, "edgecolor": "none", "pad": 1}
+    return ax.text(
+        0.5, 0.5, note, transform=ax.transAxes, ha="center", va="center", fontsize=8, bbox=paper, zorder=_OVER_LINES
+    )
 
 
 def draw_colour_bar(figure: Figure, box: tuple[float, float, float, float], look: Look) -> None:

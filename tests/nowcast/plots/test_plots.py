@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from cartopy.mpl.geoaxes import GeoAxes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from typer.testing import CliRunner
@@ -384,3 +385,30 @@ def test_a_forecast_of_a_whole_file_is_drawn_beside_that_file_and_a_store_of_its
         assert [notes(ax) for ax in panels] == [[], [], *[["not observed yet"]] * 2]
         assert bool(np.ma.getmaskarray(shown(panels[0]))[-1, 0]) == (store is tile)
     assert len(list(animate_forecast(forecast, tmp_path / "radar.nc"))) == 4 + 4
+
+
+def test_pixels_of_a_large_field_are_averaged_and_those_of_a_tile_are_not():
+    """Rows of 0 and 200 counts, four to a pixel of the picture, are 100 counts: yellow; the edge of a tile is sharp."""
+    figure = Figure(figsize=(2, 2), dpi=100)
+    ax = figure.add_axes((0, 0, 1, 1))
+    draw_panel(ax, np.resize([0.0, 0.0, 202.0, 202.0], (800, 800)).T, vil_look())
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    middle = np.asarray(canvas.buffer_rgba())[50:150, 50:150, :3]
+    assert {to_hex(colour / 255) for colour in np.unique(middle.reshape(-1, 3), axis=0)} == {"#f5f500"}
+    assert draw_panel(ax, np.zeros((128, 128)), vil_look()).get_images()[-1].get_interpolation() == "nearest"
+
+
+def test_a_note_is_written_over_the_lines():
+    panel = maps(plot_forecast(make_forecast(), make_store(frames=6)))[2]
+    (note,) = (text for text in panel.texts if text.get_text() == "not observed yet")
+    assert note.get_zorder() > max(line.get_zorder() for line in panel.lines) and note.get_bbox_patch() is not None
+
+
+def test_outlines_are_thinner_on_a_large_map():
+    def widest(half: float) -> float:
+        place = Place(SEVIR_PROJ, (-half, half, -half, half))
+        ax = draw_panel(Figure().add_subplot(projection=place.crs()), np.zeros((4, 4)), vil_look(), place)
+        return max(line.get_linewidth() for line in ax.lines if line.get_linestyle() == "-")
+
+    assert widest(200_000.0) == 0.7 and widest(1_000_000.0) == pytest.approx(0.35)
