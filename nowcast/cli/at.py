@@ -91,20 +91,10 @@ def _targets(out: Path | None, overwrite: bool) -> list[Path]:
 
 
 def _write(answered: "xr.Dataset", target: Path) -> Path:
-    from nowcast.forecasting.sentences import lead_table, threshold_table
-    from pipelines.store.whole import whole
+    from nowcast.forecasting.answer_files import save_answers
+    from nowcast.plots.plume import save_plume
 
-    if target.suffix == ".png":
-        from nowcast.plots.plume import save_plume
-
-        return save_plume(answered, target, overwrite=True)
-    with whole(target) as growing:
-        if target.suffix == ".nc":
-            answered.to_netcdf(growing)
-        else:
-            table = threshold_table if target.name == "thresholds.csv" else lead_table
-            table(answered).to_csv(growing, index=False, float_format="%.6g")
-    return target
+    return (save_plume if target.suffix == ".png" else save_answers)(answered, target, overwrite=True)
 
 
 def _print_tables(answered: "xr.Dataset") -> None:

@@ -1,4 +1,4 @@
-"""The answers for places in words and tables: when a threshold is reached, how surely, for how long, and how much."""
+"""The answers for places in sentences: when a threshold is reached, how surely, for how long, and how much."""
 
 from typing import Any
 
@@ -78,57 +78,3 @@ def sentences(answered: xr.Dataset) -> list[str]:
     """A sentence for each place, about the first threshold."""
     with_case = len(np.unique(answered["case"])) > 1
     return [sentence(answered.isel(place=number), with_case=with_case) for number in range(answered.sizes["place"])]
-
-
-def lead_table(answered: xr.Dataset) -> pd.DataFrame:
-    """One row for each place and lead time."""
-    columns = ["amount_quantile", "probability", "accumulation_quantile", "observed", "reached"]
-    frames = []
-    for number in range(answered.sizes["place"]):
-        one = answered.isel(place=number)
-        frame = _beginning(one, one.sizes["lead_time"])
-        frame["valid_time"] = one["valid_time"].values
-        frame["lead_minutes"] = one["lead_time"].values / np.timedelta64(1, "m")
-        frame["units"] = one["amount"].attrs["units"]
-        for name in columns:
-            if name in one.variables:
-                _add(frame, name, one[name])
-        frames.append(frame)
-    return pd.concat(frames, ignore_index=True)
-
-
-def threshold_table(answered: xr.Dataset) -> pd.DataFrame:
-    """One row for each place and threshold: chance, onset, end and the sentence."""
-    with_case = len(np.unique(answered["case"])) > 1
-    frames = []
-    for number in range(answered.sizes["place"]):
-        one = answered.isel(place=number)
-        frame = _beginning(one, one.sizes["threshold"])
-        frame["threshold"], frame["units"] = one["threshold"].values, one["amount"].attrs["units"]
-        frame["probability"] = one["probability_any"].values
-        for name in ("onset", "end"):
-            for quantile in one["time_quantile"].values:
-                frame[f"{name}_q{100 * quantile:02.0f}"] = one[name].sel(time_quantile=quantile).values
-        frame["sentence"] = [sentence(one, place, with_case=with_case) for place in range(one.sizes["threshold"])]
-        frames.append(frame)
-    return pd.concat(frames, ignore_index=True)
-
-
-_SHORT = {"amount_quantile": "q", "probability": "p_ge_", "accumulation_quantile": "accumulation_mm_q"}
-
-
-def _beginning(one: xr.Dataset, rows: int) -> pd.DataFrame:
-    """The columns that say of which place a row is."""
-    names = ("name", "series", "latitude", "longitude", "case", "event", "init_time")
-    return pd.DataFrame({name: [one[name].values[()]] * rows for name in names})
-
-
-def _add(frame: pd.DataFrame, name: str, values: xr.DataArray) -> None:
-    """Columns of a variable by lead time: one for each quantile or threshold."""
-    level = next((str(dim) for dim in values.dims if dim != "lead_time"), None)
-    if level is None:
-        frame[name] = values.values
-        return
-    for value in values[level].values:
-        label = f"{100 * value:02.0f}" if level == "quantile" else f"{value:g}"
-        frame[f"{_SHORT[name]}{label}"] = values.sel({level: value}).values

@@ -8,6 +8,9 @@ import pytest
 import xarray as xr
 from compliance_checker.runner import CheckSuite, ComplianceChecker
 
+import nowcast
+from nowcast.data.forecast_file import open_forecast
+from nowcast.forecasting.answer_files import save_answers
 from nowcast.forecasting.forecast import Request, load_forecaster, write_forecast
 from nowcast.models.persistence import Persistence
 from nowcast.verification import save, save_states, scores_of, states
@@ -81,6 +84,15 @@ def test_forecasts_of_one_place_and_summaries(small_store, tmp_path):
     several = Request(limit=1, members=3, summary_only=True)
     summary = write_forecast(Drawn(), small_store, tmp_path / "summary.nc", several, described={"model": "drawn"})
     assert cf_errors(summary) == []
+
+
+def test_answers_for_places(small_store, tmp_path):
+    model, described = load_forecaster("persistence")
+    path = write_forecast(model, small_store, tmp_path / "place.nc", Request(limit=1), described=described)
+    with open_forecast(path) as forecast:
+        places = [(float(forecast["latitude"][0, row, 5]), float(forecast["longitude"][0, row, 5])) for row in (0, 9)]
+        answered = nowcast.at(forecast, places, units="mm/h")
+    assert cf_errors(save_answers(answered, tmp_path / "places.nc")) == []
 
 
 def test_forecasts_of_video(video):

@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nowcast
+from nowcast.forecasting.answer_files import lead_table, save_answers, threshold_table
 from nowcast.forecasting.answers import answer
 from nowcast.forecasting.places import Place
-from nowcast.forecasting.sentences import lead_table, sentences, threshold_table
+from nowcast.forecasting.sentences import sentences
 from pipelines.errors import InputError
 from pipelines.store.geo import lat_lon
 from pipelines.store.units import RAIN_RATE, REFLECTIVITY, VIL, from_counts, rain_rate_to_counts
@@ -212,6 +213,17 @@ def test_tables_have_a_row_for_each_lead_time_and_for_each_threshold(by_hand):
     assert leads["accumulation_mm_q50"].tolist() == pytest.approx([0, 0, 1.6, 1.6], rel=1e-5)
     assert limits["probability"].tolist() == pytest.approx([2 / 3, 1 / 3])
     assert limits["onset_q10"].tolist() == [INIT + 2 * STEP, INIT + 3 * STEP] and limits["end_q90"].isnull().all()
+
+
+def test_a_file_gives_back_the_answers(by_hand, tmp_path):
+    answered = answer(by_hand, [Place("Here", *degrees(1.5, 2.5))], thresholds=[1, 5])
+    with xr.open_dataset(save_answers(answered, tmp_path / "a.nc"), decode_timedelta=True) as back:
+        xr.testing.assert_allclose(back.drop_vars("event"), answered.drop_vars("event"))
+        assert (back["onset"] == answered["onset"]).all() and back["end"].isnull().equals(answered["end"].isnull())
+    with pytest.raises(InputError, match=r"a\.nc exists; say --overwrite"):
+        save_answers(answered, tmp_path / "a.nc")
+    with pytest.raises(InputError, match=r"cannot write .*a\.txt; expected a name ending in \.csv or \.nc"):
+        save_answers(answered, tmp_path / "a.txt")
 
 
 @settings(max_examples=25, deadline=None)
