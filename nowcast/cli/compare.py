@@ -7,7 +7,6 @@ import typer
 
 from nowcast.cli.console import bar, console, note, tell
 from nowcast.cli.forecast import Device
-from pipelines.store.paths import refuse_inputs
 
 
 def compare(
@@ -35,8 +34,6 @@ def compare(
     from nowcast.verification import save
     from nowcast.verification.tables import plain_table
 
-    page = out / "index.html"
-    refuse_inputs(page, source)
     names = [name.strip() for name in models.split(",") if name.strip()]
     compared = compared_with(
         source, names, reference, out, members=members, number=cases, device=device, tell=note, progress=bar

@@ -103,6 +103,9 @@ def compare(
     Raises:
         InputError: for a model that is not there or forecasts no case, and sources without wet cases.
     """
+    if not models:
+        raise InputError("no model", expected="names separated by commas")
+    _check_out(out, sources)
     if reference == "steps" and find_spec("pysteps") is None:
         reference = _ALTERNATIVE
         tell(f"pysteps is not installed (pip install pysteps): the reference is {reference} instead of steps")
@@ -127,6 +130,13 @@ def compare(
     answers = [*words(pairs), *_too_few(len(cases), independent), _chosen(cases)]
     tables = grids(pairs, contenders[-1].label, [_cost(contender, cases) for contender in contenders])
     return Compared(answers, tables, scores, _added(kept[False], contenders), made, archive)
+
+
+def _check_out(out: Path, sources: Sequence[Path]) -> None:
+    """Refuse a folder inside a folder of radar, whose files would be taken for radar the next time."""
+    for source in sources:
+        if source.resolve() in (out.resolve(), *out.resolve().parents):
+            raise InputError(f"the output {out} lies inside the input {source}", remedy="write to another folder")
 
 
 def _contenders(
