@@ -60,11 +60,11 @@ def forecast(
     model sees may be missing, and all before the first file, but not the newest three. A name of `nowcast models`
     wins over a folder of that name: write ./NAME for the folder.
     """
-    from nowcast.data.radar_file import is_forecast
+    from nowcast.data.radar_file import is_radar
     from nowcast.forecasting.forecast import Request, load_forecaster, parse_around, parse_time, write_forecast
 
-    if out.exists() and not is_forecast(out) and len(source) > 1:
-        raise InputError(f"{out} exists and is not a forecast", remedy="end with the forecast file to write")
+    if out.exists() and is_radar(out):
+        raise InputError(f"{out} is a file of radar", remedy="end with the forecast file to write")
     chosen = {key: value for key, value in {"sampler": sampler, "steps": sampling_steps}.items() if value is not None}
     forecaster, described = load_forecaster(model, device=device, sampling=chosen)
     request = Request(

@@ -65,7 +65,9 @@ def prepare_sevir(
 
 
 def prepare_radar(
-    source: Annotated[list[str], typer.Argument(help="Files or folders: MRMS GRIB2, ODIM or KNMI HDF5, CF NetCDF.")],
+    source: Annotated[
+        list[str], typer.Argument(help="Files, folders, wildcards: MRMS GRIB2, ODIM or KNMI HDF5, CF NetCDF.")
+    ],
     store: Target,
     protocol: Annotated[str, typer.Option(help="Protocol: windows and splits.")] = "radar-128-10-10",
     coarsen: Annotated[int | None, typer.Option(min=1, help="Average blocks of COARSEN x COARSEN pixels.")] = None,

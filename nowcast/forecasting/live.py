@@ -83,20 +83,38 @@ def _last(name: str, times: np.ndarray, init: np.datetime64 | None) -> int:
 def _newest_seen(radar: xr.Dataset, last: int, given: bool, tell: Tell) -> tuple[int, np.ndarray]:
     """The number and counts of the newest frame, from `last` back, that has an observed pixel.
 
+    A future that an archive filled with missing pixels may be years long: beyond the newest frames it is searched in
+    strides that double, and then by halves. Frames lost in the past do not end that search.
+
     Raises:
         InputError: when none has, or `last` itself has none and was given by the user.
     """
     name, times = radar.attrs["source_name"], radar["valid_time"].values[0]
-    for number in range(last, -1, -1):
+    fields: dict[int, np.ndarray] = {}
+
+    def seen(number: int) -> bool:
         field = radar["vil"][0, number].values
-        if not np.isnan(field).all():
-            if number < last:
-                seen = minute_text(times[number])
-                tell(f"{name} has nothing but missing pixels after {seen} UTC: the forecast starts from then")
-            return number, field
-        if given:
-            raise InputError(f"{name} has nothing but missing pixels at {minute_text(times[last])}")
-    raise InputError(f"{name} has nothing but missing pixels")
+        if is_seen := not np.isnan(field).all():
+            fields[number] = field
+        return is_seen
+
+    number, future, stride = last, last + 1, 1
+    while not seen(number):
+        if given or number == 0:
+            at = f" at {minute_text(times[last])}" if given else ""
+            raise InputError(f"{name} has nothing but missing pixels{at}")
+        number, future, stride = max(0, number - stride), number, stride if last - number < LENGTH else 2 * stride
+    found: int | None = number
+    while found is not None:
+        number, empty = found, future
+        while empty - number > 1:
+            middle = (number + empty) // 2
+            number, empty = (middle, empty) if seen(middle) else (number, middle)
+        found = next((later for later in range(min(number + LENGTH, future - 1), number, -1) if seen(later)), None)
+    if number < last:
+        newest = minute_text(times[number])
+        tell(f"{name} has nothing but missing pixels after {newest} UTC: the forecast starts from then")
+    return number, fields[number]
 
 
 def _slots(name: str, times: np.ndarray, frames: int) -> tuple[np.timedelta64, dict[int, int]]:

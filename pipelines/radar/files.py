@@ -107,7 +107,10 @@ def find_files(sources: Iterable[str | Path]) -> list[Path]:
 def _matching(wildcard: Path) -> list[Path]:
     """The files and folders that a path with wildcards stands for, in order."""
     start = Path(wildcard.anchor)
-    return sorted(path for path in start.glob(str(wildcard.relative_to(start))) if not path.name.startswith("."))
+    try:
+        return sorted(path for path in start.glob(str(wildcard.relative_to(start))) if not path.name.startswith("."))
+    except ValueError as error:
+        raise InputError(f"no wildcard {wildcard}", got=error) from error
 
 
 def _inside(folder: Path) -> Iterator[Path]:

@@ -141,7 +141,8 @@ def test_the_last_of_several_files_is_the_one_to_write(frames, tmp_path, nowcast
     files = sorted((tmp_path / "radar").iterdir())
     before = files[-1].read_bytes()
     code, _, line = nowcast("forecast", "persistence", *files, "--overwrite")
-    assert code == 2 and "rate_202407011245.nc exists and is not a forecast; end with the forecast file" in line
+    assert code == 2 and "rate_202407011245.nc is a file of radar; end with the forecast file" in line
+    assert nowcast("forecast", "persistence", "radar/*.nc", files[-1], "--overwrite")[0] == 2
     assert files[-1].read_bytes() == before
     code, _, line = nowcast("forecast", "persistence", *files[:2], "f.nc")
     assert code == 2 and "rate holds 2 frames up to 2024-07-01 12:05 UTC, and 3 are needed" in line

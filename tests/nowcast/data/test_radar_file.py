@@ -131,6 +131,7 @@ def test_nothing_there(tmp_path):
     for sources, words in (
         (tmp_path / "radar", "no radar file at .*radar; expected a folder, wildcard or files of"),
         (str(tmp_path / "*.h5"), r"no radar file at .*\*\.h5"),
+        (str(tmp_path / "**.h5"), r"no wildcard .*\*\*\.h5; got"),
         (tmp_path / "nwo.nc", r"no store and no file of radar at .*nwo.nc, near it: now.nc"),
         (tmp_path / "now.nc", "now.nc cannot be read"),
     ):

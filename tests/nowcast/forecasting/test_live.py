@@ -1,18 +1,22 @@
 """Forecasts of the newest frames of a file of radar: what is read, from which formats, and what is made of it."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import xarray as xr
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from pyproj import CRS, Proj
 from typer.testing import CliRunner
 
 from nowcast.cli import app as cli
+from nowcast.data import radar_file
 from nowcast.data.forecast_file import open_forecast
 from nowcast.forecasting.forecast import Request, load_forecaster, member_batches, parse_around, write_forecast
-from nowcast.forecasting.live import is_store, read_history
+from nowcast.forecasting.live import _slots, is_store, read_history
 from nowcast.models import build_network
 from nowcast.models.checkpoint import save_tensors
 from nowcast.models.layers.tiles import blend
@@ -20,6 +24,7 @@ from nowcast.plots.panels import find_place
 from nowcast.training.config import load_config
 from nowcast.verification import verify
 from pipelines.errors import InputError
+from pipelines.radar.files import commonest_step
 from pipelines.radar.prepare import prepare
 from pipelines.store.geo import lat_lon
 from pipelines.store.units import counts_to_rain_rate
@@ -205,6 +210,44 @@ def test_a_future_of_missing_pixels_is_skipped_with_a_word_and_never_where_a_tim
     assert told == ["now.nc has nothing but missing pixels after 2021-07-04 12:55 UTC: the forecast starts from then"]
     with pytest.raises(InputError, match="nothing but missing pixels at 2021-07-04 13:05"):
         read_history(tmp_path / "now.nc", 10, np.datetime64("2021-07-04T13:05"))
+
+
+@pytest.mark.parametrize("future", [9, 11, 185])
+def test_a_long_future_of_missing_pixels_is_not_read_frame_by_frame(tmp_path, monkeypatch, future):
+    counts = storms(20, 30, 15 + future)
+    without(radar(counts), 13, *range(15, 15 + future)).to_netcdf(tmp_path / "now.nc")
+    read, numbers = radar_file.read_counts, []
+
+    def counted(path, number, quantity):
+        numbers.append(number)
+        return read(path, number, quantity)
+
+    monkeypatch.setattr(radar_file, "read_counts", counted)
+    store = read_history(tmp_path / "now.nc", 10)
+    assert store["valid_time"].values[0, -1] == np.datetime64("2021-07-04T13:10")
+    np.testing.assert_array_equal(store["vil"].values[0, -1], counts[14])
+    assert len(numbers) < 70
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    lost=st.sets(st.integers(0, 16), max_size=8),
+    off=st.lists(st.floats(-0.24, 0.24), min_size=18, max_size=18),
+)
+def test_frames_stand_at_their_steps_whatever_is_lost(lost, off):
+    steps = [number for number in range(18) if number not in lost]
+    times = np.datetime64("2021-07-04T12:00", "us") + np.array(
+        [300 * step + round(150 * off[step] * (step < 17)) for step in steps]
+    ) * np.timedelta64(1, "s")
+    assume(commonest_step(times.tolist()[-10:]) == timedelta(minutes=5))
+    gaps = np.diff([step for step in steps if step >= max(step for step in steps if step < 8 or step == steps[0])])
+    if steps[0] > 8 or ((gaps[1:] == gaps[:-1]) & (gaps[1:] > 1)).any():
+        with pytest.raises(InputError, match=r"a history of 10 is needed|not evenly spaced"):
+            _slots("now.nc", times, 10)
+        return
+    step, numbers = _slots("now.nc", times, 10)
+    assert step == FIVE_MINUTES
+    assert numbers == {own - 8: number for number, own in enumerate(steps) if own >= 8}
 
 
 def test_a_frame_that_is_there_twice_is_told_and_taken_once(tmp_path):
