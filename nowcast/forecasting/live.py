@@ -137,7 +137,8 @@ def _slots(name: str, times: np.ndarray, frames: int) -> tuple[np.timedelta64, d
     nearest = np.rint(exact).astype(int)
     if (held := len(set(nearest[nearest >= 0].tolist()))) < min(LEAST, frames) or not step:
         raise InputError(
-            f"{name} holds {held} frame{'s' * (held != 1)} up to {minute_text(times[-1])} UTC, and {LEAST} are needed",
+            f"{name} holds {held} frame{'s' * (held != 1)} up to {minute_text(times[-1])} UTC",
+            expected=f"{LEAST} frames or more",
             remedy="where each file holds one frame, give several, their folder or a wildcard",
         )
     inside = nearest >= 0

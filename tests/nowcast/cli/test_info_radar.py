@@ -56,20 +56,20 @@ def test_a_folder_in_words(folder):
 
 
 def test_a_file_in_its_unit(cf_radar, tmp_path):
-    counts = np.full((3, 130, 140), 74.0)
+    counts = np.full((2, 130, 140), 74.0)
     rate = cf_radar(counts_to_rain_rate(counts), units="mm h-1", standard_name="rainfall_rate").rename(vil="rr")
     rate.to_netcdf(tmp_path / "now.nc")
     said = describe(tmp_path / "now.nc")
     most = counts_to_rain_rate(np.array([74.0]))[0]
-    assert said.startswith("radar now.nc: 3 frames in 1 file\nquantity: rain rate in mm h-1\n")
-    assert f"values of the 3 frames: largest {most:.4g} mm h⁻¹ (74 counts), 0.0% of pixels missing\n" in said
+    assert said.startswith("radar now.nc: 2 frames in 1 file\nquantity: rain rate in mm h-1\n")
+    assert f"values of the 2 frames: largest {most:.4g} mm h⁻¹ (74 counts), 0.0% of pixels missing\n" in said
     assert "refused by prepare-radar" not in said
-    assert said.splitlines()[-1].startswith("forecast: refused: now.nc holds 3 frames up to 2024-07-01 12:10 UTC")
+    assert said.splitlines()[-1].startswith("forecast: refused: now.nc holds 2 frames up to 2024-07-01 12:05 UTC")
     (rate * 0 - 32).assign(crs=rate["crs"]).map(lambda v: v.assign_attrs(rate[v.name].attrs)).to_netcdf(
         tmp_path / "dbz.nc"
     )
     said = describe(tmp_path / "dbz.nc")
-    assert "values of the 3 frames: refused by all commands: " in said and "expected 0 to 5000" in said
+    assert "values of the 2 frames: refused by all commands: " in said and "expected 0 to 5000" in said
 
 
 def test_latitudes_and_longitudes_and_pixels_that_are_not_square(cf_radar, tmp_path):

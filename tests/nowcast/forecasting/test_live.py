@@ -237,12 +237,12 @@ def test_a_long_future_of_missing_pixels_is_not_read_frame_by_frame(tmp_path, mo
 def test_frames_stand_at_their_steps_whatever_is_lost(lost, off):
     steps = [number for number in range(18) if number not in lost]
     times = np.datetime64("2021-07-04T12:00", "us") + np.array(
-        [300 * step + round(150 * off[step] * (step < 17)) for step in steps]
+        [300 * step + round(300 * off[step] * (step < 17)) for step in steps]
     ) * np.timedelta64(1, "s")
     assume(commonest_step(times.tolist()[-10:]) == timedelta(minutes=5))
     gaps = np.diff([step for step in steps if step >= max(step for step in steps if step < 8 or step == steps[0])])
-    if steps[0] > 8 or ((gaps[1:] == gaps[:-1]) & (gaps[1:] > 1)).any():
-        with pytest.raises(InputError, match=r"a history of 10 is needed|not evenly spaced"):
+    if sum(step >= 8 for step in steps) < 3 or ((gaps[1:] == gaps[:-1]) & (gaps[1:] > 1)).any():
+        with pytest.raises(InputError, match=r"expected 3 frames or more|not evenly spaced"):
             _slots("now.nc", times, 10)
         return
     step, numbers = _slots("now.nc", times, 10)
@@ -326,7 +326,7 @@ def test_wrong_histories_are_one_line_and_write_nothing(tmp_path):
     files = {
         "short": (
             whole.isel(time=slice(2)),
-            "short.nc holds 2 frames up to 2021-07-04 12:05 UTC, and 3 are needed; where each file",
+            "short.nc holds 2 frames up to 2021-07-04 12:05 UTC; expected 3 frames or more; where each file",
         ),
         "gaps": (
             whole.drop_isel(time=[5, 6, 9]),
