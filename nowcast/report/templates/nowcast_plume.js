@@ -85,7 +85,7 @@ function drawPlume(of) {
   const key = legend(...(of.observed ? [["seen", "observed"]] : []), ...(ensemble
     ? [["median", "median"], ["band half", "25 to 75 %"], ["band", "10 to 90 %"], ...(of.members.length ? [["one", "members"]] : [])]
     : [["median", "forecast"]]));
-  const { svg, high } = chart(part("plume"), `${page.scales.amount.name[0].toUpperCase()}${page.scales.amount.name.slice(1)} (${page.unit})`, 190, steps(largest), key);
+  const { svg, high } = chart(part("plume"), `${page.scales.amount.name[0].toUpperCase()}${page.scales.amount.name.slice(1)} (${page.unit})`, 165, steps(largest), key);
   sayPlume = (frame) => {
     const lead = frame - past, time = page.clock[frame];
     if (lead < 0) return `${time}: observed ${amountText(of.observed[frame])}`;
@@ -112,7 +112,7 @@ function drawPlume(of) {
 function drawChances(of) {
   if (page.size === 1) return;
   const key = legend(...page.thresholds.map(({ text }, number) => [String(number), text]));
-  const { svg, high } = chart(part("chances"), `Probability (%) of thresholds in ${page.unit}`, 150, [0, 25, 50, 75, 100], key);
+  const { svg, high } = chart(part("chances"), `Probability (%) of thresholds in ${page.unit}`, 135, [0, 25, 50, 75, 100], key);
   sayChances = (frame) => (frame < past ? "" : `${page.clock[frame]}: ${page.thresholds.map(({ text }, number) =>
     `${text.replace(` ${page.unit}`, "")}: ${of[`p${number}`][frame - past]} %`).join(", ")}`);
   page.thresholds.forEach((_, number) => {
