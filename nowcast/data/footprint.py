@@ -11,6 +11,7 @@ from pyproj.exceptions import CRSError
 
 from pipelines.store.geo import in_metres
 
+_PLACING = ("proj", "corner_x", "corner_y")
 _OFF_GRID = 0.05  # pixels between two grids that are the same
 _SCALES = {"m": 1.0, "km": 1000.0}
 
@@ -70,12 +71,11 @@ def footprints(dataset: xr.Dataset, dim: str) -> list[Footprint | None]:
             and projection coordinates in metres or km.
         dim: "event" or "case".
     """
-    names = ("proj", "corner_x", "corner_y")
     if "proj" not in dataset.variables and "crs" in dataset.variables:
         dataset = _projected(dataset)
-    if not {*names, "y", "x"} <= set(dataset.variables) or max(dataset.sizes["y"], dataset.sizes["x"]) < 2:
+    if not {*_PLACING, "y", "x"} <= set(dataset.variables) or max(dataset.sizes["y"], dataset.sizes["x"]) < 2:
         return [None] * dataset.sizes[dim]
-    columns = [np.broadcast_to(dataset[name].values, dataset.sizes[dim]) for name in names]
+    columns = [np.broadcast_to(dataset[name].values, dataset.sizes[dim]) for name in _PLACING]
     y, x = dataset["y"], dataset["x"]
     longer = y.values if y.size > x.size else x.values
     pixel = float(longer[-1] - longer[0]) / (len(longer) - 1)
@@ -102,3 +102,14 @@ def _projected(dataset: xr.Dataset) -> xr.Dataset:
         return dataset
     metres = {name: (name, scale * dataset[name].values, dataset[name].attrs) for name, scale in scales.items()}
     return dataset.assign_coords(metres).assign(proj=((), in_metres(proj)), corner_x=((), 0.0), corner_y=((), 0.0))
+
+
+def footprint_of(case: xr.Dataset) -> Footprint | None:
+    """Where one case of a forecast lies; None where the dataset does not say. Its fields are not read.
+
+    Args:
+        case: As `footprints` takes it, without the dim "case".
+    """
+    placing = case.drop_vars(set(case.data_vars) - {*_PLACING, "crs"})
+    (footprint,) = footprints(placing.expand_dims(case=[0]), "case")
+    return footprint

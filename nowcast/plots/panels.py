@@ -25,7 +25,7 @@ from matplotlib.textpath import TextPath
 from matplotlib.ticker import MaxNLocator
 from pyproj import CRS
 
-from nowcast.data.footprint import Footprint, footprints
+from nowcast.data.footprint import Footprint, footprint_of
 from nowcast.plots.graticule import draw_graticule
 from nowcast.plots.outlines import outlines_within
 from pipelines.store.amounts import amount_text, units_text
@@ -156,7 +156,7 @@ def find_place(case: xr.Dataset) -> Place | None:
         case: One case of a forecast. Its place is its footprint (see `nowcast.data.footprint`), or else follows from
             `latitude` and `longitude`, dims (y, x), with `proj` or a CF grid mapping `crs`.
     """
-    (footprint,) = footprints(case.expand_dims("case"), "case")
+    footprint = footprint_of(case)
     if footprint is not None:
         return Place.of(footprint)
     proj = str(case["proj"].values) if "proj" in case.variables else ""

@@ -10,7 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from nowcast.data.conventions import TIME, lead_label
-from nowcast.data.footprint import footprints
+from nowcast.data.footprint import footprint_of
 from nowcast.data.observations import Case, Observations
 from nowcast.data.statistics import echo_shares, ensemble_mean, ensemble_probability, ensemble_spread
 from nowcast.plots.panels import EVENT_THRESHOLD, Look, picture_look, probability_look, spread_look, vil_look
@@ -152,9 +152,8 @@ def panel_rows(
 
 def case_of(shown: xr.Dataset) -> Case:
     """The event, times and place of one case (see `one_case`), by which observations are found."""
-    (footprint,) = footprints(shown.expand_dims("case"), "case")
     init, times = (shown[name].values.astype(TIME) for name in ("init_time", "valid_time"))
-    return Case(str(shown["event"].values), np.datetime64(init.item(), "us"), times, footprint)
+    return Case(str(shown["event"].values), np.datetime64(init.item(), "us"), times, footprint_of(shown))
 
 
 def observed_row(observations: Observations, shown: xr.Dataset, quantity: str = COUNTS) -> Row:

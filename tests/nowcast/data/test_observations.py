@@ -1,5 +1,6 @@
 """Observations by place and time: which pixels are shared, which frames are taken, and what is refused."""
 
+import dask.array
 import numpy as np
 import pytest
 import xarray as xr
@@ -7,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import CRS
 
-from nowcast.data.footprint import Footprint, footprints
+from nowcast.data.footprint import Footprint, footprint_of, footprints
 from nowcast.data.observations import Case, Observations
 from nowcast.data.radar_file import open_radar
 from pipelines.errors import InputError
@@ -142,3 +143,16 @@ def test_what_was_not_observed_or_is_not_in_counts_is_refused(cf_radar, tmp_path
     cf_radar(np.zeros((2, 30, 40)), START + np.arange(2) * STEP, units="K").to_netcdf(tmp_path / "warm.nc")
     with pytest.raises(InputError, match=r"warm.nc cannot be read: .*got units .K."):
         Observations.open(tmp_path / "warm.nc")
+
+
+def test_the_footprint_of_a_case_is_found_without_reading_its_fields():
+    """Two columns and three rows of 1000 m whose corner is at (500, 0); the field cannot be read."""
+
+    def unreadable(block_id=None):
+        raise AssertionError("the field was read")
+
+    field = dask.array.map_blocks(unreadable, chunks=((3,), (2,)), dtype="float32", meta=np.empty((0, 0), "float32"))
+    placing = {"proj": "+proj=laea +units=m", "corner_x": 500.0, "corner_y": 0.0}
+    coords = {"y": [500.0, 1500.0, 2500.0], "x": [500.0, 1500.0]}
+    found = footprint_of(xr.Dataset({"vil": (("y", "x"), field), **placing}, coords))
+    assert found == Footprint("+proj=laea +units=m", 500.0, 0.0, 1000.0, 3, 2)
