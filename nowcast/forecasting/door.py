@@ -22,10 +22,10 @@ from nowcast.forecasting.forecast import load_forecaster, member_batches, warnin
 from nowcast.models.forecaster import Forecaster
 from pipelines.errors import InputError
 from pipelines.radar import cf
+from pipelines.radar.cf_mapping import mapping_of
 from pipelines.store.amounts import quantity_of_units
+from pipelines.store.unit_text import metres
 from pipelines.store.units import COUNTS, MAX_COUNT, MISSING, QUANTITIES, quantise, quantity_of
-
-_KILOMETRES = ("km", "kilometre", "kilometer", "kilometres", "kilometers")
 
 
 @dataclass(frozen=True)
@@ -113,9 +113,9 @@ def _placed(history: xr.DataArray | xr.Dataset) -> xr.DataArray:
     """The history as a DataArray with its grid mapping, called crs, and latitude and longitude where it tells them."""
     beside = history if isinstance(history, xr.Dataset) else history.coords.to_dataset()
     history = radar_array(history) if isinstance(history, xr.Dataset) else history
-    mapping = str(history.attrs.get("grid_mapping", history.encoding.get("grid_mapping")))
-    if mapping in beside.variables:
-        history = history.drop_vars(mapping, errors="ignore").assign_coords(crs=((), 0, beside[mapping].attrs))
+    if mapping := mapping_of(beside, history, "yx"):
+        named = str(history.attrs.get("grid_mapping", history.encoding.get("grid_mapping")))
+        history = history.drop_vars(named, errors="ignore").assign_coords(crs=((), 0, mapping))
     if {"latitude", "longitude"} <= set(history.coords) or not {"y", "x"} <= set(history.dims):
         return history
     try:
@@ -132,7 +132,8 @@ def radar_array(dataset: xr.Dataset) -> xr.DataArray:
         InputError: for none or several.
     """
     field, dims = cf.radar_field(dataset)
-    return field.rename({axis: name for name, axis in dims.items() if axis != name})
+    renamed = {axis: name for name, axis in dims.items() if axis != name}
+    return field.drop_vars(renamed.values(), errors="ignore").rename(renamed)
 
 
 def counted_history(history: xr.DataArray, frames: int) -> xr.DataArray:
@@ -148,8 +149,8 @@ def counted_history(history: xr.DataArray, frames: int) -> xr.DataArray:
     if _is_southward(history):
         field = field.isel(y=slice(None, None, -1))
     for axis in "yx":  # models take the size of a pixel from metres
-        if axis in field.coords and field[axis].attrs.get("units") in _KILOMETRES:
-            field = field.assign_coords({axis: (axis, 1000 * field[axis].values, {"units": "m"})})
+        if axis in field.coords and (scale := metres(field[axis].attrs.get("units"))):
+            field = field.assign_coords({axis: (axis, scale * field[axis].values, {"units": "m"})})
     return field.assign_coords(init_time=("case", field["valid_time"].values[:, -1]))
 
 

@@ -8,7 +8,8 @@ coverage and no echo, and they keep these (see `pipelines.radar.mrms`).
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
@@ -18,7 +19,7 @@ import xarray as xr
 
 from pipelines.errors import InputError
 from pipelines.radar.cf_amounts import is_amount, per_hour
-from pipelines.radar.cf_axes import Pixels, check_calendar, coordinate, dims, pixels, utc, with_coordinates
+from pipelines.radar.cf_axes import Pixels, check_calendar, coordinate, dims, is_degrees, pixels, utc, with_coordinates
 from pipelines.radar.files import Header, time_in_name
 from pipelines.radar.grid import Grid
 from pipelines.radar.mrms import CODES
@@ -80,6 +81,14 @@ def radar_field(dataset: xr.Dataset) -> tuple[xr.DataArray, dict[str, str]]:
         factor = per_hour(dataset, field)
         factors = xr.DataArray(factor, dims=time.dims) if time is not None and time.dims else factor[0]
         field = (field * factors).assign_attrs(field.attrs | QUANTITIES[RAIN_RATE].attrs).rename(field.name)
+    for meaning, dim in names.items():  # the coordinate that is the axis takes the place of another, or of none
+        axis = coordinate(field, meaning)
+        if axis is not None and axis.dims == (dim,) and axis.name != dim:
+            field = field.swap_dims({dim: axis.name}).drop_vars(dim, errors="ignore")
+            names = names | {meaning: str(axis.name)}
+        if axis is not None and is_degrees(axis):  # also of another name
+            units = {"y": "degrees_north", "x": "degrees_east"}[meaning]
+            field = field.assign_coords({str(axis.name): axis.assign_attrs(units=units)})
     if time is not None and time.dtype.kind != "M":
         field = field.assign_coords({str(time.name): (time.dims, utc(time.values).values.reshape(time.shape))})
     return field, names
@@ -103,18 +112,18 @@ def places(dataset: xr.Dataset, field: xr.DataArray) -> tuple[np.ndarray, np.nda
     return pixels(dataset, field).lat_lon()
 
 
-def _open(path: Path) -> xr.Dataset:
+@contextmanager
+def _open(path: Path) -> Iterator[xr.Dataset]:
     engine: dict = {"engine": "zarr", "consolidated": False} if path.is_dir() else {}
-    dataset = xr.open_dataset(path, decode_cf=False, **engine)
-    for variable in dataset.variables.values():
-        attrs = variable.attrs
-        if "since" in str(attrs.get("units")):
-            check_calendar(str(attrs.get("calendar", "standard")))
-        if {"_FillValue", "missing_value"} <= set(attrs) and _are_codes([attrs["_FillValue"], attrs["missing_value"]]):
-            attrs[_NO_ECHO] = attrs.pop("missing_value")
-    with warnings.catch_warnings():  # of two codes of missing pixels, and of times by cftime
-        warnings.simplefilter("ignore", xr.SerializationWarning)
-        return with_coordinates(xr.decode_cf(dataset, decode_timedelta=False))
+    with xr.open_dataset(path, decode_cf=False, **engine) as dataset, warnings.catch_warnings():
+        warnings.simplefilter("ignore", xr.SerializationWarning)  # of two codes of missing pixels
+        for variable in dataset.variables.values():
+            attrs = variable.attrs
+            if "since" in str(attrs.get("units")):
+                check_calendar(str(attrs.get("calendar", "standard")))
+            if _are_codes([attrs.get("_FillValue"), attrs.get("missing_value")]):
+                attrs[_NO_ECHO] = attrs.pop("missing_value")
+        yield with_coordinates(xr.decode_cf(dataset, decode_timedelta=False))
 
 
 def _are_codes(pair: Sequence) -> bool:

@@ -68,7 +68,7 @@ class Pixels:
 def with_coordinates(dataset: xr.Dataset) -> xr.Dataset:
     """A dataset whose axes are coordinates, also where no attribute says so."""
     small = [(name, one, *_rank(one)) for name, one in dataset.data_vars.items() if one.ndim < 3]
-    axes = [name for name, one, axis, rank in small if _is_degrees(one) or (one.ndim < 2 and axis and rank < 3)]
+    axes = [name for name, one, axis, rank in small if is_degrees(one) or (one.ndim < 2 and axis and rank < 3)]
     return dataset.set_coords(axes)
 
 
@@ -149,7 +149,7 @@ def pixels(dataset: xr.Dataset, field: xr.DataArray) -> Pixels:
         raise InputError(f"{field.name} is on a rotated pole, which is not read", remedy="project it first")
     if y is not None and x is not None and y.dims and x.dims:
         rows_columns, metres_y, metres_x = (str(y.dims[0]), str(x.dims[0])), _length(y), _length(x)
-        if _is_degrees(x) or (mapping and not metres_x and proj_of(field, mapping, (1, 1)) == LONGLAT):
+        if is_degrees(x) or (mapping and not metres_x and proj_of(field, mapping, (1, 1)) == LONGLAT):
             return Pixels(rows_columns, _numbers(y), _eastward(_numbers(x)), LONGLAT)
         if metres_y and metres_x:
             proj = proj_of(field, mapping, (metres_y, metres_x))
@@ -208,7 +208,7 @@ def _rank(coordinate: xr.DataArray) -> tuple[str, int]:
     return _NAMES.get(str(coordinate.name).lower(), ""), 3
 
 
-def _is_degrees(coordinate: xr.DataArray) -> bool:
+def is_degrees(coordinate: xr.DataArray) -> bool:
     """Whether a coordinate is of latitudes or longitudes."""
     name, units = coordinate.attrs.get("standard_name"), str(coordinate.attrs.get("units", "")).lower()
     if name in _STANDARD:
@@ -221,7 +221,7 @@ def _flat(field: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray] | None:
     found = {
         _rank(one)[0]: one
         for one in field.coords.values()
-        if one.ndim == 2 and set(one.dims) <= set(field.dims) and _is_degrees(one)
+        if one.ndim == 2 and set(one.dims) <= set(field.dims) and is_degrees(one)
     }
     return (found["y"], found["x"]) if {"y", "x"} <= set(found) else None
 

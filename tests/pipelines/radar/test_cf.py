@@ -1,6 +1,7 @@
 """CF NetCDF and Zarr read from small files written here by the conventions, numbers by hand."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -390,3 +391,15 @@ def test_columns_across_the_date_line_are_in_order(tmp_path):
     grid = read_header(write_cf(tmp_path / "a.nc", field, crs=None)).grid
     assert (grid.west % 360, grid.width_m, grid.columns) == (179.5, 0.5, 3)
     assert read_values(tmp_path / "a.nc", 0).tolist() == [[3, 4, 5], [0, 1, 2]]
+
+
+@pytest.mark.parametrize("attrs", [{"units": "mm h-1"}, {"units": "inch h-1", "standard_name": "rainfall_rate"}])
+def test_a_file_is_closed_again_whether_it_is_read_or_refused(tmp_path, attrs):
+    path = write_cf(tmp_path / "a.nc", cf_field(np.zeros((2, 2, 2)), attrs))
+    with suppress(InputError):
+        read_values(path, 0)
+    at_times(tmp_path / "a.nc", [0, 5], "2024-03-01", "360_day")  # netCDF refuses to replace a file that is open
+    with pytest.raises(InputError, match="its calendar 360_day"):
+        read_header(path)
+    at_times(tmp_path / "a.nc", [0, 5], "2024-03-01", "standard")
+    assert len(read_header(path).times) == 2
