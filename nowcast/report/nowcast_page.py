@@ -13,7 +13,7 @@ import pandas as pd
 import xarray as xr
 
 from nowcast.data.conventions import DEFAULT_THRESHOLDS, lead_label
-from nowcast.data.forecast_file import open_forecast
+from nowcast.data.forecast_file import as_counts, open_forecast
 from nowcast.data.observations import Observations
 from nowcast.plots.panels import Place, find_place
 from nowcast.plots.rows import case_of, check_picture, one_case
@@ -46,7 +46,7 @@ def write_page(
     """Write the page of one case of a forecast; it appears whole or not at all.
 
     Args:
-        forecast: A forecast file, or one that is open: `vil` in counts, dims (case, member, lead_time, y, x).
+        forecast: A forecast file, or one that is open: dims (case, member, lead_time, y, x), of any quantity of radar.
         out: HTML file to write.
         store: The observed frames: a store or radar, by path or open. As much past is shown as there is forecast.
         case: Number of the case in the file; by default the case with the most echo.
@@ -60,7 +60,7 @@ def write_page(
             or thresholds that are none, or a store that has not the forecast's pixels.
     """
     check_picture(out, (".html",), overwrite)
-    opened = forecast if isinstance(forecast, xr.Dataset) else open_forecast(forecast)
+    opened = as_counts(forecast) if isinstance(forecast, xr.Dataset) else open_forecast(forecast)
     if kind_of(opened) is VIDEO:
         raise InputError("a page shows radar", got="a forecast of video", remedy="see `nowcast verify --report`")
     quantity = quantity_of_units(units) if units else opened.attrs.get("quantity", COUNTS)

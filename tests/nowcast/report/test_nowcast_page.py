@@ -15,7 +15,7 @@ from nowcast.report.layers import averaging, codes, ensemble_layers, pack
 from nowcast.report.nowcast_page import write_page
 from pipelines.errors import InputError
 from pipelines.store.schema import open_store
-from pipelines.store.units import COUNTS, RAIN_RATE
+from pipelines.store.units import COUNTS, RAIN_RATE, from_counts
 
 HOSTILE = "</script><script>alert('&\"')</script>"
 
@@ -98,14 +98,14 @@ def test_text_of_files_is_escaped_and_nothing_outside_is_referred_to(forecast, t
     assert not re.search(r"https?://(?!www.w3.org/2000/svg)|@import|url\(", text) and "default-src 'none'" in text
 
 
-def test_units_and_thresholds_are_those_that_are_asked_for(forecast, tmp_path):
-    rated = forecast.assign_attrs(quantity="rain rate in mm h-1")
-    page = write_page(rated, tmp_path / "a.html", thresholds=["2.5", "35dBZ"])
-    data = data_of(page)
-    assert data["unit"] == "mm h⁻¹" and [threshold["text"] for threshold in data["thresholds"]] == [
-        "≥ 2.5 mm h⁻¹",
-        "≥ 5.62 mm h⁻¹",
-    ]
+def test_units_and_thresholds_are_the_forecasts_own_or_those_that_are_asked_for(forecast, tmp_path):
+    rates = from_counts(forecast["vil"].assign_attrs(units="1"), RAIN_RATE)
+    rated = forecast.drop_vars("vil").assign(rainfall_rate=rates)
+    data = data_of(write_page(rated, tmp_path / "a.html", thresholds=["2.5", "35dBZ"]))
+    assert data["unit"] == "mm h⁻¹"
+    assert [threshold["text"] for threshold in data["thresholds"]] == ["≥ 2.5 mm h⁻¹", "≥ 5.62 mm h⁻¹"]
+    same = layer_of(write_page(forecast, tmp_path / "counts.html"), "m1")
+    assert np.abs(layer_of(tmp_path / "a.html", "m1").astype(int) - np.where(same <= 5, 0, same)).max() <= 1
     data = data_of(write_page(rated, tmp_path / "b.html", units="dBZ"))
     assert data["unit"] == "dBZ" and data["amounts"][0] == -32
 
