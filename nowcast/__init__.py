@@ -99,7 +99,8 @@ def probability_at(
         threshold: A number in the forecast's own unit, or with a unit, such as "2.5mm/h"; 74 counts are 2.64 mm h-1.
 
     Returns:
-        Dims (lead_time,); NaN where nothing was observed at the place.
+        Dims (lead_time,); NaN where nothing was observed at the place. Its attribute `comment` says what a share of 0
+        means: of 100 members not never, but up to 1 in 101.
 
     Raises:
         InputError: when the place lies outside of the forecast or in several cases, the forecast has no latitude and

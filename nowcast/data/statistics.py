@@ -64,3 +64,15 @@ def echo_shares(counts: xr.DataArray) -> np.ndarray:
     """
     first = counts.isel(member=0)
     return np.array([float((first.isel(case=case) >= ECHO).mean()) for case in range(first.sizes["case"])])
+
+
+def unseen_chance(members: int) -> str:
+    """A sentence on what it means that no member has an event; empty for a single member, which says nothing of chance.
+
+    A share of members is given as it is, also where it is 0: scores and thresholds of decisions need the plain share.
+    But 0 of M is not never. If the ensemble is calibrated, the truth is one more draw beside the members, and it is
+    the only one of the M + 1 with an event in one of M + 1 cases at most (Laplace's rule of succession: in M + 2).
+    """
+    if members < 2:
+        return ""
+    return f"0 of {members} members is not never: a chance of up to 1 in {members + 1} looks the same."

@@ -9,6 +9,8 @@ import numpy as np
 _SMOOTHING = 5.0  # pixels; less follows noise, more loses the differences between neighbouring storms
 _REACH = 40.0  # pixels; extends the motion to places far from echo
 _REACH_WEIGHT = 1e-3
+_LEAST_SIDE = 12  # pixels, for the search
+_HISTORY = 10  # frames that `reached_after` takes the motion from
 _SEEN = 0.5  # a sample is missing when the bilinear weight of its seen pixels is below this
 
 
@@ -24,7 +26,8 @@ def motion(frames: np.ndarray, observed: np.ndarray) -> np.ndarray:
         observed: False where missing, same shape.
 
     Returns:
-        Velocity in pixels per frame, shape (case, y, x, 2), float32; zero in a case without echo.
+        Velocity in pixels per frame, shape (case, y, x, 2), float32; zero in a case without echo, and where a side has
+        less than 12 pixels.
     """
     return np.stack([_motion(*case) for case in zip(frames, observed, strict=True)])
 
@@ -34,8 +37,9 @@ def _motion(frames: np.ndarray, observed: np.ndarray) -> np.ndarray:
     images = frames.round().astype("uint8")
     momentum = np.zeros((*frames.shape[1:], 2), "float32")
     weight = np.zeros(frames.shape[1:], "float32")
+    large_enough = min(frames.shape[1:]) >= _LEAST_SIDE
     for before, after, seen in zip(images, images[1:], observed[:-1] & observed[1:], strict=False):
-        if (echo := seen & (before > 0)).any():
+        if large_enough and (echo := seen & (before > 0)).any():
             flow = search.calc(before, after, None)  # type: ignore[call-overload]
             momentum += flow * echo[..., None]
             weight += echo
@@ -85,6 +89,21 @@ def reached(frames: np.ndarray, observed: np.ndarray, leads: int) -> np.ndarray:
     """
     seen = np.where(observed.any(axis=1), 0.0, np.nan)
     return np.isfinite(extrapolate(seen, motion(frames, observed), leads))
+
+
+def reached_after(past: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """Find the pixels of one case that advection reaches, by the motion of its newest ten frames.
+
+    Args:
+        past: Counts with shape (frame, y, x), NaN missing, one frame or more.
+        steps: Lead times in frames, shape (lead_time,).
+
+    Returns:
+        See `reached`; shape (lead_time, y, x).
+    """
+    newest = past[-_HISTORY:]
+    seen = np.isfinite(newest)
+    return reached(np.where(seen, newest, 0)[None], seen[None], int(steps.max()))[0, steps - 1]
 
 
 def departures(velocity: np.ndarray, leads: int) -> np.ndarray:

@@ -16,6 +16,7 @@ import xarray as xr
 from nowcast.data.conventions import COORDINATE_ATTRS, DEFAULT_THRESHOLDS, TIME
 from nowcast.data.footprint import footprints
 from nowcast.data.observations import Case, Observations
+from nowcast.data.statistics import unseen_chance
 from nowcast.forecasting.places import Cells, Place, located
 from nowcast.forecasting.summary import QUANTILES
 from pipelines.errors import InputError
@@ -235,4 +236,5 @@ def probability_at(forecast: xr.Dataset, latitude: float, longitude: float, thre
     members = forecast[RADAR.variable].isel(case=number, y=int(cells.rows[0]), x=int(cells.columns[0]))
     share = (members >= level).mean("member").where(members.notnull().all("member")).rename("probability")
     share.attrs = {"long_name": f"share of members at or above {amount_text(level, quantity)}", "units": "1"}
+    share.attrs |= {"comment": text} if (text := unseen_chance(members.sizes["member"])) else {}
     return share

@@ -15,10 +15,11 @@ import xarray as xr
 
 from nowcast.data.conventions import COORDINATE_ATTRS, DURATION, TIME
 from nowcast.data.conventions import lead_times as lead_times_of
-from nowcast.data.forecast_file import limits
+from nowcast.data.forecast_template import TRUST, TRUST_DIMS, limits
 from nowcast.data.packing import COUNT_STEP, pack, unpacked
 from nowcast.forecasting import live
-from nowcast.forecasting.forecast import load_forecaster, member_batches, warnings_of
+from nowcast.forecasting.forecast import deterministic_note, load_forecaster, member_batches
+from nowcast.forecasting.quality import forecaster_of, gap_note, notes, past_of, trust
 from nowcast.models.forecaster import Forecaster
 from pipelines.errors import InputError
 from pipelines.radar import cf
@@ -67,7 +68,9 @@ class Model:
             Rain rate in mm h-1, reflectivity in dBZ, VIL in kg m-2 or counts (0 to 254), as the history has it, NaN
             where no frame was observed. Dims (member, lead_time, y, x), with case in front where the history has it.
             Coordinates event, init_time, valid_time and those of the history's pixels, with latitude and longitude
-            where it has them or a CF grid mapping. Counts of 254 stand for all that is more: 416 mm h-1.
+            where it has them or a CF grid mapping, and `reached` and `observed` (see `nowcast.data.forecast_file`); the
+            attribute `quality` has a note a line on what can be trusted. Counts of 254 stand for all that is more:
+            416 mm h-1.
 
         Raises:
             InputError: when the history has other dims, unknown units, impossible values, too few or uneven frames.
@@ -79,13 +82,24 @@ class Model:
         minutes = float(np.diff(cases["valid_time"].values[0]).astype(DURATION)[0].astype(int)) / 6e7
         leads = lead_times_of(minutes, lead_times or lead)
         numbers, size = member_batches(self.forecaster, members, cases)
-        for warning in warnings_of(self.forecaster, self.described, members, minutes, cases, cases["init_time"].values):
-            warn(warning, stacklevel=2)
-        ensemble = self.forecaster.begin(cases, leads, seed)
-        parts = [ensemble.members(numbers[first : first + size]) for first in range(0, len(numbers), size)]
-        return self._finished(xr.concat(parts, "member"), history, seed, quantity)
+        pasts = [past_of(cases.isel(case=[case])) for case in range(cases.sizes["case"])]
+        known = notes(self.described, len(numbers), minutes, cases, cases["init_time"].values, pasts)
+        known = [note for note in (gap_note(pasts), *known) if note]
+        for note in [*deterministic_note(self.forecaster, self.described, members), *known]:
+            warn(note, stacklevel=2)
+        made = []
+        for case, past in enumerate(pasts):
+            one = cases.isel(case=[case])
+            ensemble = forecaster_of(past, self.forecaster).begin(one, leads, seed)
+            parts = [ensemble.members(numbers[first : first + size]) for first in range(0, len(numbers), size)]
+            flags = trust(one, len(leads))
+            coords = {name: (("case", *TRUST_DIMS[name]), flags[name][None], TRUST[name]) for name in TRUST}
+            made.append(xr.concat(parts, "member").assign_coords(coords))
+        return self._finished(xr.concat(made, "case"), history, seed, quantity, known)
 
-    def _finished(self, made: xr.DataArray, history: xr.DataArray, seed: int, quantity: str) -> xr.DataArray:
+    def _finished(
+        self, made: xr.DataArray, history: xr.DataArray, seed: int, quantity: str, known: list[str]
+    ) -> xr.DataArray:
         """The forecast with unit, times, attributes, and the pixels in the order and coordinates of the history."""
         made = made.assign_coords(valid_time=made["init_time"] + made["lead_time"])
         for name in COORDINATE_ATTRS.keys() & set(made.coords):
@@ -94,6 +108,7 @@ class Model:
             made = made.isel(y=slice(None, None, -1))
         made = made.assign_coords({axis: history[axis].variable for axis in "yx" if axis in history.coords})
         about: dict[str, Any] = {key: value for key, value in self.described.items() if isinstance(value, str)}
+        about |= {"quality": "\n".join(known)} if known else {}
         if quantity == COUNTS:
             about["data_range"] = MAX_COUNT
         else:

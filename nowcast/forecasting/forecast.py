@@ -13,12 +13,13 @@ import xarray as xr
 
 from nowcast.data.conventions import lead_label
 from nowcast.data.conventions import lead_times as lead_times_of
-from nowcast.data.forecast_file import attributes, check_target, forecast_template, writing_members
+from nowcast.data.forecast_file import check_target, writing_members
+from nowcast.data.forecast_template import attributes, forecast_template
 from nowcast.data.radar_file import Sources, Tell, several
 from nowcast.data.windows import history_of
 from nowcast.forecasting.cases import Cases, Request, find_cases, parse_around, parse_time
+from nowcast.forecasting.quality import forecaster_of, gap_note, notes, past_of, trust
 from nowcast.forecasting.summary import writing_summary
-from nowcast.forecasting.trained_on import day_warning, range_warning
 from nowcast.models import MODELS, is_trainable, model_class
 from nowcast.models.checkpoint import SHIPPED, checkpoint_path, file_hash, load_network, read_header
 from nowcast.models.device import best_device
@@ -129,24 +130,31 @@ def write_forecast(
     cases = source if isinstance(source, Cases) else find_cases(source, forecaster.window, request, tell)
     quantity = _quantity(cases.store, request.units)
     minutes = cases.store.attrs["cadence_minutes"]
-    for warning in warnings_of(forecaster, described, request.members, minutes, cases.store, cases.init_times):
-        tell(warning)
     numbers, size = member_batches(forecaster, request.members, pixels(cases.store))
+    pasts = [past_of(history_of(cases.store, [window], cases.history)) for window in cases.windows]
+    known = notes(described, len(numbers), minutes, cases.store, cases.init_times, pasts)
+    for note in [*deterministic_note(forecaster, described, request.members), *known]:
+        tell(note)
     lead_times = lead_times_of(minutes, cases.lead)
     template = forecast_template(cases.store, cases.windows, cases.history, numbers, lead_times, size, quantity)
     template.attrs = attributes(cases.store, request.seed, described, quantity)
+    if quality := [note for note in (gap_note(pasts), *known) if note]:
+        template.attrs["quality"] = "\n".join(quality)
     if request.summary_only:
         writing = writing_summary(out, template, cases.thresholds, quantity, overwrite=overwrite)
     else:
         writing = writing_members(out, template, quantity, overwrite=overwrite)
     starts = range(0, len(numbers), size)
     batches = [(case, slice(start, start + size)) for case in range(len(cases.windows)) for start in starts]
-    with writing as put:
+    with writing as (put_members, put):
         for case, batch in progress(batches):
             if batch.start == 0:
                 past = history_of(cases.store, [cases.windows[case]], cases.history)
-                ensemble = forecaster.begin(past, lead_times, request.seed)
-            put(case, batch, ensemble.members(numbers[batch]).values[0])
+                ensemble = forecaster_of(pasts[case], forecaster).begin(past, lead_times, request.seed)
+                if kind_of(cases.store) is not VIDEO:
+                    for name, values in trust(past, cases.lead).items():
+                        put(name, case, values)
+            put_members(case, batch, ensemble.members(numbers[batch]).values[0])
     tell(_summary(cases, lead_times, len(numbers)))
     return out
 
@@ -160,31 +168,11 @@ def _quantity(store: xr.Dataset, units: str | None) -> str:
     return COUNTS
 
 
-def warnings_of(
-    forecaster: Forecaster,
-    described: Mapping[str, Any],
-    members: int | None,
-    cadence_minutes: float,
-    source: xr.Dataset | xr.DataArray,
-    init_times: np.ndarray,
-) -> list[str]:
-    """Lines to know before a forecast: one member instead of many, radar unlike that of the training, or just that.
-
-    Args:
-        forecaster: The model.
-        described: Description of it (see `load_forecaster`).
-        members: Ensemble size that was asked for.
-        cadence_minutes: Minutes between frames.
-        source: Store or history, whose x are metres.
-        init_times: Init times of the cases, datetime64.
-    """
-    warnings = []
-    if forecaster.deterministic and (members or 1) > 1:
-        warnings.append(f"{described['model']} is deterministic: one member instead of {members}")
-    if "channel" not in source.dims and "x" in source.coords:
-        unlike = range_warning(described, cadence_minutes, source["x"].values)
-        warnings += [warning for warning in (unlike, day_warning(described, init_times)) if warning]
-    return warnings
+def deterministic_note(forecaster: Forecaster, described: Mapping[str, Any], members: int | None) -> list[str]:
+    """A line where several members are asked of a model that makes one; else nothing."""
+    if not forecaster.deterministic or (members or 1) == 1:
+        return []
+    return [f"{described['model']} is deterministic: one member instead of {members}"]
 
 
 def _summary(cases: Cases, lead_times: np.ndarray, members: int) -> str:

@@ -5,7 +5,7 @@ equals a summary of the written members. Dims as of a forecast file, without `me
 before lead_time.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,9 +13,10 @@ import dask.array
 import numpy as np
 import xarray as xr
 
-from nowcast.data.forecast_file import field_of, writing
+from nowcast.data.forecast_file import Put, PutMembers, writing
+from nowcast.data.forecast_template import field_of
 from nowcast.data.packing import COUNT_STEP, pack, unpacked
-from nowcast.data.statistics import ensemble_mean, ensemble_probability, ensemble_spread
+from nowcast.data.statistics import ensemble_mean, ensemble_probability, ensemble_spread, unseen_chance
 from pipelines.errors import InputError
 from pipelines.store.units import COUNTS
 
@@ -26,7 +27,7 @@ _PROBABILITY_STEP = np.float32(1e-4)
 @contextmanager
 def writing_summary(
     out: Path, members: xr.Dataset, thresholds: Sequence[float], quantity: str = COUNTS, *, overwrite: bool = False
-) -> Iterator[Callable[[int, slice, np.ndarray], None]]:
+) -> Iterator[tuple[PutMembers, Put]]:
     """Write a file of summaries that becomes `out` only if all goes well.
 
     Args:
@@ -37,8 +38,8 @@ def writing_summary(
         overwrite: Replace `out` where it exists.
 
     Yields:
-        A function that takes the number of a case, a slice of members and their counts (member, lead_time, ..., y, x).
-        The members of a case come in order and whole before those of another.
+        See `nowcast.data.forecast_file.writing_members`. The members of a case come in order and whole before those of
+        another.
 
     Raises:
         InputError: for an ensemble of one member.
@@ -47,16 +48,17 @@ def writing_summary(
     if shape[0] < 2:
         raise InputError("a summary of an ensemble", got="one member", expected="two or more")
     template = summary_template(members, thresholds, quantity)
+    names = [str(name) for name in template.data_vars if name not in members]
     packed = np.empty(shape, "int16")
     with writing(out, template, overwrite=overwrite) as put:
 
         def collect(case: int, batch: slice, counts: np.ndarray) -> None:
             packed[batch] = pack(counts, COUNT_STEP)
             if batch.stop >= len(packed):
-                for name, values in zip(template.data_vars, summarise(packed, thresholds, quantity), strict=True):
-                    put(str(name), case, values)
+                for name, values in zip(names, summarise(packed, thresholds, quantity), strict=True):
+                    put(name, case, values)
 
-        yield collect
+        yield collect, put
 
 
 def summary_template(members: xr.Dataset, thresholds: Sequence[float], quantity: str = COUNTS) -> xr.Dataset:
@@ -84,7 +86,8 @@ def summary_template(members: xr.Dataset, thresholds: Sequence[float], quantity:
     }
     if not thresholds:
         parts.pop("probability"), levels.pop("threshold")
-    summary = members.drop_vars([str(array.name), "member"]).assign_coords(levels)
+    beside = {name: field for name, field in members.data_vars.items() if name != array.name}
+    summary = members.drop_vars([*members.data_vars, "member"]).assign_coords(levels)
     for name, (level, words, methods, encoding) in parts.items():
         dims = ("case", *level, *fields.dims[1:])
         shape = (fields.shape[0], *(len(levels[dim][1]) for dim in level), *fields.shape[1:])
@@ -93,9 +96,10 @@ def summary_template(members: xr.Dataset, thresholds: Sequence[float], quantity:
         attrs |= {"cell_methods": methods} if methods else {}
         if name == "probability":
             attrs = {key: value for key, value in attrs.items() if key != "standard_name"} | {"units": "1"}
+            attrs["comment"] = unseen_chance(array.sizes["member"])
         summary[f"{array.name}_{name}"] = dims, zeros, attrs, encoding
     attrs = {"title": f"summary of {members.attrs['title']}", "summary_of": f"{array.sizes['member']} members"}
-    return summary.assign_attrs(attrs)
+    return summary.assign(beside).assign_attrs(attrs)
 
 
 def summarise(packed: np.ndarray, thresholds: Sequence[float], quantity: str = COUNTS) -> list[np.ndarray]:

@@ -16,7 +16,7 @@ from nowcast.data.conventions import TIME, lead_label, minute_text
 from nowcast.data.footprint import footprints
 from nowcast.data.observations import Case, Observations, counts_of, texts
 from nowcast.data.radar_file import Sources, is_radar, is_store
-from nowcast.extrapolation.optical_flow import reached
+from nowcast.extrapolation.optical_flow import reached_after
 from pipelines.errors import InputError
 from pipelines.store.kind import VIDEO, kind_of
 from pipelines.store.schema import pixels
@@ -193,11 +193,9 @@ class Reached(Observations):
     def fields(self, case: Case) -> np.ndarray:
         """See `Observations.fields`; the other pixels are NaN."""
         times = self.times(case)
-        times = times[times <= case.init_time][-_HISTORY:]
-        past = self.past(case, _HISTORY)
-        seen = np.isfinite(past)
-        steps = np.rint((case.valid_times - case.init_time) / np.diff(times)[-1]).astype(int)
-        known = reached(np.where(seen, past, 0)[None], seen[None], steps.max())[0, steps - 1]
+        step = np.diff(times[times <= case.init_time])[-1]
+        steps = np.rint((case.valid_times - case.init_time) / step).astype(int)
+        known = reached_after(self.past(case, _HISTORY), steps)
         return np.where(known, super().fields(case), np.nan)
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from nowcast.extrapolation.first_guess import first_guess
-from nowcast.extrapolation.optical_flow import extrapolate, motion, reached
+from nowcast.extrapolation.optical_flow import extrapolate, motion, reached, reached_after
 
 
 @pytest.mark.parametrize("velocity", [(2.0, 0.0), (0.0, -1.5), (-1.5, 2.5)])
@@ -82,3 +82,10 @@ def test_reached_is_what_air_of_pixels_once_seen_comes_to(moving_storm):
     np.testing.assert_array_equal(found, first_guess(frames, observed, 3, minutes=5, km=3).reached)
     assert found.shape == (1, 3, 64, 64) and not found[0, 2, :, :10].any() and found[0, :, 8:12, 20:50].all()
     assert not found[0, 0, 41:43, 35:37].any()
+
+
+@pytest.mark.parametrize("shape", [(11, 30), (30, 4), (1, 1)])
+def test_a_domain_too_small_for_the_search_stands_still(shape):
+    frames = np.full((1, 3, *shape), 50.0, "float32")
+    assert not motion(frames, np.ones_like(frames, bool)).any()
+    assert reached_after(frames[0], np.array([1, 4])).all()

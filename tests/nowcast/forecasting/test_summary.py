@@ -71,7 +71,7 @@ def test_numbers_are_those_of_a_file_with_members(small_store, tmp_path, suffix)
     file = make(small_store, tmp_path / f"summary{suffix}", summary_only=True)
     engine = {"engine": "zarr", "consolidated": False} if suffix == ".zarr" else {}
     made = xr.open_dataset(file, decode_timedelta=True, decode_coords="all", **engine)
-    assert set(made) == {"vil_mean", "vil_spread", "vil_quantile", "vil_probability"}
+    assert set(made) == {"vil_mean", "vil_spread", "vil_quantile", "vil_probability", "reached", "observed"}
     assert made["vil_quantile"].dims == ("case", "quantile", "lead_time", "y", "x")
     assert made["vil_probability"].dims == ("case", "threshold", "lead_time", "y", "x")
     counts = members["vil"]
@@ -124,7 +124,7 @@ def test_commands_say_what_a_summary_is(small_store, tmp_path, monkeypatch, caps
     capsys.readouterr()
     code, out, _ = say("info", file)
     assert code == 0 and out.startswith("summary of nowcast by showers: case: 1, lead_time: 10, ")
-    assert "variables: vil_mean, vil_spread, vil_quantile, vil_probability" in out
+    assert "variables: vil_mean, vil_spread, vil_quantile, vil_probability, reached, observed" in out
     picture, film = tmp_path / "a.png", tmp_path / "a.gif"
     for words in (("plot", file, picture), ("animate", file, film), ("verify", file, small_store)):
         code, _, err = say(*words)
