@@ -33,7 +33,7 @@ def at(
         str | None, typer.Option(help="mm/h, dBZ, kg/m2 or counts; by default those of the forecast.")
     ] = None,
     case: Annotated[int | None, typer.Option(min=0, help="Only the case of this number; default: all.")] = None,
-    store: Annotated[Path | None, typer.Option(help="Store or radar file: adds what was observed.")] = None,
+    store: Annotated[Path | None, typer.Option(help="Store, file or folder of radar: adds what was observed.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="File to write, .csv, .nc or .png (a plume), or a folder for all of them.")
     ] = None,
@@ -58,8 +58,11 @@ def at(
     places = [*points_of(point or []), *(points_of(points) if points else []), *(read_areas(areas) if areas else [])]
     if not places:
         raise InputError("no place", expected="--point LATITUDE,LONGITUDE, --points CSV or --areas GEOJSON")
+    opened = open_forecast(forecast)
+    for line in str(opened.attrs.get("quality", "")).splitlines():
+        note(line)
     answered = answer(
-        open_forecast(forecast),
+        opened,
         places,
         thresholds=threshold or (),
         quantity=quantity_of_units(units) if units else None,
@@ -115,24 +118,22 @@ def _table(one: "xr.Dataset") -> "Table":
 
     unit, summed = units_text(one.attrs["quantity"]), "accumulation_quantile" in one
     columns = ["median", "5 to 95 %", *(f"P(≥ {level:g})" for level in one["threshold"].values)]
-    columns += ["sum, mm", "5 to 95 %"] * summed + ["observed"] * ("observed" in one)
-    table = plain_table(f"{one['name'].item()}, {one['series'].item()}; {unit}; UTC", "time", columns)
+    columns += ["mm", "5 to 95 %"] * summed + ["seen"] * ("observed" in one)
+    init: Any = one["init_time"].values[()]
+    sums = f", and mm since {clock(init, init)}" * summed
+    table = plain_table(f"{one['name'].item()}, {one['series'].item()}: {unit}{sums}", "UTC, +min", columns)
     for column in table.columns:
         column.no_wrap = True
-    init: Any = one["init_time"].values[()]
-    columns = [f"median, {unit}", "5 to 95 %", *(f"≥ {text}" for text in one["threshold_text"].values)]
-    columns += ["sum, mm", "5 to 95 %"] * summed + ["observed"] * ("observed" in one)
-    table = plain_table(f"{one['name'].item()}, {one['series'].item()}, UTC", "time", columns)
     for number, lead in enumerate(one["lead_time"].values):
         at = one.isel(lead_time=number)
         valid: Any = at["valid_time"].values[()]
         cells = _range(at["amount_quantile"]) + [percent(share) for share in at["probability"].values]
-        cells += _range(at["accumulation_quantile"]) if summed else []
-        cells += [f"{at['observed'].item():.3g}"] if "observed" in one else []
-        table.add_row(f"{clock(valid, init)} +{lead_label(lead)}", *cells)
+        cells += _range(at["accumulation_quantile"], ".1f") if summed else []
+        cells += [f"{at['observed'].item():.2g}"] if "observed" in one else []
+        table.add_row(f"{clock(valid, init)} +{lead_label(lead).removesuffix(' min')}", *cells)
     return table
 
 
-def _range(quantiles: "xr.DataArray") -> list[str]:
-    low, middle, high = (f"{value:.2g}" for value in quantiles.sel(quantile=[0.05, 0.5, 0.95]).values)
+def _range(quantiles: "xr.DataArray", form: str = ".2g") -> list[str]:
+    low, middle, high = (f"{value:{form}}" for value in quantiles.sel(quantile=[0.05, 0.5, 0.95]).values)
     return [middle, low if low == high else f"{low} to {high}"]

@@ -201,7 +201,9 @@ def _forecast(
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
         for case in progress(f"forecast {contender.label}, cases")(cases):
             file = _file(contender, case)
-            request = Request(members=contender.members, events=(case.event,), init=case.init_time, lead=lead)
+            request = Request(
+                members=contender.members, events=(case.event,), init=case.init_time, lead=lead, units="counts"
+            )
 
             def write(file: Path = file, request: Request = request) -> None:
                 cost = process.submit(forecast_case, contender.name, device, sources, file, request).result()

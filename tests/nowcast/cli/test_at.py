@@ -33,7 +33,8 @@ def test_the_storm_arrives_when_it_should(nowcast, forecast):
     assert code == 0 and lines[0] == (
         "Ahead: 74 counts or more within 50 min of 2024-07-01 12:45 UTC, from 13:30 UTC, without end."
     )
-    assert sum("+" in line for line in lines[1:]) == 10
+    assert sum(" +" in line for line in lines[1:]) == 11  # ten lead times and the heading
+    assert any(line.split() == ["UTC,", "+min", "median", "5", "to", "95", "%", "P(≥", "74)"] for line in lines)
 
 
 def test_all_outputs_of_a_folder(nowcast, forecast, tmp_path):

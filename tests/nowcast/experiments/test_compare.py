@@ -9,7 +9,7 @@ import xarray as xr
 from nowcast.experiments import compare as module
 from nowcast.experiments.compare import compare
 from nowcast.experiments.kept import digest, made_once
-from nowcast.forecasting.wet import WetCase, open_archive, spells, wet_cases
+from nowcast.forecasting.wet import WetCase, lengths, open_archive, spells, wet_cases
 from pipelines.errors import InputError
 
 
@@ -76,6 +76,11 @@ def test_dry_radar_and_radar_too_short_are_refused(radar, tmp_path):
         wet_cases(open_archive(tmp_path / "dry.nc"), 5)
     with pytest.raises(InputError, match=r"no window of 10 \+ 10 frames"):
         wet_cases(open_archive(tmp_path / "short.nc"), 5)
+
+
+def test_of_a_store_the_test_split_is_taken(small_store):
+    cases = wet_cases(open_archive(small_store), 3)
+    assert {case.event for case in cases} == {"E4", "E5"} and lengths(open_archive(small_store)) == (10, 10)
 
 
 def test_cases_less_than_six_hours_apart_are_of_one_spell():

@@ -10,7 +10,7 @@ import nowcast
 from nowcast.forecasting.answer_files import lead_table, save_answers, threshold_table
 from nowcast.forecasting.answers import answer
 from nowcast.forecasting.places import Place
-from nowcast.forecasting.sentences import sentences
+from nowcast.forecasting.sentences import clock, percent, sentences
 from pipelines.errors import InputError
 from pipelines.store.geo import lat_lon
 from pipelines.store.units import RAIN_RATE, REFLECTIVITY, VIL, from_counts, rain_rate_to_counts
@@ -202,6 +202,23 @@ def test_observations_stand_beside_the_forecast(by_hand):
     )
     one = nowcast.at(by_hand, [degrees(1.5, 2.5)], obs=store)
     np.testing.assert_allclose(one["observed"][0], RATES[1], rtol=1e-5)
+
+
+def test_members_are_read_in_parts(tmp_path):
+    counts = np.random.default_rng(0).integers(0, 255, (21, 3, 4, 4)).astype("float32")
+    make_forecast(counts).to_netcdf(tmp_path / "f.nc", encoding={"vil": {"chunksizes": (1, 8, 3, 4, 4)}})
+    places = {"a": degrees(0.5, 3.5), "b": degrees(3.5, 0.5)}
+    for forecast in (make_forecast(counts), tmp_path / "f.nc"):
+        amounts = nowcast.at(forecast, places)["amount"].transpose("place", "member", "lead_time")
+        np.testing.assert_array_equal(amounts, [counts[:, :, 3, 0], counts[:, :, 0, 3]])
+
+
+def test_times_of_another_day_and_shares_near_none_and_all_in_words():
+    init = np.datetime64("2021-07-04T23:55")
+    assert clock(init, init) == "23:55" and clock(NEVER, init) == ""
+    assert clock(init + np.timedelta64(10, "m"), init) == "2021-07-05 00:05"
+    shares = (0, 0.001, 0.01, 0.5, 0.994, 0.999, 1)
+    assert [percent(share) for share in shares] == ["0 %", "under 1 %", "1 %", "50 %", "99 %", "over 99 %", "100 %"]
 
 
 def test_tables_have_a_row_for_each_lead_time_and_for_each_threshold(by_hand):
