@@ -30,8 +30,8 @@ _DEGREES = {
 _LAT_LON = {"lat": "y", "latitude": "y", "lon": "x", "long": "x", "longitude": "x"}
 _NAMES = {
     **dict.fromkeys(("time", "t", "valid_time", "datetime", "date"), "time"),
-    **dict.fromkeys(("y", "yc", "northing", "rlat"), "y"),
-    **dict.fromkeys(("x", "xc", "easting", "rlon"), "x"),
+    **dict.fromkeys(("y", "yc", "northing", "rlat", "projection_y_coordinate"), "y"),
+    **dict.fromkeys(("x", "xc", "easting", "rlon", "projection_x_coordinate"), "x"),
     **_LAT_LON,
 }
 LONGLAT = "+proj=longlat"

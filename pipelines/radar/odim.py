@@ -7,7 +7,7 @@ north.
 """
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ _QUANTITIES = {"VIL": VIL, "RATE": RAIN_RATE, "ACRR": RAIN_RATE,
                "DBZH": REFLECTIVITY, "DBZ": REFLECTIVITY, "TH": REFLECTIVITY}  # fmt: skip
 _CARTESIAN = ("COMP", "IMAGE", "CVOL")  # objects that lie on a map
 _SAME_PIXELS = 0.05
+_AHEAD = timedelta(minutes=5)  # a scan may begin a little after the time of the file; one that begins later is forecast
 
 
 def header(path: Path) -> Header:
@@ -33,7 +34,7 @@ def header(path: Path) -> Header:
         data = _data(file)
         stamp = text(file["what"].attrs["date"]) + text(file["what"].attrs["time"])
         time = datetime.strptime(stamp, "%Y%m%d%H%M%S")
-        if _has(data, "what", "startdate") and _time(data, "start") > time:
+        if _has(data, "what", "startdate") and _time(data, "start") - time >= _AHEAD:
             raise InputError(f"it is a forecast, for {_time(data, 'start')} from {time} on", expected="observed radar")
         return Header(_grid(data), _QUANTITIES[text(_attribute(data, "what", "quantity"))], (time,))
 

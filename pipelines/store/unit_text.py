@@ -21,6 +21,7 @@ _UNITS = {  # in metres, kilograms or hours
 _SPELT = {"**": "^", "·": ".", " per ": "/", **dict(zip("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789", strict=True))}
 _NUMBER = r"(\d+(?:\.\d+)?(?:e[-+]?\d)?)(?:\^([-+]?\d))?"
 _PART = re.compile(rf"\s*([/.*]?)\s*(?:{_NUMBER})?\s*(?:([a-z]+)(?:\^?([-+]?\d))?)?", re.IGNORECASE)
+_DIVIDED = re.compile(r"/\s*\(([^()]*)\)")  # kg/(m2 s) is kg/m2/s
 _LONGEST = 40  # longer texts are no units, and could say numbers that take hours
 
 
@@ -49,7 +50,8 @@ def _measure(text: str) -> tuple[Fraction, dict[str, int]]:
     """The size of a unit in metres, kilograms and hours, and their powers in it; size 0 where it is not understood."""
     for written, plain in _SPELT.items():
         text = text.replace(written, plain)
-    text, place = text.strip()[:_LONGEST], 0
+    text = _DIVIDED.sub(lambda match: "/" + "/".join(re.split(r"[\s.*]+", match[1].strip())), text[:_LONGEST])
+    text, place = text.strip(), 0
     size, powers = Fraction(1), dict[str, int]()
     while place < len(text):
         part = _PART.match(text, place)

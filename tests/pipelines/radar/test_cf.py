@@ -11,7 +11,7 @@ import xarray as xr
 from pyproj import CRS, Transformer
 
 from pipelines.errors import InputError
-from pipelines.radar.cf import radar_field
+from pipelines.radar.cf import header_of, radar_field, values_of
 from pipelines.radar.files import find_files, read_counts, read_header, read_values
 from pipelines.store.geo import projection
 from pipelines.store.units import RAIN_RATE, to_counts
@@ -403,3 +403,12 @@ def test_a_file_is_closed_again_whether_it_is_read_or_refused(tmp_path, attrs):
         read_header(path)
     at_times(tmp_path / "a.nc", [0, 5], "2024-03-01", "standard")
     assert len(read_header(path).times) == 2
+
+
+def test_any_dataset_by_cf_has_a_header_and_values(tmp_path):
+    """As a reader of another format uses them, which opens its files as datasets."""
+    field = cf_field(np.array([[[0.0, 1], [2, 3]]]), {"units": "mm h-1"})
+    path = write_cf(tmp_path / "a.nc", field)
+    with xr.open_dataset(path) as dataset:
+        assert header_of(dataset, path) == read_header(path)
+        assert values_of(dataset, 0).tolist() == [[2, 3], [0, 1]]

@@ -41,6 +41,7 @@ def found(made: xr.Dataset):
         ({"units": "m"}, {"units": "m"}, ("time", "y", "x")),
         ({"units": "metre"}, {"units": "metre"}, ("time", "northing", "easting")),
         ({"units": "m"}, {"units": "m"}, ("valid_time", "yc", "xc")),
+        ({"units": "m"}, {"units": "m"}, ("time", "projection_y_coordinate", "projection_x_coordinate")),
     ],
 )
 def test_axes_by_standard_name_by_axis_and_by_name(y, x, names):

@@ -64,6 +64,9 @@ def test_names_of_reflectivity_and_dwds_suffix(tmp_path, quantity):
 
 def test_an_odim_forecast_is_refused(tmp_path):
     """As DWD's composite RV: each file has a sum of five minutes after the time of its name."""
+    what = {"startdate": "20210704", "starttime": "155005", "enddate": "20210704", "endtime": "155500"}
+    begun_late = write_odim(tmp_path / "composite_20210704_1550.h5", np.array([[0.5]]), what)
+    assert read_header(begun_late).times == (datetime(2021, 7, 4, 15, 50),)
     what = {"startdate": "20210704", "starttime": "155500", "enddate": "20210704", "endtime": "160000"}
     path = write_odim(tmp_path / "composite_rv_20210704_1550_010-hd5", np.array([[0.5]]), what, quantity="ACRR")
     with pytest.raises(InputError, match="it is a forecast, for 2021-07-04 15:55:00 from 2021-07-04 15:50:00 on"):

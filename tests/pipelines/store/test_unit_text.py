@@ -9,10 +9,11 @@ RATES = {
         "mm h⁻¹", "mm·h⁻¹", "mm per hour", "MM/H", "mm*h-1", "kg m-2 h-1"],
     1 / 24: ["mm day-1", "mm/d", "kg m-2 d-1"],
     1000: ["m h-1", "m/hour"],
-    3600: ["kg m-2 s-1", "kg m**-2 s**-1", "kg m^-2 s^-1", "kg/m2/s", "kg/m^2/s", "mm s-1", "mm/s"],
+    3600: ["kg m-2 s-1", "kg m**-2 s**-1", "kg m^-2 s^-1", "kg/m2/s",
+           "kg/(m2 s)", "kg / (m^2 * s)", "kg/m^2/s", "mm s-1", "mm/s"],
     3.6e6: ["m s-1"],
     60: ["mm/min", "mm minute-1"],
-    12: ["mm/5min", "mm/5 min", "kg m-2/5min"],
+    12: ["mm/5min", "mm/5 min", "mm/(5 min)", "mm / 5 min", "kg m-2/5min"],
     1.2: ["0.1 mm/5min"],
     10: ["cm/h"],
 }  # fmt: skip
