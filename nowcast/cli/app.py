@@ -267,6 +267,7 @@ app.command()(page)
 
 def main() -> None:
     """Run a command. Errors are one line on standard error; exit code 2 for wrong input, 1 for all others."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait leave their cores to other processes
     try:
         code = app(sys.argv[1:] or ["--help"], prog_name="nowcast", standalone_mode=False)
     except typer.Abort:

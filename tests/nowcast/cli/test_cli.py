@@ -1,5 +1,6 @@
 """The commands as a user types them: exit codes, single lines, and nothing left behind."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -282,3 +283,14 @@ def test_an_unforeseen_error_is_one_line_and_exit_code_one(monkeypatch, capsys, 
         cli.main()
     assert stopped.value.code == 1
     assert capsys.readouterr().err.strip().splitlines()[-1].startswith("nowcast: ZeroDivisionError")
+
+
+def test_threads_that_wait_leave_their_cores_unless_the_user_says_otherwise(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["nowcast", "--version"])
+    for said, used in ((None, "PASSIVE"), ("ACTIVE", "ACTIVE")):
+        monkeypatch.setenv("OMP_WAIT_POLICY", said or "")
+        if said is None:
+            monkeypatch.delenv("OMP_WAIT_POLICY")
+        with pytest.raises(SystemExit):
+            cli.main()
+        assert os.environ["OMP_WAIT_POLICY"] == used
