@@ -35,6 +35,7 @@ from pipelines.store.units import COUNTS
 __all__ = ["Request", "load_forecaster", "parse_around", "parse_time", "write_forecast"]
 
 MEMBERS = 100  # where no ensemble size is asked for
+LARGE_GB = 10.0  # of a forecast before compression
 PIXELS_AT_ONCE = 80 * 128**2  # of all members that a network makes in one call
 _OPTIONS = {"sampler": "--sampler", "steps": "--sampling-steps"}
 
@@ -131,6 +132,9 @@ def write_forecast(
     quantity = _quantity(cases.store, request.units)
     minutes = cases.store.attrs["cadence_minutes"]
     numbers, size = member_batches(forecaster, request.members, pixels(cases.store))
+    gb = 2e-9 * len(cases.windows) * len(numbers) * cases.lead * math.prod(pixels(cases.store).shape[2:])
+    if gb > LARGE_GB and not request.summary_only:
+        tell(f"{out.name} holds {gb:.2g} GB before compression: --ensemble, --around or --summary-only make it smaller")
     pasts = [past_of(history_of(cases.store, [window], cases.history)) for window in cases.windows]
     known = notes(described, len(numbers), minutes, cases.store, cases.init_times, pasts)
     for note in [*deterministic_note(forecaster, described, request.members), *known]:

@@ -58,7 +58,10 @@ def read_history(
     missing = np.isnan(counts).mean((1, 2), dtype="float32")
     first = min(numbers)
     if first:
-        tell(f"{name} begins at {minute_text(even[first])} UTC: {first} of {frames} frames of the history are missing")
+        begins = "begins" if numbers[first] == 0 else "has a long gap before it begins again"
+        tell(
+            f"{name} {begins} at {minute_text(even[first])} UTC: {first} of {frames} frames of the history are missing"
+        )
     _check_missing(name, even[first:][missing[first:] == 1], frames - first, tell)
     store = radar.isel(frame=[numbers.get(slot, last) for slot in range(frames)])
     store["vil"] = store["vil"].copy(data=counts[None])

@@ -10,6 +10,7 @@ import xarray as xr
 import zarr
 
 from nowcast.data.forecast_file import open_forecast
+from nowcast.forecasting import forecast as forecast_module
 from nowcast.forecasting.forecast import load_forecaster
 from nowcast.forecasting.trained_on import day_warning, range_warning, shipped_card
 from nowcast.models.checkpoint import SHIPPED, file_hash
@@ -135,6 +136,15 @@ def test_frames_that_are_broken_or_lacking_are_told_and_missing(frames, tmp_path
     assert broken.startswith("rate_202407011220.nc cannot be read")
     assert missing == "1 of the newest 10 frames of rate is missing: 2024-07-01 12:20 UTC"
     assert made.startswith("1 case, init time 2024-07-01 12:50 UTC")
+
+
+def test_a_large_forecast_says_how_large_before_it_begins(frames, nowcast, monkeypatch):
+    monkeypatch.setattr(forecast_module, "LARGE_GB", 1e-6)
+    line = "f.nc holds 2.6e-05 GB before compression: --ensemble, --around or --summary-only make it smaller"
+    notes = nowcast("forecast", "persistence", "radar", "f.nc")[2]
+    assert line in notes.splitlines()
+    monkeypatch.setattr(forecast_module, "LARGE_GB", 1e-3)
+    assert "GB" not in nowcast("forecast", "persistence", "radar", "g.nc")[2]
 
 
 def test_the_last_of_several_files_is_the_one_to_write(frames, tmp_path, nowcast):

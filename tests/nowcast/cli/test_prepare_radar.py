@@ -5,6 +5,7 @@ import pytest
 import xarray as xr
 from pyproj import CRS
 
+from nowcast.data.forecast_file import open_forecast
 from pipelines.simulation.storms import simulate_archive
 
 PROJ = "+proj=stere +lat_0=90 +lat_ts=60 +lon_0=25 +R=6371288 +units=m"
@@ -78,7 +79,7 @@ def test_a_forecast_at_the_cadence_of_the_radar_with_its_scores_and_picture(stor
     if model == "steps":
         pytest.importorskip("pysteps")
     assert nowcast("forecast", model, store, forecast, "--ensemble", 2, "--limit", 1)[0] == 0
-    with xr.open_dataset(forecast, decode_timedelta=True) as made:
+    with open_forecast(forecast) as made:
         np.testing.assert_array_equal(made["lead_time"].values, np.arange(1, 11) * TEN_MINUTES)
         assert str(made["init_time"].values[0]).startswith("2020-10-31T01:30")
         assert np.isnan(made["vil"].values[0, :, :, :19, :18]).all()
@@ -104,7 +105,7 @@ def test_a_model_trained_on_sevir_forecasts_on_it(store, tmp_path, nowcast):
     assert nowcast("train", "demo", "--store", tmp_path / "sevir.zarr", "--run", tmp_path / "run", *words)[0] == 0
     code, _, err = nowcast("forecast", tmp_path / "run", store, tmp_path / "f.nc", "--ensemble", 3)
     assert code == 0, err
-    with xr.open_dataset(tmp_path / "f.nc", decode_timedelta=True) as made:
+    with open_forecast(tmp_path / "f.nc") as made:
         assert made["vil"].sizes == {"case": 1, "member": 3, "lead_time": 10, "y": 128, "x": 128}
         assert np.isfinite(made["vil"].values[..., 20:, 20:]).all()
         assert made["lead_time"].values[0] == TEN_MINUTES

@@ -276,6 +276,12 @@ def test_files_that_begin_within_the_history_are_missing_before(tmp_path, tiny):
     np.testing.assert_array_equal(store["vil"].values[0, 4:], counts)
     assert store["valid_time"].values[0, 0] == np.datetime64("2021-07-04T11:40")
     assert told == ["now.nc begins at 2021-07-04 12:00 UTC: 4 of 10 frames of the history are missing"]
+    later = radar(storms(20, 30, 40)).isel(time=[0, 1, 2, *range(36, 40)])
+    later.to_netcdf(tmp_path / "gap.nc")
+    told.clear()
+    assert np.isnan(read_history(tmp_path / "gap.nc", 10, tell=told.append)["vil"].values[0, :6]).all()
+    (line,) = told
+    assert line.startswith("gap.nc has a long gap before it begins again at 2021-07-04 15:00 UTC: 6 of 10 frames")
     for model in ("sprog", tiny):
         made = open_forecast(forecast(model, tmp_path / "now.nc", tmp_path / f"{Path(model).stem}.nc"))
         np.testing.assert_array_equal(np.isnan(made["vil"].values[0, 0, 0]), np.isnan(counts).all(0))
