@@ -118,7 +118,7 @@ def at(
     *,
     areas: Mapping[str, Any] | str | Path | None = None,
     obs: "xr.DataArray | xr.Dataset | str | Path | None" = None,
-    thresholds: Sequence[str | float] = (),
+    thresholds: str | float | Sequence[str | float] = (),
     units: str | None = None,
     case: int | None = None,
 ) -> "xr.Dataset":
@@ -130,7 +130,7 @@ def at(
             a CSV file with the columns name, lat and lon.
         areas: Polygons as GeoJSON, in degrees: the path of a file, or its content.
         obs: Observed radar as for `verify`; adds what was observed.
-        thresholds: Numbers in the unit of the answer, or texts with a unit, such as "2.5mm/h".
+        thresholds: One or several: numbers in the unit of the answer, or texts with a unit, such as "2.5mm/h".
         units: "mm/h", "dBZ", "kg/m2" or "counts"; by default those of the forecast.
         case: Number of the only case to answer for; by default all that hold a place.
 

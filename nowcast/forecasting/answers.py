@@ -33,7 +33,7 @@ def answer(
     forecast: xr.Dataset,
     places: Sequence[Place],
     *,
-    thresholds: Sequence[str | float] = (),
+    thresholds: str | float | Sequence[str | float] = (),
     quantity: str | None = None,
     case: int | None = None,
     observations: Observations | None = None,
@@ -43,8 +43,8 @@ def answer(
     Args:
         forecast: An open forecast file (see `nowcast.data.forecast_file`).
         places: Points and areas.
-        thresholds: Numbers in the unit of the result, or texts with a unit, such as "2.5mm/h"; by default three that
-            suit the unit.
+        thresholds: One or several: numbers in the unit of the result, or texts with a unit, such as "2.5mm/h"; by
+            default three that suit the unit.
         quantity: A key of `pipelines.store.units.QUANTITIES`; by default the forecast's own.
         case: Number of the only case to answer for.
         observations: Adds what was observed.
@@ -66,7 +66,8 @@ def answer(
     if not places:
         raise InputError("no place", expected="a point or an area")
     quantity = quantity or str(forecast.attrs.get("quantity", COUNTS))
-    counts = [threshold_in_counts(each, quantity) for each in thresholds or DEFAULT_THRESHOLDS[quantity]]
+    asked = [thresholds] if isinstance(thresholds, str | float | int) else thresholds
+    counts = [threshold_in_counts(each, quantity) for each in asked or DEFAULT_THRESHOLDS[quantity]]
     levels = [float(f"{from_counts(np.array([each]), quantity)[0]:.6g}") for each in counts]
     found = list(located(forecast, places, case))
     read = {number: _members(forecast, number, found) for number in sorted({number for _, number, _ in found})}

@@ -80,8 +80,8 @@ def _draw(ax: Axes, one: xr.Dataset) -> None:
             ax.annotate(str(text), (1, level), xycoords=("axes fraction", "data"), xytext=(3, 0),
                         textcoords="offset points", va="center", fontsize=7, color="#a63603")  # fmt: skip
     if "reached" in one.coords and (lost := one["reached"].values < 0.5).any():
-        ax.axvspan(times[lost][0], times[-1], facecolor="none", edgecolor="#999999", hatch="//", linewidth=0,
-                   label="beyond advection")  # fmt: skip
+        half = (times[-1] - times[0]) / max(2 * len(times) - 2, 1)  # of a step, so that a single time is seen
+        ax.axvspan(times[lost][0] - half, times[-1], color="#eeeeee", zorder=0, label="beyond what advection reaches")
     if not np.isfinite(members).any():
         ax.text(0.5, 0.5, "never observed", transform=ax.transAxes, ha="center", va="center")
     name = f"{one['name'].item()}" + ("" if one["series"] == "pixel" else f", {one['series'].item()}")

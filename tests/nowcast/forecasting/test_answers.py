@@ -204,6 +204,12 @@ def test_observations_stand_beside_the_forecast(by_hand):
     np.testing.assert_allclose(one["observed"][0], RATES[1], rtol=1e-5)
 
 
+def test_one_threshold_needs_no_list(by_hand):
+    here = [degrees(1.5, 2.5)]
+    for threshold in (2.5, "2.5mm/h", ["2.5 mm/h"]):
+        assert nowcast.at(by_hand, here, thresholds=threshold)["threshold"].values.tolist() == [2.5]
+
+
 def test_members_are_read_in_parts(tmp_path):
     counts = np.random.default_rng(0).integers(0, 255, (21, 3, 4, 4)).astype("float32")
     make_forecast(counts).to_netcdf(tmp_path / "f.nc", encoding={"vil": {"chunksizes": (1, 8, 3, 4, 4)}})
