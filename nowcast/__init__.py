@@ -48,7 +48,7 @@ def verify(
         forecast: A forecast of `Model.forecast`, or the path of a forecast file.
         obs: Observed radar, dims (time, y, x), with units as a history; or a Dataset with one such variable; or a
             store, open or by path.
-        options: Those of `nowcast.verification.verify`, such as `reference` or `samples`.
+        options: Those of `nowcast.verification.verify`, such as `reference`, `samples` or `thresholds`.
 
     Returns:
         Scores by lead time and over all lead times, in counts; see `nowcast.verification.verify`.

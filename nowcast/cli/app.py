@@ -156,6 +156,10 @@ def verify(
     lpips_weights: Annotated[Path | None, typer.Option(help="Weights of AlexNet and LPIPS: also score LPIPS.")] = None,
     i3d_weights: Annotated[Path | None, typer.Option(help="Weights of I3D: also score FVD and KVD.")] = None,
     reached: Annotated[bool, typer.Option("--reached", help="Score only pixels that advection reaches.")] = False,
+    threshold: Annotated[
+        list[str] | None,
+        typer.Option(help="Event threshold instead of the protocol's, such as 2.5mm/h or 35dBZ. Repeat for more."),
+    ] = None,
     report: Annotated[Path | None, typer.Option(help="Folder for a page of the scores: one HTML file.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Compare scores of up to 4 cases with xskillscore's.")] = False,
     overwrite: Overwrite = False,
@@ -188,6 +192,7 @@ def verify(
         progress=bar("verify, cases"),
         perception=perception,
         only_reached=reached,
+        thresholds=threshold or (),
     )
     if sums:
         console.print(verification.save_states(states, sums, overwrite=overwrite))

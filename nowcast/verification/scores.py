@@ -12,6 +12,8 @@ from nowcast.verification.contract import Metric, ratio
 from nowcast.verification.metrics.perceptual import LPIPS, video_scores
 from nowcast.verification.metrics.table import metrics
 from nowcast.verification.terms import coverage
+from pipelines.store.amounts import amount_text
+from pipelines.store.units import COUNTS
 
 MEANS = {
     "": "at each lead time",
@@ -50,7 +52,12 @@ def scores_of(states: Sequence[xr.Dataset], samples: int = SAMPLES, only: Collec
     cases = states[0]["cases"].sum("event").assign_attrs(long_name="number of cases", units="1")
     origins = [{key: state.attrs[key] for key in ("model", "members")} for state in states]
     each = [xr.Dataset(result, origin) for result, origin in zip(results, origins, strict=True)]
-    return described(_side_by_side(each).assign(cases=cases)).assign_attrs(_attributes(states))
+    scores = described(_side_by_side(each).assign(cases=cases)).assign_attrs(_attributes(states))
+    quantity = scores.attrs.get("threshold_quantity", COUNTS)
+    if quantity != COUNTS and "threshold" in scores.coords:
+        texts = (amount_text(count, quantity) for count in scores["threshold"].values)
+        scores["threshold"].attrs["comment"] = f"these are {', '.join(texts)}"
+    return scores
 
 
 def _attributes(states: Sequence[xr.Dataset]) -> dict[str, Any]:

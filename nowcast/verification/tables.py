@@ -13,6 +13,8 @@ from rich.table import Table
 from nowcast.data.conventions import lead_label
 from nowcast.verification.contract import DATA_RANGE
 from nowcast.verification.headline import each_forecast, headline, interval_text, number
+from pipelines.store.amounts import amount_text
+from pipelines.store.units import COUNTS
 
 LEAD_COLUMNS = {  # metric: heading
     "mae": "MAE",
@@ -140,6 +142,12 @@ def _title(one: xr.Dataset) -> str:
     return f"{one['model'].item()}, members: {one['members'].item()}"
 
 
+def _amount(scores: xr.Dataset, threshold: float) -> str:
+    """A threshold in counts and, where the scores say one, in the forecast's unit."""
+    quantity = scores.attrs.get("threshold_quantity", COUNTS)
+    return f"{threshold:.4g}" + (f" ({amount_text(threshold, quantity)})" if quantity != COUNTS else "")
+
+
 def _summaries(one: xr.Dataset) -> list[str]:
     return list(one["summary"].values) if one["members"] > 1 else ["mean"]
 
@@ -152,6 +160,8 @@ def _heading(scores: xr.Dataset) -> Iterator[str]:
         f"{events} event{'' if events == 1 else 's'}, {cases} case{'' if cases == '1' else 's'}"
     )
     yield f"event list {attrs.get('event_list_hash', 'unknown')}"
+    if "thresholds" in attrs:
+        yield f"thresholds {attrs['thresholds']}"
     if "scored" in attrs:
         yield f"Scored {attrs['scored']}."
     if attrs.get("region", "whole") != "whole":
@@ -167,7 +177,8 @@ def _legend(scores: xr.Dataset) -> Iterator[str]:
     yield "seen: share of pixels that were observed and scored"
     yield "- : no value, such as where no pixel reached the threshold"
     if "threshold" in scores.dims and len(never := scores["threshold"].values[~_reached(scores)]):
-        yield f"no pixel, observed or forecast, reached {' or '.join(f'{threshold:g}' for threshold in never)} counts"
+        levels = " or ".join(_amount(scores, threshold) for threshold in never)
+        yield f"no pixel, observed or forecast, reached {levels} counts"
     if "forecast" in scores.dims:
         yield "skill = 1 - score / reference; of scores that are 1 at best (score - reference) / (1 - reference)"
 
@@ -189,7 +200,7 @@ def _by_lead(title: str, scores: xr.Dataset) -> Table:
 
 def _csi_by_lead(title: str, scores: xr.Dataset) -> Table:
     table = plain_table(
-        title, "lead time", ["CSI-M", *(f">= {threshold:g}" for threshold in scores["threshold"].values)]
+        title, "lead time", ["CSI-M", *(f">= {_amount(scores, threshold)}" for threshold in scores["threshold"].values)]
     )
     for label, (mean, csi) in _rows(scores, ["csi_m", "csi"]):
         table.add_row(label, number(mean.item()), *map(number, csi.values))
@@ -200,14 +211,16 @@ def _by_threshold(title: str, scores: xr.Dataset, columns: dict[str, str]) -> Ta
     table = plain_table(title, "threshold", list(columns.values()))
     for threshold in scores["threshold"].values:
         at = scores.sel(threshold=threshold)
-        table.add_row(f">= {threshold:g}", *(number(at[f"{name}_pooled"].item()) for name in columns))
+        table.add_row(f">= {_amount(scores, threshold)}", *(number(at[f"{name}_pooled"].item()) for name in columns))
     return table
 
 
 def _by_block(title: str, scores: xr.Dataset) -> Table:
     table = plain_table(title, "threshold", [f"{block} px" for block in scores["block"].values])
     for threshold in scores["threshold"].values:
-        table.add_row(f">= {threshold:g}", *map(number, scores["csi_block_pooled"].sel(threshold=threshold).values))
+        table.add_row(
+            f">= {_amount(scores, threshold)}", *map(number, scores["csi_block_pooled"].sel(threshold=threshold).values)
+        )
     table.add_row("CSI-M", *map(number, scores["csi_m_block_pooled"].values))
     return table
 
@@ -215,7 +228,9 @@ def _by_block(title: str, scores: xr.Dataset) -> Table:
 def _by_scale(title: str, scores: xr.Dataset) -> Table:
     table = plain_table(title, "threshold", [f"{scale} px" for scale in scores["scale"].values])
     for threshold in scores["threshold"].values:
-        table.add_row(f">= {threshold:g}", *map(number, scores["fss_pooled"].sel(threshold=threshold).values))
+        table.add_row(
+            f">= {_amount(scores, threshold)}", *map(number, scores["fss_pooled"].sel(threshold=threshold).values)
+        )
     return table
 
 
@@ -229,7 +244,7 @@ def _lines(scores: xr.Dataset) -> Iterator[tuple[str, str, dict[str, Any]]]:
         if "lpips_pooled" in scores:
             yield f"LPIPS ({summary})", "lpips", {"summary": summary}
     for threshold in scores["threshold"].values if events else ():
-        yield f"CSI >= {threshold:g} (mean)", "csi", {"summary": "mean", "threshold": threshold}
+        yield f"CSI >= {_amount(scores, threshold)} (mean)", "csi", {"summary": "mean", "threshold": threshold}
 
 
 def _over_all(title: str, scores: xr.Dataset) -> Table:

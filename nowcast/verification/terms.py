@@ -19,7 +19,10 @@ from nowcast.data.windows import evaluation_windows
 from nowcast.verification.contract import DATA_RANGE
 from nowcast.verification.inputs import Case, Forecast
 from pipelines.errors import InputError
+from pipelines.store.amounts import quantity_of_threshold, threshold_in_counts
+from pipelines.store.kind import VIDEO, kind_of
 from pipelines.store.protocol import Protocol, load_protocol
+from pipelines.store.units import COUNTS
 
 
 @dataclass(frozen=True)
@@ -39,16 +42,22 @@ class Terms:
     data_range: float = DATA_RANGE
 
 
-def agree(store: xr.Dataset, forecasts: Sequence[Forecast], protocol: Protocol | None) -> Terms:
+def agree(
+    store: xr.Dataset,
+    forecasts: Sequence[Forecast],
+    protocol: Protocol | None,
+    thresholds: Sequence[float | str] = (),
+) -> Terms:
     """The terms of a comparison.
 
     Args:
         store: The observations.
         forecasts: The forecasts to score, on the cases of the first.
         protocol: The protocol to score under; by default the one that the store names, if any.
+        thresholds: Replace those of the protocol: numbers in the first forecast's own unit, or with a unit, "2.5mm/h".
 
     Raises:
-        InputError: when store, forecasts and protocol do not fit together; see above.
+        InputError: when store, forecasts and protocol do not fit together, see above, or a threshold cannot be.
     """
     if protocol is not None:
         _check_store(store, protocol)
@@ -58,11 +67,13 @@ def agree(store: xr.Dataset, forecasts: Sequence[Forecast], protocol: Protocol |
         _check_forecast(forecast, store, protocol)
     split = _split(store, forecasts[0].cases)
     attrs: dict[str, Any] = {"split": split, "event_list_hash": store.attrs.get("event_list_hash", "unknown")}
+    given, said = _given(store, forecasts[0], thresholds)
+    attrs |= said
     own_range = float(store.attrs.get("data_range", DATA_RANGE))
     if protocol is None:
-        thresholds = THRESHOLDS if "vil" in store else ()
+        levels = given or (THRESHOLDS if "vil" in store else ())
         attrs = {"protocol": "none", "mean": "pooled", "data_range": own_range, **attrs}
-        return Terms(thresholds, None, attrs, own_range)
+        return Terms(levels, None, attrs, own_range)
     data_range = protocol.scaling or own_range
     attrs |= {"data_range": data_range}
     attrs |= {"protocol": protocol.name, "mean": protocol.mean, "protocol_settings": protocol.model_dump_json()}
@@ -70,7 +81,22 @@ def agree(store: xr.Dataset, forecasts: Sequence[Forecast], protocol: Protocol |
     if windows is not None:
         attrs["protocol_windows"] = len(windows)
         attrs |= _without_window(store, split, windows)
-    return Terms(protocol.thresholds, windows, attrs, data_range)
+    return Terms(given or protocol.thresholds, windows, attrs, data_range)
+
+
+def _given(
+    store: xr.Dataset, forecast: Forecast, thresholds: Sequence[float | str]
+) -> tuple[tuple[float, ...], dict[str, str]]:
+    """The counts of thresholds that replace the protocol's, and attributes that say so and in which unit they are."""
+    own = str(forecast.attrs.get("quantity", COUNTS))
+    if not thresholds:
+        return (), {} if own == COUNTS else {"threshold_quantity": own}
+    if kind_of(store) is VIDEO:
+        raise InputError("scores of video have no thresholds", remedy="leave out --threshold")
+    unit = quantity_of_threshold(thresholds[0], own)
+    texts = " and ".join(map(str, thresholds))
+    said = {"thresholds": f"{texts}, given instead of the protocol's", "threshold_quantity": unit}
+    return tuple(sorted({threshold_in_counts(each, own) for each in thresholds})), said
 
 
 def _check_store(store: xr.Dataset, protocol: Protocol) -> None:

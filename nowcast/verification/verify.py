@@ -33,6 +33,7 @@ def verify(
     progress: Progress = iter,
     perception: Perception | None = None,
     only_reached: bool = False,
+    thresholds: Sequence[float | str] = (),
 ) -> xr.Dataset:
     """Score a forecast against the observations of a store, and beside reference forecasts.
 
@@ -45,6 +46,7 @@ def verify(
         progress: Wraps the cases to show progress, such as `rich.progress.track`.
         perception: Networks for LPIPS, FVD and KVD (see `nowcast.perception.networks`).
         only_reached: Score only pixels that advection reaches from inside of what the history saw.
+        thresholds: Replace the protocol's: numbers in the forecast's own unit, or with a unit, such as "2.5mm/h".
 
     Returns:
         Every metric of `METRICS` three times: `csi` (at each lead time), `csi_pooled` (from sums pooled over lead
@@ -64,6 +66,7 @@ def verify(
         progress=progress,
         perception=perception,
         only_reached=only_reached,
+        thresholds=thresholds,
     )
     return scores_of(sums, samples)
 
@@ -77,6 +80,7 @@ def states(
     progress: Progress = iter,
     perception: Perception | None = None,
     only_reached: bool = False,
+    thresholds: Sequence[float | str] = (),
 ) -> list[xr.Dataset]:
     """The sums that the scores are taken from: for `save_states`, and `merge_states` with those of other cases.
 
@@ -88,7 +92,7 @@ def states(
     """
     forecasts = [open_forecast(forecast), *open_references(reference)]
     observations = open_observations(store, only_reached=only_reached)
-    terms = agree(observations.store, forecasts, protocol)
+    terms = agree(observations.store, forecasts, protocol, thresholds)
     forecasts[0], words = observed_part(forecasts[0], observations)
     totals = aggregate(forecasts, observations, terms.thresholds, progress, perception, terms.data_range)
     looked: dict[str, Any] = {"region": "reached by advection" if only_reached else "whole"}

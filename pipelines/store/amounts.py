@@ -49,18 +49,33 @@ def threshold_in_counts(text: str | float, quantity: str = COUNTS) -> float:
     Raises:
         InputError: when it is no such text, or lies outside of the counts with echo, 5.5 to 254.
     """
-    match = _NUMBER.fullmatch(str(text))
-    if match is None:
-        raise InputError("no threshold", got=repr(text), expected='a number, or one with its unit: "2.5mm/h"')
-    quantity = quantity_of_units(match[2]) if match[2] else quantity
+    number, quantity = _amount(text)[0], quantity_of_threshold(text, quantity)
     known = QUANTITIES[quantity]
-    counts = float(known.to_counts(np.array([float(match[1])]))[0])
+    counts = float(known.to_counts(np.array([number]))[0])
     least, most = (known.from_counts(np.array([float(end)]))[0] for end in (_ECHO, MAX_COUNT))
-    if not least - 1e-6 * abs(least) <= float(match[1]) <= most + 1e-6 * abs(most):
+    if not least - 1e-6 * abs(least) <= number <= most + 1e-6 * abs(most):
         raise InputError(
             f"no threshold of {text}", expected=f"{least:.2g} to {most:.3g} {_WRITTEN[quantity]}, as counts reach"
         )
     return round(counts, _DECIMALS)
+
+
+def quantity_of_threshold(text: str | float, quantity: str = COUNTS) -> str:
+    """The quantity whose unit a threshold says, by default `quantity`.
+
+    Raises:
+        InputError: see `threshold_in_counts`.
+    """
+    unit = _amount(text)[1]
+    return quantity_of_units(unit) if unit else quantity
+
+
+def _amount(text: str | float) -> tuple[float, str]:
+    """The number and the unit, which may be empty, of a threshold."""
+    match = _NUMBER.fullmatch(str(text))
+    if match is None:
+        raise InputError("no threshold", got=repr(text), expected='a number, or one with its unit: "2.5mm/h"')
+    return float(match[1]), match[2]
 
 
 def units_text(quantity: str) -> str:
