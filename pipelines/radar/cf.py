@@ -19,7 +19,17 @@ import xarray as xr
 
 from pipelines.errors import InputError
 from pipelines.radar.cf_amounts import is_amount, per_hour
-from pipelines.radar.cf_axes import Pixels, check_calendar, coordinate, dims, is_degrees, pixels, utc, with_coordinates
+from pipelines.radar.cf_axes import (
+    EVEN,
+    Pixels,
+    check_calendar,
+    coordinate,
+    dims,
+    is_degrees,
+    pixels,
+    utc,
+    with_coordinates,
+)
 from pipelines.radar.files import Header, time_in_name
 from pipelines.radar.grid import Grid
 from pipelines.radar.mrms import CODES
@@ -29,7 +39,6 @@ log = logging.getLogger(__name__)
 _ORDER = (COUNTS, VIL, RAIN_RATE, REFLECTIVITY)
 _MISSING = {RAIN_RATE: (-3, -99, -999, -9999), REFLECTIVITY: (-999, -9999)}  # codes that files forget to mark
 _NO_ECHO = "code_of_no_echo"  # an attribute that `_open` sets
-_EVEN = 0.01  # of a pixel
 _ONE_READER = Lock()  # netCDF fails at times where threads open and close a file at once
 
 
@@ -219,6 +228,6 @@ def _edge_and_step(centres: np.ndarray) -> tuple[float, float]:
         raise InputError("it has one row or column of pixels", expected="two or more")
     centres = np.sort(centres)
     step = (centres[-1] - centres[0]) / (len(centres) - 1)
-    if np.abs(centres - np.linspace(centres[0], centres[-1], len(centres))).max() > _EVEN * step:
+    if np.abs(centres - np.linspace(centres[0], centres[-1], len(centres))).max() > EVEN * step:
         raise InputError("its pixels are not evenly spaced")
     return float(centres[0] - step / 2), float(step)

@@ -11,12 +11,15 @@ from pipelines.errors import InputError
 from pipelines.radar.cf_axes import coordinate, utc
 from pipelines.radar.files import commonest_step
 from pipelines.store.unit_text import millimetres
-from pipelines.store.units import says_rain
+from pipelines.store.units import known_name, says_rain
 
 
 def is_amount(field: xr.DataArray) -> bool:
-    """Whether a field is an amount of rain by its name and units."""
-    return says_rain(field) and millimetres(field.attrs.get("units")) > 0
+    """Whether a field is an amount of rain by its name and units; a length in metres could be a height as well."""
+    units, name = str(field.attrs.get("units")), str(field.attrs.get("standard_name"))
+    if known_name(field) or not says_rain(field) or not millimetres(units):
+        return False
+    return "amount" in name or "mm" in units.lower() or "kg" in units.lower()
 
 
 def per_hour(dataset: xr.Dataset, field: xr.DataArray) -> np.ndarray:

@@ -38,7 +38,7 @@ LONGLAT = "+proj=longlat"
 _SHORT = ("noleap", "365_day")  # calendars that lack a day, and are otherwise UTC
 _CALENDARS = ("standard", "gregorian", "proleptic_gregorian", *_SHORT)
 _ROTATED = {"grid_latitude", "grid_longitude", "rotated_latitude_longitude"}
-_EVEN = 0.01  # of a pixel
+EVEN = 0.01  # of a pixel, by which the steps of a regular grid may differ
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ def _of_flat(field: xr.DataArray, lat: xr.DataArray, lon: xr.DataArray, mapping:
 def _is_even(values: np.ndarray) -> bool:
     """Whether each row has one value, except for rounding."""
     step = abs(values[-1, 0] - values[0, 0]) / max(len(values) - 1, 1)
-    return bool((np.ptp(values, axis=1) <= _EVEN * step).all())
+    return bool((np.ptp(values, axis=1) <= EVEN * step).all())
 
 
 def _rank(coordinate: xr.DataArray) -> tuple[str, int]:

@@ -31,7 +31,7 @@ FORMATS = {  # by the end of a file's name
     ".grib2": "pipelines.radar.mrms",
     ".grb2": "pipelines.radar.mrms",
     ".grib2.gz": "pipelines.radar.mrms",
-    ".h5": "pipelines.radar.odim",  # or KNMI's, told by its groups
+    ".h5": "pipelines.radar.odim",  # or KNMI's or NetCDF, told by its groups
     ".hdf": "pipelines.radar.odim",
     ".hdf5": "pipelines.radar.odim",
     "-hd5": "pipelines.radar.odim",  # as DWD publishes it

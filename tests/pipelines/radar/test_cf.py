@@ -14,7 +14,7 @@ from pipelines.errors import InputError
 from pipelines.radar.cf import header_of, radar_field, values_of
 from pipelines.radar.files import find_files, read_counts, read_header, read_values
 from pipelines.store.geo import projection
-from pipelines.store.units import RAIN_RATE, to_counts
+from pipelines.store.units import RAIN_RATE, VIL, to_counts
 
 PROJ = "+proj=laea +lat_0=55 +lon_0=10 +x_0=1950000 +y_0=-2100000 +ellps=WGS84 +units=m"
 
@@ -412,3 +412,23 @@ def test_any_dataset_by_cf_has_a_header_and_values(tmp_path):
     with xr.open_dataset(path) as dataset:
         assert header_of(dataset, path) == read_header(path)
         assert values_of(dataset, 0).tolist() == [[2, 3], [0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("name", "attrs", "quantity"),
+    [
+        ("tp", {"standard_name": "precipitation_amount", "units": "kg m-2"}, RAIN_RATE),
+        ("tp", {"standard_name": "lwe_thickness_of_precipitation_amount", "units": "m"}, RAIN_RATE),
+        ("rainfall", {"units": "mm"}, RAIN_RATE),
+        ("vil", {"long_name": "liquid of rain", "units": "kg m-2"}, VIL),
+        ("top", {"long_name": "height of the top of rain", "units": "m"}, None),
+        ("snow", {"units": "mm"}, None),
+    ],
+)
+def test_amounts_are_told_from_heights_and_from_liquid(tmp_path, name, attrs, quantity):
+    path = write_cf(tmp_path / "a.nc", cf_field(np.ones((2, 2, 2)), attrs, name))
+    if quantity:
+        assert read_header(path).quantity == quantity
+    else:
+        with pytest.raises(InputError, match=f"0 of its variables {name}, crs are radar"):
+            read_header(path)
