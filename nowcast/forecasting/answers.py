@@ -17,7 +17,8 @@ from nowcast.data.conventions import COORDINATE_ATTRS, DEFAULT_THRESHOLDS, TIME
 from nowcast.data.footprint import footprints
 from nowcast.data.observations import Case, Observations
 from nowcast.data.statistics import unseen_chance
-from nowcast.forecasting.places import Cells, Place, located
+from nowcast.forecasting.domains import Cells, located
+from nowcast.forecasting.places import Place
 from nowcast.forecasting.summary import QUANTILES
 from pipelines.errors import InputError
 from pipelines.store.amounts import amount_text, threshold_in_counts
