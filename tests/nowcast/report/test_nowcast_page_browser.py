@@ -176,6 +176,23 @@ def test_a_click_shows_the_numbers_of_that_pixel(page, forecast):
     assert page.locator("#plume figure > svg path.one").count() == 3 and page.locator("#plume .band").count() > 0
 
 
+def test_the_value_under_the_pointer_is_said(page, forecast):
+    at(page, "Mean")
+    box = page.locator("#picture").bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 11.5 / 16, box["y"] + box["height"] * 10.5 / 16)
+    mean = float(np.rint(forecast["vil"].values[0, :, 0, 5, 11].mean()))
+    assert page.text_content("#under").startswith(f"{float(f'{mean:.2g}'):g} counts at ")
+    page.mouse.move(0, 0)
+    assert not page.is_visible("#under")
+
+
+def test_a_click_on_a_chart_sets_the_time(page):
+    chart = page.locator("#chances figure > svg")
+    chart.click(position={"x": chart.bounding_box()["width"] * 0.97, "y": 20})
+    at(page, "+25 min")
+    assert page.text_content("#chances .said").startswith("00:10 UTC: ≥ 16: ")
+
+
 def test_a_place_never_seen_has_no_forecast(page):
     click(page, 0, 0)
     assert "did not see this place" in page.text_content("#summary")
