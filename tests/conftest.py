@@ -1,13 +1,19 @@
 """Fixtures that several test files share."""
 
 import os
+import shutil
 import struct
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
 import cv2
 import numpy as np
 import pytest
+
+from pipelines.store.plugins import plugins
 
 # Several threads on tensors this small, beside other test processes, take longer than one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -63,3 +69,19 @@ class Footage:
 def footage() -> type[Footage]:
     """Writers of videos."""
     return Footage
+
+
+@pytest.fixture
+def installed_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The package of tests/plugin, really installed while the test runs."""
+    pytest.importorskip("setuptools", reason="the package is built by setuptools, without a network")
+    pytest.importorskip("pip")
+    source, target = tmp_path / "plugin_source", tmp_path / "plugin_target"
+    shutil.copytree(Path(__file__).parent / "plugin", source)
+    quiet = ("--quiet", "--disable-pip-version-check", "--no-deps", "--no-build-isolation", "--no-index")
+    command = [sys.executable, "-m", "pip", "install", *quiet, "--target", target, source]
+    subprocess.run(command, check=True, capture_output=True)
+    monkeypatch.syspath_prepend(str(target))
+    plugins.cache_clear()
+    yield
+    plugins.cache_clear()

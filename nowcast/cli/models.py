@@ -28,15 +28,22 @@ def outline(config: "RunConfig") -> "Network":
         return build_network(config.model, config.network, pretrained=False)
 
 
+def _package(name: str) -> str:
+    """The module of a model of another package, in words; empty of a model of the table."""
+    from nowcast.models import added_models
+
+    return f"Of the module {added_models()[name].__module__}." if name in added_models() else ""
+
+
 def models() -> None:
     """List the models that `nowcast forecast` and `nowcast train` know by name.
 
     Of those that are trained: the number of parameters at the published size.
     """
     from nowcast.forecasting.trained_on import shipped_card
-    from nowcast.models import MODELS, is_trainable, model_class
+    from nowcast.models import is_trainable, model_class, model_names
 
-    for name in MODELS:
+    for name in model_names():
         cls, card, size = model_class(name), shipped_card(name), "-"
         state = "ready"
         if card:
@@ -47,6 +54,6 @@ def models() -> None:
             size = f"{sum(p.numel() for p in outline(config).parameters()):,}"
         tell(f"{name:12} {size:>11}  {state}")
         about = (cls.__doc__ or "").splitlines()[0]
-        for line in (about, cls.source, f"Trained on {card}." if card else ""):
+        for line in (about, _package(name), cls.source, f"Trained on {card}." if card else ""):
             if line:
                 tell(f"{'':25} {line}")

@@ -20,7 +20,7 @@ from nowcast.data.windows import history_of
 from nowcast.forecasting.cases import Cases, Request, find_cases, parse_around, parse_time
 from nowcast.forecasting.quality import forecaster_of, gap_note, notes, past_of, trust
 from nowcast.forecasting.summary import writing_summary
-from nowcast.models import MODELS, is_trainable, model_class
+from nowcast.models import MODELS, is_trainable, model_class, model_names
 from nowcast.models.checkpoint import SHIPPED, checkpoint_path, file_hash, load_network, read_header
 from nowcast.models.device import best_device
 from nowcast.models.forecaster import Forecaster
@@ -57,7 +57,7 @@ def load_forecaster(
         InputError: when there is no such model or device, the network is not trained yet, or is not sampled.
     """
     device = best_device(device)
-    if isinstance(model, str) and model in MODELS:
+    if isinstance(model, str) and (model in MODELS or model in model_names()):
         if not is_trainable(model_class(model)):
             _check_sampling(model, sampling or {})
             return model_class(model)(), {"model": model}
@@ -68,7 +68,7 @@ def load_forecaster(
         path = checkpoint_path(model)
     else:
         raise InputError(
-            f"no model {str(model)!r}", expected=f"a run folder, a checkpoint or one of {', '.join(MODELS)}"
+            f"no model {str(model)!r}", expected=f"a run folder, a checkpoint or one of {', '.join(model_names())}"
         )
     _check_sampling(read_header(path)["config"]["model"], sampling or {})
     network, config = load_network(path, sampling or {})

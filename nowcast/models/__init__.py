@@ -1,5 +1,7 @@
 """The table of models: one line adds one, as `"module:Class"` so that a name costs no import.
 
+Other packages add models by entry points of the group `nowcast.models`: a name and `module:Class`.
+
 A class is a `Forecaster` without training (nowcast.models.forecaster), or a `Network`, most simply a
 `RegressionNetwork` (nowcast.models.regression), which has `Settings` and is trained by `nowcast train`. CONTRIBUTING.md
 has a worked example of each.
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from pipelines.errors import InputError
+from pipelines.store.plugins import plugins
 from pipelines.store.settings import describe
 
 if TYPE_CHECKING:
@@ -35,14 +38,27 @@ MODELS: dict[str, str] = {
 }
 
 
+def added_models() -> dict[str, Any]:
+    """The classes of models of other packages, by name."""
+    return plugins("nowcast.models", needs=("source", "deterministic"), taken=tuple(MODELS))
+
+
+def model_names() -> list[str]:
+    """The names of the table, then those of other packages."""
+    return [*MODELS, *added_models()]
+
+
 def model_class(name: str) -> Any:
-    """The class of a model of the table, imported now.
+    """The class of a model of the table or of another package, imported now.
 
     Raises:
-        InputError: for a name that is not in the table.
+        InputError: for a name that is neither.
     """
     if name not in MODELS:
-        raise InputError(f"no model {name!r}", expected=f"a run folder, a checkpoint or one of {', '.join(MODELS)}")
+        if name in added_models():
+            return added_models()[name]
+        expected = f"a run folder, a checkpoint or one of {', '.join(model_names())}"
+        raise InputError(f"no model {name!r}", expected=expected)
     module, _, attribute = MODELS[name].partition(":")
     return getattr(import_module(module), attribute)
 

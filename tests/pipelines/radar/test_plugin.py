@@ -1,39 +1,18 @@
 """A reader that another package adds by an entry point: the package is really installed."""
 
-import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pipelines.errors import InputError
 from pipelines.radar.files import find_files, product, read_counts, read_header
-from pipelines.store.plugins import plugins
 from pipelines.store.units import RAIN_RATE
 
-pytest.importorskip("setuptools", reason="the package is built by setuptools, without a network")
-pytest.importorskip("pip")
-PACKAGE = Path(__file__).parents[2] / "plugin"
 
-
-@pytest.fixture
-def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    source, target = tmp_path / "source", tmp_path / "target"
-    shutil.copytree(PACKAGE, source)
-    quiet = ("--quiet", "--disable-pip-version-check", "--no-deps", "--no-build-isolation", "--no-index")
-    command = [sys.executable, "-m", "pip", "install", *quiet, "--target", target, source]
-    subprocess.run(command, check=True, capture_output=True)
-    monkeypatch.syspath_prepend(str(target))
-    plugins.cache_clear()
-    yield
-    plugins.cache_clear()
-
-
-def test_an_installed_package_adds_a_reader_and_its_broken_one_costs_one_line(installed, tmp_path, caplog) -> None:
+def test_an_installed_package_adds_a_reader_and_its_broken_one_costs_one_line(
+    installed_plugin, tmp_path, caplog
+) -> None:
     folder = tmp_path / "radar"
     folder.mkdir()
     for minute in (0, 5):
