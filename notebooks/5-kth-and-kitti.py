@@ -177,3 +177,5 @@ pd.DataFrame.from_dict(rows, orient="index", columns=list(names.values())).round
 # FVD and LPIPS need networks whose weights you download: `nowcast verify` takes them with `--lpips-weights` and
 # `--i3d-weights`; a wrong file is refused with a line that says where to get the right one. `nowcast animate
 # advection.nc walk.gif --store kth.zarr` shows it in motion.
+#
+# Next: [your own radar](6-my-own-radar.ipynb), from a folder of files to a forecast and a page.

@@ -13,7 +13,7 @@ FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("[1-9]-*.py"))
 PAIRS = pytest.mark.parametrize("path", NOTEBOOKS, ids=[path.stem for path in NOTEBOOKS])
 PICTURES = {"image/png", "image/gif"}
-DRAWS = re.compile(r"figure$|nowcast\.plot\(|plot_scores\(|Image\(")
+DRAWS = re.compile(r"figure$|nowcast\.plot\(|plot_scores\(|plot_plume\(|Image\(")
 MACHINE = re.compile(r"/tmp/|/home/|/root/|/work/|/Users/|[A-Z]:\\\\")
 
 
@@ -29,8 +29,8 @@ def is_warning(output):
     return output.output_type == "error" or output.get("name") == "stderr"
 
 
-def test_there_are_five() -> None:
-    assert [path.name[:2] for path in NOTEBOOKS] == ["1-", "2-", "3-", "4-", "5-"]
+def test_there_are_six() -> None:
+    assert [path.name[:2] for path in NOTEBOOKS] == ["1-", "2-", "3-", "4-", "5-", "6-"]
     assert sorted(FOLDER.glob("*.ipynb")) == [path.with_suffix(".ipynb") for path in NOTEBOOKS]
 
 
