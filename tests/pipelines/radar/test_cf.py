@@ -432,3 +432,22 @@ def test_amounts_are_told_from_heights_and_from_liquid(tmp_path, name, attrs, qu
     else:
         with pytest.raises(InputError, match=f"0 of its variables {name}, crs are radar"):
             read_header(path)
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_zarr_as_mlcast_has_it(tmp_path, zarr_format):
+    """Rows from north to south, half precision, a mapping by text alone, two-dimensional degrees beside the axes."""
+    field = cf_field(
+        np.array([[[0, 1], [2, np.nan]]], "float16"), {"standard_name": "rainfall_flux", "units": "kg m-2 h-1"}
+    )
+    field = field.assign_attrs(grid_mapping="crs").assign_coords(
+        lat=(("y", "x"), np.zeros((2, 2)), {"standard_name": "latitude", "units": "degrees_north"}),
+        lon=(("y", "x"), np.zeros((2, 2)), {"standard_name": "longitude", "units": "degrees_east"}),
+    )
+    made = field.to_dataset(name="rr").assign(crs=xr.DataArray(0, attrs={"crs_wkt": CRS.from_string(PROJ).to_wkt()}))
+    made["missing_times"] = ("missing", made["time"].values)
+    made.to_zarr(tmp_path / "a.zarr", zarr_format=zarr_format, consolidated=zarr_format == 2)
+    header = read_header(tmp_path / "a.zarr")
+    assert (header.quantity, header.times) == (RAIN_RATE, (datetime(2020, 10, 31),))
+    assert (header.grid.west, header.grid.south, header.grid.width_m) == (0, -12_000, 2000)
+    np.testing.assert_array_equal(read_values(tmp_path / "a.zarr", 0), [[2, np.nan], [0, 1]])

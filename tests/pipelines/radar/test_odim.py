@@ -195,3 +195,25 @@ def test_a_file_that_is_being_written_is_one_line(tmp_path):
             read_header(path)
         other.communicate("\n")
     assert len(read_header(path).times) == 1
+
+
+SWISS = (
+    "+proj=somerc +lat_0=46.9524055555556 +lon_0=7.43958333333333 +k_0=1 +x_0=2600000 +y_0=1200000 +ellps=bessel "
+    "+towgs84=674.374,15.056,405.346,0,0,0,0 +units=m +no_defs"
+)
+
+
+def test_meteoswiss_as_it_publishes(tmp_path):
+    """Names with the day of the year and a digit of quality, NaN outside, and CPC's sums of the hour before."""
+    lon, lat = projection(SWISS)(2_555_000, 1_100_000, inverse=True)
+    place = {"projdef": SWISS, "LL_lon": lon, "LL_lat": lat, "xscale": 1000.0, "yscale": 1000.0}
+    raw = np.array([[np.nan, 0.0, 2.5]], "float32")
+    named = {"RZC2418515502VL.001.h5": "RATE", "CPC2418515500_00060.001.h5": "ACRR"}
+    hour = {"startdate": "20210704", "starttime": "145000", "enddate": "20210704", "endtime": "155000"}
+    for name, quantity in named.items():
+        path = write_odim(tmp_path / name, raw, {"nodata": np.nan, "undetect": 0.0, **hour}, place, quantity)
+        header = read_header(path)
+        assert header.quantity == RAIN_RATE and header.times == (datetime(2021, 7, 4, 15, 50),)  # not of the name
+        assert (header.grid.west, header.grid.south) == pytest.approx((2_555_000, 1_100_000), abs=1)
+        np.testing.assert_array_equal(read_values(path, 0), [[np.nan, -np.inf, 2.5]])
+    assert [product(tmp_path / name) for name in named] == ["RZCVL.001", "CPC_00060.001"]
