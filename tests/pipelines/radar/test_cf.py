@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pyproj import CRS, Transformer
 
 from pipelines.errors import InputError
@@ -451,3 +453,25 @@ def test_zarr_as_mlcast_has_it(tmp_path, zarr_format):
     assert (header.quantity, header.times) == (RAIN_RATE, (datetime(2020, 10, 31),))
     assert (header.grid.west, header.grid.south, header.grid.width_m) == (0, -12_000, 2000)
     np.testing.assert_array_equal(read_values(tmp_path / "a.zarr", 0), [[2, np.nan], [0, 1]])
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    order=st.permutations(("time", "y", "x")),
+    turned=st.lists(st.sampled_from(("y", "x")), unique=True),
+    units=st.sampled_from([("m", 1), ("km", 1000), ("1000 m", 1000), ("10^3 m", 1000)]),
+    rate=st.sampled_from([("mm h-1", 1), ("kg m-2 s-1", 3600), ("mm/5min", 12), ("m/day", 1000 / 24)]),
+    named=st.booleans(),
+)
+def test_grid_and_values_are_the_same_however_they_are_written(order, turned, units, rate, named):
+    field = cf_field(np.arange(12.0).reshape(2, 2, 3) / rate[1], {"standard_name": "rainfall_rate", "units": rate[0]})
+    for axis in ("y", "x"):
+        metres = 1000 * field[axis].values
+        about = {"units": units[0]} | ({} if named else {"standard_name": f"projection_{axis}_coordinate"})
+        field = field.assign_coords({axis: (axis, metres / units[1], about)})
+    field = field.isel({axis: slice(None, None, -1) for axis in turned}).transpose(*order)
+    made = field.assign_attrs(grid_mapping="crs").to_dataset(name="rr")
+    made = made.assign(crs=xr.DataArray(0, attrs=CRS.from_string(PROJ).to_cf()))
+    grid = header_of(made, Path("a.nc")).grid
+    assert (grid.west, grid.south, grid.width_m, grid.height_m) == pytest.approx((0, -12_000, 2000, 2000))
+    np.testing.assert_allclose(values_of(made, 1), [[9, 10, 11], [6, 7, 8]], rtol=1e-6)
