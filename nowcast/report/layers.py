@@ -17,7 +17,7 @@ from nowcast.data.statistics import ensemble_mean, ensemble_onset, ensemble_prob
 from pipelines.store.units import COUNTS, MISSING, QUANTITIES, RAIN_RATE, VIL, from_counts
 
 QUANTILES = {"q10": 0.1, "q25": 0.25, "median": 0.5, "q75": 0.75, "q90": 0.9}
-_LARGEST = 60_000_000  # pixels of the statistics of all lead times; larger grids are averaged
+_LARGEST = 130_000_000  # pixels of the statistics of all lead times; larger grids are averaged
 _MEMBER_BYTES = 6_000_000  # of the members that are held, packed
 
 Progress = Callable[[Sequence[Any]], Iterable[Any]]

@@ -63,7 +63,7 @@ def test_the_mean_of_rain_rates_is_taken_in_mm_per_hour():
 
 def test_large_grids_are_averaged():
     assert averaging((20, 10, 710, 640), 3) == 1 and averaging((1, 10, 2000, 2000), 3) == 1
-    assert averaging((20, 10, 2000, 2000), 3) == 3  # 9 layers of 40 million pixels, of which a ninth fits
+    assert averaging((20, 10, 2000, 2000), 3) == 2  # 9 layers of 40 million pixels, of which a quarter fits
 
 
 def test_an_averaged_page_says_so_and_keeps_its_place(forecast, small_store, tmp_path, monkeypatch):
