@@ -12,7 +12,6 @@ const tables = Object.fromEntries(["amount", "chance"].map((name) => {
   return [name, Uint32Array.from({ length: 256 }, (_, code) => colour(of(code)))];
 }));
 
-const has = (name) => document.getElementById(`layer-${name}`) !== null || unpacked.has(name);
 let codesShown = null; // of the field on the map
 const frame = () => Number(slider.value);
 const chosen = () => document.querySelector("input[name=layer]:checked").value;
@@ -87,7 +86,7 @@ async function setPlace(x, y) {
   const mine = ++asked, pixel = place[1] * width + place[0];
   pin.style.left = `${(100 * (place[0] + 0.5)) / width}%`;
   pin.style.top = `${(100 * (place[1] + 0.5)) / height}%`;
-  const names = [...(has("observed") ? ["observed"] : []), ...(page.size > 1 ? ["mean", ...page.quantiles] : []),
+  const names = [...(page.observed.length ? ["observed"] : []), ...(page.size > 1 ? ["mean", ...page.quantiles] : []),
     ...page.thresholds.flatMap((_, number) => [...(page.size > 1 ? [`p${number}`] : []), `onset${number}`])];
   const members = page.members.length === page.size ? page.members.map((_, number) => `m${number}`) : [];
   const columns = await Promise.all([...names, ...members].map((name) => column(name, pixel)));

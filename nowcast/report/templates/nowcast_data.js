@@ -8,11 +8,14 @@ const unpacked = new Map();
 
 // A layer's fields one after another, one byte a pixel, row 0 in the north.
 function layer(name) {
-  if (!unpacked.has(name)) unpacked.set(name, unpack(part(`layer-${name}`)));
+  if (!unpacked.has(name)) unpacked.set(name, unpack(`layer-${name}`));
   return unpacked.get(name);
 }
 
-async function unpack(script) {
+const parsed = new Promise((done) => document.addEventListener("DOMContentLoaded", done));
+async function unpack(id) {
+  if (!part(id)) await parsed;
+  const script = part(id);
   const letters = atob(script.textContent), packed = new Uint8Array(letters.length);
   for (let place = 0; place < letters.length; place++) packed[place] = letters.charCodeAt(place);
   script.remove(); // its text is not needed again
