@@ -16,7 +16,7 @@ FLOORS = [
     ["nowcast.data", "nowcast.extrapolation", "nowcast.diffusion", "nowcast.perception"],
     ["nowcast.models", "nowcast.verification", "nowcast.plots"],
     ["nowcast.training", "nowcast.forecasting", "nowcast.report"],
-    ["nowcast.experiments", "nowcast.cli"],
+    ["nowcast.experiments", "nowcast.cli", "nowcast.interop"],
 ]  # fmt: skip
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 MOST_ROOMS, MOST_ARROWS, MOST_LINES, MOST_FILES = 22, 75, 350, 22
