@@ -163,13 +163,17 @@ def _contenders(
 
 def _chosen(cases: Sequence[WetCase]) -> str:
     """The cases in a sentence."""
-    times = [str(pick(case.init_time for case in cases)).replace("T", " ")[:16] for pick in (min, max)]
+    times = [_minute(pick(case.init_time for case in cases)) for pick in (min, max)]
     echo = [f"{100 * pick(case.echo for case in cases):.0f}" for pick in (min, max)]
     number, rain = len(cases), len(set(spells(cases)))
     return (
         f"{number} case{'s' * (number != 1)} of {rain} spell{'s' * (rain != 1)} of rain, {times[0]} to {times[1]} UTC, "
         f"chosen by their newest observed frame: echo on {' to '.join(dict.fromkeys(echo))} % of its pixels."
     )
+
+
+def _minute(time: np.datetime64) -> str:
+    return str(time).replace("T", " ")[:16]
 
 
 def _too_few(cases: int, independent: int) -> list[str]:
@@ -213,7 +217,7 @@ def _forecast(
                 made[case] = made_once(file, write)
             except InputError as error:
                 why = str(error)
-                tell(f"{contender.label}: case {case.event}@{case.init_time} is left out: {error}")
+                tell(f"{contender.label}: the case of {_minute(case.init_time)} UTC is left out: {error}")
     if not made:
         raise InputError(f"{contender.label} forecasts none of the cases", got=why)
     return made, [case for case in cases if case in made]

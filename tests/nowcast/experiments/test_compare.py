@@ -131,6 +131,28 @@ def test_what_is_made_is_not_made_again_and_without_pysteps_the_reference_is_spr
     assert {path: path.stat().st_mtime_ns for path in folder.glob("sums/*/*.nc")} == sums and len(sums) == 8
 
 
+def test_a_case_that_cannot_be_forecast_is_left_out_and_named(tmp_path, monkeypatch):
+    cases = [WetCase("e", np.datetime64(f"2024-07-01T0{hour}:00", "us"), 0.1) for hour in range(3)]
+    contender = module.Contender("sprog", "sprog", 1, tmp_path / "sprog")
+    fails = {cases[1].init_time}
+
+    def forecast_case(model, device, sources, out, request):
+        if request.init in fails:
+            raise InputError("too many frames are missing")
+        out.write_text("forecast")
+        return 2.0 + request.init.astype(object).hour, 0.5
+
+    monkeypatch.setattr(module, "forecast_case", forecast_case)
+    told: list[str] = []
+    made, left = module._forecast(contender, [], cases, 10, None, told.append, lambda label: iter)
+    assert left == [cases[0], cases[2]] == list(made) and all(file.read_text() == "forecast" for file in made.values())
+    assert told == ["sprog: the case of 2024-07-01 01:00 UTC is left out: too many frames are missing"]
+    assert module._cost(contender, left) == ("sprog", 1, 3.0, 0.5)
+    fails |= {case.init_time for case in cases}
+    with pytest.raises(InputError, match="sprog forecasts none of the cases; got too many frames are missing"):
+        module._forecast(contender._replace(folder=tmp_path / "none"), [], cases, 10, None, told.append, lambda _: iter)
+
+
 def test_a_model_against_itself_is_refused(radar, folder):
     with pytest.raises(InputError, match="two models are called sprog; expected models of different names"):
         compare([radar], ["sprog"], "sprog", folder)
