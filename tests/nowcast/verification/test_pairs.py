@@ -3,10 +3,12 @@
 import dask
 import numpy as np
 import pytest
+import scores
 import xarray as xr
 import xskillscore
 from scores.probability import crps_for_ensemble
 
+from nowcast.forecasting.forecast import Request, load_forecaster, write_forecast
 from nowcast.verification import open_pairs, verify
 from pipelines.errors import InputError
 
@@ -48,6 +50,26 @@ def test_xskillscore_and_scores_take_pairs_as_they_are_and_get_what_verify_gets(
     np.testing.assert_allclose(fair, ours["crps_fair"], rtol=1e-6)
     squared = xskillscore.mse(forecast.mean("member"), obs, dim=["y", "x"], skipna=True)
     np.testing.assert_allclose(squared.mean("case")[:2], ours["mse"][:2], rtol=1e-6)
+
+
+def test_a_file_of_rain_rates_on_a_store_is_scored_by_both_without_renaming(small_store, tmp_path) -> None:
+    model, described = load_forecaster("persistence")
+    file = write_forecast(model, small_store, tmp_path / "f.nc", Request(units="mm/h"), described=described)
+    forecast, obs = (array.compute() for array in open_pairs(file, small_store))
+    assert forecast.attrs["units"] == obs.attrs["units"] == "1" and forecast.max() > 200
+    ours = verify(file, small_store, samples=0, thresholds=["2.5mm/h"])
+    level = ours["threshold"].item()
+    ensemble, events = forecast >= level, obs >= level
+    brier = xskillscore.brier_score(events.where(obs.notnull()), ensemble.mean("member"), dim=["case", "y", "x"])
+    np.testing.assert_allclose(brier, ours["brier"].squeeze("threshold"), rtol=1e-6)
+    theirs = scores.probability.brier_score_for_ensemble(
+        forecast, obs, "member", level, fair_correction=False, preserve_dims="lead_time"
+    )
+    np.testing.assert_allclose(theirs.squeeze("threshold"), brier, rtol=1e-6)
+    contingency = scores.categorical.ThresholdEventOperator(default_event_threshold=level)
+    table = contingency.make_contingency_manager(forecast.mean("member"), obs).transform()
+    csi = table.critical_success_index().item()
+    assert csi == pytest.approx(ours["csi_pooled"].sel(summary="mean").item(), rel=1e-6)
 
 
 def test_opening_pairs_reads_no_pixel(both) -> None:
