@@ -60,7 +60,10 @@ def _describe(path: Path, everything: bool) -> str:
     if is_forecast(path):
         with xr.open_zarr(path, chunks=None, consolidated=False, decode_timedelta=True) as dataset:
             return _dataset(dataset, shown)
-    return describe_radar(path, everything=everything)
+    try:
+        return describe_radar(path, everything=everything)
+    except InputError as error:
+        raise InputError(f"{path} is nothing that nowcast made, and is not read as radar", got=error) from error
 
 
 def _named(path: Path) -> Path:
@@ -211,7 +214,9 @@ def _listed(title: str, lines: list[str], shown: int | None) -> list[str]:
 
 
 def _dataset(dataset: xr.Dataset, shown: int | None) -> str:
-    sizes = ", ".join(f"{name}: {size}" for name, size in dataset.sizes.items())
+    fields = sorted(dataset.data_vars.values(), key=lambda field: -field.ndim)
+    names = dict.fromkeys([*(name for field in fields for name in field.dims), *dataset.sizes])
+    sizes = ", ".join(f"{name}: {dataset.sizes[name]}" for name in names)
     return "\n".join(
         [
             f"{dataset.attrs.get('title', 'dataset')}: {sizes}",

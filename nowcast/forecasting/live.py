@@ -56,13 +56,7 @@ def read_history(
             advance()
     counts, even = np.stack(fields), times[last] + step * np.arange(1 - frames, 1)
     missing = np.isnan(counts).mean((1, 2), dtype="float32")
-    first = min(numbers)
-    if first:
-        begins = "begins" if numbers[first] == 0 else "has a long gap before it begins again"
-        tell(
-            f"{name} {begins} at {minute_text(even[first])} UTC: {first} of {frames} frames of the history are missing"
-        )
-    _check_missing(name, even[first:][missing[first:] == 1], frames - first, tell)
+    _check_missing(name, even, missing == 1, 0 in numbers.values(), tell)
     store = radar.isel(frame=[numbers.get(slot, last) for slot in range(frames)])
     store["vil"] = store["vil"].copy(data=counts[None])
     store = store.assign_coords(
@@ -159,17 +153,30 @@ def _slots(name: str, times: np.ndarray, frames: int) -> tuple[np.timedelta64, d
     return step, {int(nearest[number]): int(number) for number in order if inside[number]}
 
 
-def _check_missing(name: str, missing: np.ndarray, frames: int, tell: Tell) -> None:
-    """Say which frames of a history are missing, and refuse one that lacks too many."""
-    if not len(missing):
-        return
-    times = ", ".join(minute_text(time) for time in missing)
-    if len(missing) > MOST_MISSING * frames:
+def _check_missing(name: str, times: np.ndarray, lost: np.ndarray, begins: bool, tell: Tell) -> None:
+    """Say which frames of a history are missing, and refuse one that lacks too many after its first.
+
+    Args:
+        name: Name of the files.
+        times: Times of the history.
+        lost: True where its frame is missing.
+        begins: Whether the files begin within the history.
+        tell: Called with the lines.
+    """
+    frames, first = len(times), int(lost.argmin())
+    if first and (begins or lost.mean() > MOST_MISSING):
+        how = "begins" if begins else "has a long gap before it begins again"
+        since = minute_text(times[first])
+        tell(f"{name} {how} at {since} UTC: {first} of {frames} frames of the history are missing")
+        times, lost = times[first:], lost[first:]
+    missing = ", ".join(minute_text(time) for time in times[lost])
+    if lost.mean() > MOST_MISSING:
         raise InputError(
-            f"{len(missing)} of the newest {frames} frames of {name} are missing",
-            got=f"none at {times} UTC",
-            expected=f"at most {int(MOST_MISSING * frames)}",
+            f"{lost.sum()} of the newest {len(times)} frames of {name} are missing",
+            got=f"none at {missing} UTC",
+            expected=f"at most {int(MOST_MISSING * len(times))}",
             remedy="end before them with --init",
         )
-    are = "is" if len(missing) == 1 else "are"
-    tell(f"{len(missing)} of the newest {frames} frames of {name} {are} missing: {times} UTC")
+    if missing:
+        are = "is" if lost.sum() == 1 else "are"
+        tell(f"{lost.sum()} of the newest {len(times)} frames of {name} {are} missing: {missing} UTC")
