@@ -162,10 +162,11 @@ def _cut(place: Place | None, columns: float, rows: float, width: int, height: i
 
 
 def _wettest(members: np.ndarray) -> list[int]:
-    """Column and row from the north-west corner of the pixel with the largest mean of all members and lead times."""
-    mean = np.nan_to_num(members.mean(axis=(0, 1)), nan=-1)
-    row, column = np.unravel_index(mean.argmax(), mean.shape)
-    return [int(column), mean.shape[0] - 1 - int(row)]
+    """Column and row from the north-west corner of the pixel with the largest mean; of the middle where all are dry."""
+    mean = np.nan_to_num(members.mean(axis=(0, 1)))
+    rows, columns = mean.shape
+    row, column = np.unravel_index(mean.argmax(), mean.shape) if mean.any() else (rows // 2, columns // 2)
+    return [int(column), rows - 1 - int(row)]
 
 
 def _clock(time: np.datetime64, *, day: bool = False) -> str:

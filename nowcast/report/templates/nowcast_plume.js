@@ -90,7 +90,7 @@ function drawPlume(of) {
     const lead = frame - past, time = page.clock[frame];
     if (lead < 0) return `${time}: observed ${amountText(of.observed[frame])}`;
     if (!ensemble) return `${time}: ${amountText(of.members[0][lead])}`;
-    return `${time}: median ${amountText(of.median[lead])}, 90 % below ${amountText(of.q90[lead])}`;
+    return `${time}: median ${amountText(of.median[lead])}, 90th percentile ${amountText(of.q90[lead])}`;
   };
   const line = (codes) => path(codes.map((code, lead) => [ahead[lead], shown(code)]), high);
   const band = (low, top, style) => {

@@ -66,6 +66,14 @@ def test_large_grids_are_averaged():
     assert averaging((20, 10, 2000, 2000), 3) == 2  # 9 layers of 40 million pixels, of which a quarter fits
 
 
+def test_the_wettest_pixel_is_shown_first_and_the_middle_of_a_dry_forecast(forecast, tmp_path):
+    dry = forecast.isel(case=[0]).copy(deep=True)
+    dry["vil"].values[:] = 0
+    assert data_of(write_page(dry, tmp_path / "dry.html"))["place"] == [8, 7]
+    dry["vil"].values[0, 1, 2, 3, 12] = 90
+    assert data_of(write_page(dry, tmp_path / "wet.html"))["place"] == [12, 12]
+
+
 def test_an_averaged_page_says_so_and_keeps_its_place(forecast, small_store, tmp_path, monkeypatch):
     """9 layers of 5 lead times of 16 x 16 pixels, of which a ninth fits: 5 x 5 blocks of 3 x 3 pixels."""
     whole = data_of(write_page(forecast, tmp_path / "whole.html", case=0))
