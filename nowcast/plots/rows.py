@@ -50,7 +50,7 @@ def one_case(forecast: xr.Dataset, case: int | None = None) -> xr.Dataset:
         raise InputError(
             "the forecast cannot be drawn",
             got=f"no dimension {', '.join(sorted(single))}",
-            expected="a whole forecast; member and lead_times choose what is shown",
+            expected="a whole forecast; members and lead_times choose what is shown",
             remedy="draw a single field by its own method: field.plot()",
         )
     if case is None:

@@ -17,17 +17,17 @@ from nowcast.plots.rows import Terms, one_case, panel_rows
 INIT = np.datetime64("2019-06-01T12:00:00", "ns")
 UTRECHT, KANSAS, SVALBARD, EQUATOR, FIJI = (52.1, 5.1), (38, -98), (78, 20), (0.5, -0.5), (-17, 179.9)
 DOMAINS = {  # rows, columns, metres along a pixel, latitude and longitude of the middle, lead times, units
-    "a tile": (16, 16, 8000, UTRECHT, 3, "counts"),
+    "a tile": (16, 16, 8000, UTRECHT, 2, "counts"),
     "one panel": (16, 16, 8000, UTRECHT, 1, "mm/h"),
-    "eight lead times": (16, 16, 24_000, KANSAS, 8, "dBZ"),
-    "wide": (8, 32, 30_000, KANSAS, 3, "counts"),
+    "six lead times": (16, 16, 24_000, KANSAS, 6, "dBZ"),
+    "wide": (8, 32, 30_000, KANSAS, 2, "counts"),
     "very wide": (8, 64, 10_000, KANSAS, 2, "kg/m2"),
-    "tall": (32, 8, 30_000, EQUATOR, 3, "mm/h"),
-    "high latitude": (16, 16, 100_000, SVALBARD, 3, "counts"),
-    "at the pole": (16, 16, 50_000, (89, 0), 3, "counts"),
-    "a few km": (8, 8, 1000, (46.2, -106.1), 3, "mm/h"),
-    "across the antimeridian": (16, 20, 40_000, FIJI, 3, "counts"),
-    "a continent": (16, 18, 250_000, KANSAS, 3, "dBZ"),
+    "tall": (32, 8, 30_000, EQUATOR, 2, "mm/h"),
+    "high latitude": (16, 16, 100_000, SVALBARD, 2, "counts"),
+    "at the pole": (16, 16, 50_000, (89, 0), 2, "counts"),
+    "a few km": (8, 8, 1000, (46.2, -106.1), 2, "mm/h"),
+    "across the antimeridian": (16, 20, 40_000, FIJI, 2, "counts"),
+    "a continent": (16, 18, 250_000, KANSAS, 2, "dBZ"),
 }
 
 
@@ -94,7 +94,7 @@ def test_no_two_texts_of_a_map_meet(domain, monkeypatch):
     assert sum(text[-1] in "EW" or text in ("0°", "180°") for text in degrees) >= len(leads)
 
 
-@pytest.mark.parametrize("domain", DOMAINS)
+@pytest.mark.parametrize("domain", ["a tile", "wide", "tall", "high latitude"])
 def test_no_two_texts_of_an_animation_meet(domain, monkeypatch):
     *shape, units = DOMAINS[domain]
     shown = one_case(make_forecast(*shape))
