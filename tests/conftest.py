@@ -12,11 +12,15 @@ import av
 import cv2
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from pipelines.store.plugins import plugins
 
 # Several threads on tensors this small, beside other test processes, take longer than one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+settings.register_profile("nowcast", deadline=None)  # a busy machine is no defect
+settings.load_profile("nowcast")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

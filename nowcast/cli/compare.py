@@ -25,11 +25,15 @@ def compare(
     """Say whether a model is better than a reference on your radar: choose wet cases, forecast, score and judge.
 
     Cases are spread over the archive and share no scored frame. The answer is a sentence with the 95 % interval of the
-    difference in CRPS, tables by lead time and threshold, and one page, OUT/index.html. A stopped comparison is resumed
-    by the same command; forecasts are kept in OUT and used again.
+    difference in CRPS, tables by lead time and threshold, a page of scores, OUT/index.html, and one to look at the
+    wettest case, OUT/nowcast.html. A stopped comparison is resumed by the same command; forecasts are kept in OUT and
+    used again.
     """
+    from nowcast.data.forecast_file import open_forecast
+    from nowcast.data.statistics import echo_shares
     from nowcast.experiments.compare import compare as compared_with
     from nowcast.report import write_report
+    from nowcast.report.nowcast_page import write_page
     from nowcast.report.sections import Comparison
     from nowcast.verification import save
     from nowcast.verification.tables import plain_table
@@ -39,6 +43,8 @@ def compare(
         source, names, reference, out, members=members, number=cases, device=device, tell=note, progress=bar
     )
     forecast, *references = compared.forecasts
+    wettest = max(forecast, key=lambda file: echo_shares(open_forecast(file)["vil"])[0])
+    pictured = write_page(wettest, out / "nowcast.html", store=compared.archive, overwrite=True)
     page = write_report(
         out,
         compared.states,
@@ -48,7 +54,7 @@ def compare(
         reference=[file for files in references for file in files],
         overwrite=True,
         progress=bar("page, cases"),
-        comparison=Comparison(compared.answers, compared.tables),
+        comparison=Comparison(compared.answers, compared.tables, pictured.name),
     )
     for caption, head, rows in compared.tables:
         table = plain_table(caption, head[0], head[1:])

@@ -48,10 +48,17 @@ class ChartSection(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """A comparison made outside of the page: sentences, and tables of text as caption, headings and rows."""
+    """A comparison made outside of the page.
+
+    Attributes:
+        words: Sentences.
+        tables: Tables of text as caption, headings and rows.
+        pictured: Name of a page beside this one that shows a forecast on a map.
+    """
 
     words: Sequence[str]
     tables: Sequence[tuple[str, Sequence[str], Sequence[Sequence[str]]]]
+    pictured: str
 
 
 class Scores(NamedTuple):
@@ -95,13 +102,13 @@ def chart_sections(report: Report) -> Iterator[ChartSection]:
             yield ChartSection(name, heading, filled)
 
 
-def comparison_section(comparison: Comparison) -> tuple[Sequence[str], Sequence[Table]]:
-    """The sentences and tables of a comparison."""
+def comparison_section(comparison: Comparison) -> tuple[Sequence[str], Sequence[Table], str]:
+    """The sentences and tables of a comparison, and the name of the page that shows a forecast."""
     tables = [
         Table(caption, [Cell(text) for text in head], [[Cell(text) for text in row] for row in rows], "text")
         for caption, head, rows in comparison.tables
     ]
-    return comparison.words, tables
+    return comparison.words, tables, comparison.pictured
 
 
 def scores_section(report: Report) -> Scores:

@@ -194,7 +194,7 @@ def test_vil_is_converted_and_known_by_its_name():
     np.testing.assert_allclose(forecast, counts_to_vil(model.forecast(make_history()).values), rtol=0.02)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.permutations(["time", "y", "x"]), st.booleans(), st.booleans())
 def test_neither_the_order_of_dims_nor_of_rows_nor_of_times_matters(order, southward, backward):
     model = nowcast.load("advection")

@@ -27,6 +27,7 @@ def test_an_answer_and_one_page_from_a_folder_of_frames(nowcast, folder, tmp_pat
     assert any("is too few to tell: do not trust the interval, give radar of 10 spells" in line for line in lines)
     page = (out / "index.html").read_text()
     assert '<section id="comparison"' in page and "is too few to tell" in page and "CRPS in counts by lead time" in page
+    assert '<a href="nowcast.html">' in page and (out / "nowcast.html").read_text().startswith("<!DOCTYPE html>")
     costs = [json.loads(file.read_text()) for file in out.glob("forecasts/*/*.json")]
     assert len(costs) == 2 and all(seconds > 0 and 0.05 < memory < 50 for seconds, memory in costs)
 

@@ -71,7 +71,7 @@ def test_a_footprint_is_read_from_coordinates_of_the_corner_of_the_projection_an
     assert footprints(store.assign_coords(corner_x=("event", [np.nan])), "event") == [None]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(row=st.integers(-8, 28), column=st.integers(-8, 38), gap=st.integers(0, 5))
 def test_a_field_is_put_together_from_all_tiles_that_share_its_pixels(row: int, column: int, gap: int) -> None:
     truth = np.random.default_rng(1).integers(0, 255, (3, 30, 40)).astype("float32")

@@ -1,5 +1,5 @@
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.fft import rfft2
 
@@ -13,7 +13,6 @@ def test_autoregression_by_hand():
     np.testing.assert_allclose(weights[1], [64 / 81 - 1 / 9, -8 / 81])
 
 
-@settings(deadline=None)
 @given(st.floats(-0.5, 0.999), st.floats(-1, 1))
 def test_every_level_fades(rho_1, rho_2):
     weights = autoregressive_weights(np.array([rho_1]), np.array([min(rho_2, 0.999)]), 3000)

@@ -249,7 +249,7 @@ def test_a_file_gives_back_the_answers(by_hand, tmp_path):
         save_answers(answered, tmp_path / "a.txt")
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 6), st.integers(1, 5))
 def test_of_any_ensemble(seed, members, leads):
     rng = np.random.default_rng(seed)

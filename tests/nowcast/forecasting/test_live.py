@@ -229,7 +229,7 @@ def test_a_long_future_of_missing_pixels_is_not_read_frame_by_frame(tmp_path, mo
     assert len(numbers) < 70
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     lost=st.sets(st.integers(0, 16), max_size=8),
     off=st.lists(st.floats(-0.24, 0.24), min_size=18, max_size=18),

@@ -123,7 +123,7 @@ def test_commands_say_what_a_summary_is(small_store, tmp_path, monkeypatch, caps
 
     capsys.readouterr()
     code, out, _ = say("info", file)
-    assert code == 0 and out.startswith("summary of nowcast by showers: case: 1, lead_time: 10, ")
+    assert code == 0 and out.startswith("summary of nowcast by showers: case: 1, quantile: 5, lead_time: 10, ")
     assert "variables: vil_mean, vil_spread, vil_quantile, vil_probability, reached, observed" in out
     picture, film = tmp_path / "a.png", tmp_path / "a.gif"
     for words in (("plot", file, picture), ("animate", file, film), ("verify", file, small_store)):

@@ -41,7 +41,7 @@ def total(states: list[xr.Dataset]) -> xr.Dataset:
     return result
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.too_slow])
 @given(states=st.lists(STATES, min_size=2, max_size=4), data=st.data())
 def test_sums_do_not_depend_on_order_or_grouping(states: list[xr.Dataset], data: st.DataObject) -> None:
     order = data.draw(st.permutations(range(len(states))))

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -41,7 +41,6 @@ def test_a_view_with_gaps_gives_what_its_copy_gives():
     assert np.array_equal(mean(frames), mean(frames.copy()))
 
 
-@settings(deadline=None)
 @given(arrays("uint8", (6, 3, 4), elements=st.sampled_from([0, 1, 7, 100, 253, 254, M])))
 def test_mean_equals_plain_numpy(frames):
     blocks = frames.reshape(2, 3, 1, 3, 4).transpose(4, 0, 2, 1, 3).reshape(4, 2, 1, 9).astype(float)
@@ -131,7 +130,6 @@ def test_none_only_turns():
     assert np.array_equal(none(frames), frames.transpose(2, 0, 1))
 
 
-@settings(deadline=None)
 @given(arrays("uint8", (6, 3, 4), elements=st.sampled_from([0, 1, 7, 100, 253, 254, M])))
 def test_max_equals_plain_numpy(frames):
     blocks = frames.reshape(2, 3, 1, 3, 4).transpose(4, 0, 2, 1, 3).reshape(4, 2, 1, 9)

@@ -455,7 +455,7 @@ def test_zarr_as_mlcast_has_it(tmp_path, zarr_format):
     np.testing.assert_array_equal(read_values(tmp_path / "a.zarr", 0), [[2, np.nan], [0, 1]])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     order=st.permutations(("time", "y", "x")),
     turned=st.lists(st.sampled_from(("y", "x")), unique=True),

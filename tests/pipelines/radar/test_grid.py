@@ -36,7 +36,7 @@ def test_means_by_hand():
     assert tiling.average(counts)[0, :4].tolist() == [15, 255, 2, 255]
 
 
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 @given(st.integers(0, 2**32 - 1))
 def test_three_by_three_is_the_reducer_of_sevir(seed):
     rng = np.random.default_rng(seed)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nowcast.verification import merge_states, save_states, scores_of, states, verify
@@ -45,7 +45,6 @@ def test_gaussians_of_known_distance() -> None:
     assert singular == pytest.approx(7 - 2 * np.sqrt(5))
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_frechet_distance_is_zero_only_to_itself_symmetric_and_does_not_turn(seed: int) -> None:
     rng = np.random.default_rng(seed)
