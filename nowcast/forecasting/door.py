@@ -57,8 +57,9 @@ class Model:
         Args:
             history: Radar with dims (time, y, x) or (case, frame, y, x), in any order, NaN missing: counts (units "1"),
                 VIL in kg m-2, rain rates (mm h-1 and others) or reflectivity (dBZ), told by `units` and, where it has
-                one, `standard_name`. Coordinate time, or valid_time(case, frame). The newest frames are used. Or a
-                Dataset with one variable of radar, such as `xarray.open_dataset` reads from CF NetCDF.
+                one, `standard_name`. Coordinate time, or valid_time(case, frame). The newest frames are used; three
+                are enough, those before the first are missing. Or a Dataset with one variable of radar, such as
+                `xarray.open_dataset` reads from CF NetCDF.
             members: Ensemble size; 100 by default. A deterministic model makes one member.
             lead_times: Number of lead times, one per frame; by default as many as the model was trained for, or ten.
             seed: Seed of the random draws.
@@ -158,15 +159,24 @@ def counted_history(history: xr.DataArray, frames: int) -> xr.DataArray:
         InputError: see `Model.forecast`.
     """
     field = _with_cases(history)
-    if field.sizes["frame"] < frames:
-        raise InputError("the history is too short", got=f"{field.sizes['frame']} frames", expected=f"{frames} or more")
-    field = field.isel(frame=slice(-frames, None))
+    held, least = field.sizes["frame"], min(live.LEAST, frames)
+    if held < least:
+        raise InputError("the history is too short", got=f"{held} frames", expected=f"{least} or more")
+    field = field.isel(frame=slice(-frames, None)) if held >= frames else _preceded(field, frames - held)
     if _is_southward(history):
         field = field.isel(y=slice(None, None, -1))
     for axis in "yx":  # models take the size of a pixel from metres
         if axis in field.coords and (scale := metres(field[axis].attrs.get("units"))):
             field = field.assign_coords({axis: (axis, scale * field[axis].values, {"units": "m"})})
     return field.assign_coords(init_time=("case", field["valid_time"].values[:, -1]))
+
+
+def _preceded(field: xr.DataArray, lacking: int) -> xr.DataArray:
+    """A history of too few frames, with missing ones before the first."""
+    times = field["valid_time"].transpose("case", "frame").values
+    before = times[:, :1] - np.diff(times[:, :2]) * np.arange(lacking, 0, -1)
+    padded = field.drop_vars("valid_time").pad(frame=(lacking, 0))
+    return padded.assign_coords(valid_time=(("case", "frame"), np.concatenate([before, times], axis=1)))
 
 
 def _with_cases(history: xr.DataArray) -> xr.DataArray:

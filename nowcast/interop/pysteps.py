@@ -41,7 +41,7 @@ def forecast(
     """Forecast with the signature of `pysteps.nowcasts.steps.forecast`.
 
     Args:
-        precip: Shape (t, m, n), the newest frame last; predldm takes ten frames.
+        precip: Shape (t, m, n), the newest frame last; ten frames are best, three enough.
         velocity: Not used: a model finds its own motion.
         timesteps: Number of time steps, or the wanted ones in ascending order, whole numbers from 1 on.
         n_ens_members: Ensemble size; a deterministic model makes one member.

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import nowcast
 from nowcast.cli import app as cli
 from nowcast.data.forecast_file import as_counts, open_forecast
-from nowcast.forecasting.door import Model
+from nowcast.forecasting.door import Model, counted_history
 from nowcast.forecasting.forecast import Request, load_forecaster, write_forecast
 from nowcast.models.forecaster import Forecaster
 from pipelines.errors import InputError
@@ -246,7 +246,7 @@ def test_kilometres_are_metres_to_the_model():
         (lambda h: h.rename(time="t"), "other dims; got t, y, x; expected time, y, x or case, frame, y, x"),
         (lambda h: h.isel(y=0), "other dims; got time, x"),
         (lambda h: h.drop_vars("time"), "the history has no times"),
-        (lambda h: h.isel(time=slice(6)), "too short; got 6 frames; expected 10 or more"),
+        (lambda h: h.isel(time=slice(2)), "too short; got 2 frames; expected 3 or more"),
         (lambda h: h.drop_isel(time=7), "not evenly spaced"),
     ],
 )
@@ -254,6 +254,16 @@ def test_wrong_histories_are_refused_in_one_line(change, line):
     with xr.set_options(keep_attrs=False), pytest.raises(InputError, match=line) as refused:
         nowcast.load("persistence").forecast(change(make_history()))
     assert "\n" not in str(refused.value)
+
+
+def test_frames_before_a_short_history_are_missing():
+    cases = counted_history(make_history(frames=4), 10)
+    assert np.isnan(cases.values[0, :6]).all()
+    np.testing.assert_array_equal(cases.values[0, 6:], make_history(frames=4).values)
+    assert (np.diff(cases["valid_time"].values[0]) == FIVE_MINUTES).all()
+    assert cases["init_time"].values[0] == np.datetime64("2021-07-04T12:15")
+    forecast = nowcast.load("persistence").forecast(make_history(frames=4))
+    assert "6 of the 10 frames of the history are missing" in forecast.attrs["quality"]
 
 
 def test_warnings_tell_of_one_member_and_of_frames_unlike_those_of_the_training():

@@ -98,7 +98,7 @@ def test_blending_takes_our_members_as_an_external_nowcast(tmp_path):
         (rain()[0], 3, r"precip has another shape; got \(64, 64\); expected \(t, m, n\)"),
         (rain(), [1.5], "time steps are not whole numbers from 1 on"),
         (rain(), 0, "time steps are not whole numbers from 1 on"),
-        (rain()[:4], 3, "the history is too short"),
+        (rain()[:2], 3, "the history is too short"),
         (rain() - 15, 3, "rain rate in mm h-1 cannot be -15"),
     ],
 )
