@@ -69,6 +69,8 @@ def at(
         case=case,
         observations=Observations.open(store) if store else None,
     )
+    if out and not out.suffix:
+        targets = _drawable(targets, answered.sizes["place"])
     for line in sentences(answered):
         tell(line)
     _print_tables(answered)
@@ -91,6 +93,16 @@ def _targets(out: Path | None, overwrite: bool) -> list[Path]:
         if target.exists() and not overwrite:
             raise InputError(f"{target} exists", remedy="say --overwrite to replace it")
     return targets
+
+
+def _drawable(targets: list[Path], answers: int) -> list[Path]:
+    """The files of a folder, without the plume where there are too many answers for one."""
+    from nowcast.plots.plume import MOST_PANELS
+
+    if answers <= MOST_PANELS:
+        return targets
+    note(f"no plume of {answers} answers; at most {MOST_PANELS} can be drawn")
+    return [target for target in targets if target.suffix != ".png"]
 
 
 def _write(answered: "xr.Dataset", target: Path) -> Path:

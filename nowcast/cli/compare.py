@@ -37,6 +37,8 @@ def compare(
     from nowcast.report.sections import Comparison
     from nowcast.verification import save
     from nowcast.verification.tables import plain_table
+    from pipelines.store.amounts import quantity_of_counts
+    from pipelines.store.units import QUANTITIES
 
     names = [name.strip() for name in models.split(",") if name.strip()]
     compared = compared_with(
@@ -44,7 +46,8 @@ def compare(
     )
     forecast, *references = compared.forecasts
     wettest = max(forecast, key=lambda file: echo_shares(open_forecast(file)["vil"])[0])
-    pictured = write_page(wettest, out / "nowcast.html", store=compared.archive, overwrite=True)
+    units = QUANTITIES[quantity_of_counts(compared.archive.attrs)].attrs["units"]
+    pictured = write_page(wettest, out / "nowcast.html", store=compared.archive, units=units, overwrite=True)
     page = write_report(
         out,
         compared.states,

@@ -12,7 +12,8 @@ from pipelines.store.paths import refuse_inputs
 Forecast = Annotated[Path, typer.Argument(help="Forecast: NetCDF file or Zarr store.")]
 Case = Annotated[int | None, typer.Option(min=0, help="Number of the case; default: most echo.")]
 Members = Annotated[
-    list[int] | None, typer.Option("--member", min=0, help="Number of a member; repeat for more; default: the first.")
+    list[int] | None,
+    typer.Option("--member", "--members", min=0, help="Number of a member; repeat for more; default: the first."),
 ]
 Threshold = Annotated[
     str | None, typer.Option(help='Threshold of the probability, such as "2.5mm/h" or 35dBZ; default: 74counts.')
@@ -31,7 +32,10 @@ def plot(
     case: Case = None,
     members: Members = None,
     lead_time: Annotated[
-        list[float] | None, typer.Option(help="Lead time in minutes; repeat for more; default: four, evenly spread.")
+        list[float] | None,
+        typer.Option(
+            "--lead-time", "--lead-times", help="Lead time in minutes; repeat for more; default: four, evenly spread."
+        ),
     ] = None,
     threshold: Threshold = None,
     units: Units = None,
@@ -66,7 +70,8 @@ def animate(
     case: Case = None,
     members: Members = None,
     lead_time: Annotated[
-        list[float] | None, typer.Option(help="Lead time in minutes; repeat for more; default: all.")
+        list[float] | None,
+        typer.Option("--lead-time", "--lead-times", help="Lead time in minutes; repeat for more; default: all."),
     ] = None,
     threshold: Threshold = None,
     units: Units = None,

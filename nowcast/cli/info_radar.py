@@ -82,7 +82,7 @@ def _times(times: Sequence[datetime]) -> Iterator[str]:
         return
     yield f"times: {_minute(times[0])} to {_minute(times[-1])} UTC, every {step / timedelta(minutes=1):g} minutes"
     gaps = [(start, round((end - start) / step) - 1) for start, end in pairwise(times)]
-    gaps = [(start, lacking) for start, lacking in gaps if lacking]
+    gaps = [(start, lacking) for start, lacking in gaps if lacking > 0]
     where = ", ".join(f"{lacking} after {_minute(start)}" for start, lacking in gaps[:_GAPS])
     more = f", and {len(gaps) - _GAPS} more gaps" if len(gaps) > _GAPS else ""
     yield (

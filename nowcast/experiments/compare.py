@@ -30,6 +30,7 @@ from nowcast.verification.aggregate import add
 from nowcast.verification.headline import FEWEST_EVENTS
 from nowcast.verification.scores import scores_of
 from pipelines.errors import InputError
+from pipelines.store.amounts import quantity_of_counts
 
 Tell = Callable[[str], object]
 Progress = Callable[[str], Callable[[Sequence[Any]], Iterable[Any]]]
@@ -128,7 +129,8 @@ def compare(
         whole = _scored(two[0], independent, _SCORES) if place else scores.isel(forecast=[0, -1])
         pairs.append((contender.label, (whole, _scored(two[1], independent, _SCORES))))
     answers = [*words(pairs), *_too_few(len(cases), independent), _chosen(cases)]
-    tables = grids(pairs, contenders[-1].label, [_cost(contender, cases) for contender in contenders])
+    quantity = quantity_of_counts(archive.attrs)
+    tables = grids(pairs, contenders[-1].label, [_cost(contender, cases) for contender in contenders], quantity)
     return Compared(answers, tables, scores, _added(kept[False], contenders), made, archive)
 
 
@@ -152,13 +154,23 @@ def _contenders(
         own = 1 if forecaster.deterministic else members
         told = [
             described.get("checkpoint_sha256", name),
-            sorted(str(source.resolve()) for source in sources),
+            sorted(_state(source) for source in sources),
             own,
             lead,
         ]
         contenders.append(Contender(name, label, own, out / "forecasts" / f"{label}-{digest(told)}"))
         seen.append(forecaster.window[0] if forecaster.window else 0)
     return contenders, seen
+
+
+def _state(source: Path) -> tuple[str, int, int]:
+    """A source, and the bytes and the time of the newest of its files: another one where radar was added or changed."""
+    files = [path.stat() for path in [source, *source.rglob("*")] if path.is_file()]
+    return (
+        str(source.resolve()),
+        sum(file.st_size for file in files),
+        max((file.st_mtime_ns for file in files), default=0),
+    )
 
 
 def _chosen(cases: Sequence[WetCase]) -> str:

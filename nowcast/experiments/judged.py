@@ -8,7 +8,7 @@ import xarray as xr
 
 from nowcast.verification.headline import FEWEST_EVENTS, each_forecast, headline, interval_text, number
 from pipelines.store.amounts import amount_text
-from pipelines.store.units import RAIN_RATE
+from pipelines.store.units import COUNTS
 
 Pairs = Sequence[tuple[str, Sequence[xr.Dataset]]]  # of each model: its label, and the scores whole and reached
 
@@ -36,14 +36,18 @@ def _verdict(scores: xr.Dataset) -> list[str]:
     return headline(scores.assign_attrs(independent_events=FEWEST_EVENTS))
 
 
-def grids(pairs: Pairs, reference: str, costs: Sequence[tuple[str, int, float, float]]) -> list[Grid]:
+def grids(pairs: Pairs, reference: str, costs: Sequence[tuple[str, int, float, float]], quantity: str) -> list[Grid]:
     """Tables by lead time and by threshold of each model beside the reference, and one of all models."""
     found = [_models(pairs, reference, costs)]
     for label, (whole, reached) in pairs:
         found += [
             _by_lead(label, reference, whole, reached),
-            _by_threshold(f"CSI of the mean of {label} and {reference}", label, reference, whole, "csi_pooled", 3),
-            _by_threshold(f"Brier score of {label} and {reference}", label, reference, whole, "brier_pooled", 4),
+            _by_threshold(
+                f"CSI of the mean of {label} and {reference}", label, reference, whole, "csi_pooled", 3, quantity
+            ),
+            _by_threshold(
+                f"Brier score of {label} and {reference}", label, reference, whole, "brier_pooled", 4, quantity
+            ),
         ]
     return found
 
@@ -75,13 +79,15 @@ def _by_lead(label: str, reference: str, whole: xr.Dataset, reached: xr.Dataset)
     return Grid(f"CRPS in counts by lead time; difference: {label} minus {reference}", head, rows)
 
 
-def _by_threshold(caption: str, label: str, reference: str, whole: xr.Dataset, name: str, decimals: int) -> Grid:
+def _by_threshold(
+    caption: str, label: str, reference: str, whole: xr.Dataset, name: str, decimals: int, quantity: str
+) -> Grid:
     own, other = each_forecast(whole.sel(summary="mean"))
     rows = []
     for threshold in _reached(whole):
         here, there = (one.sel(threshold=threshold) for one in (own, other))
         cells = [number(one[name].item(), decimals) for one in (here, there)]
-        limit = f"{threshold:g} counts, {amount_text(threshold, RAIN_RATE)}"
+        limit = ", ".join(dict.fromkeys(amount_text(threshold, each) for each in (COUNTS, quantity)))
         rows.append([limit, *cells, *_difference(there, f"{name}_difference", decimals)])
     return Grid(f"{caption}, all lead times", ["at or above", label, reference, "difference", "95 % interval"], rows)
 

@@ -67,9 +67,9 @@ def answer(
     if not places:
         raise InputError("no place", expected="a point or an area")
     quantity = quantity or str(forecast.attrs.get("quantity", COUNTS))
-    asked = [thresholds] if isinstance(thresholds, str | float | int) else thresholds
-    counts = [threshold_in_counts(each, quantity) for each in asked or DEFAULT_THRESHOLDS[quantity]]
-    levels = [float(f"{from_counts(np.array([each]), quantity)[0]:.6g}") for each in counts]
+    asked: list[Any] = list(np.atleast_1d(np.asarray(thresholds, object)))
+    counts = list(dict.fromkeys(threshold_in_counts(each, quantity) for each in asked or DEFAULT_THRESHOLDS[quantity]))
+    levels = from_counts(np.array(counts), quantity)
     found = list(located(forecast, places, case))
     read = {number: _members(forecast, number, found) for number in sorted({number for _, number, _ in found})}
     seen = {number: _observed(forecast, number, observations) for number in read} if observations else {}
@@ -109,13 +109,13 @@ def _observed(forecast: xr.Dataset, case: int, observations: Observations) -> np
 
 
 def _statistics(
-    counts: np.ndarray, truth: np.ndarray | None, how: str, quantity: str, levels: Sequence[float], one: xr.Dataset
+    counts: np.ndarray, truth: np.ndarray | None, how: str, quantity: str, levels: np.ndarray, one: xr.Dataset
 ) -> xr.Dataset:
     """All numbers of one series of a place, from counts with dims (member, lead_time, pixel)."""
     leads = one["lead_time"].values
     amounts = from_counts(counts.astype("float64"), quantity)
     series = _reduced(amounts, how, quantity)
-    limits = np.array(levels) - _ROUNDING * np.abs(levels)
+    limits = levels - _ROUNDING * np.abs(levels)
     above = series >= limits[:, None, None]  # (threshold, member, lead_time)
     known = np.isfinite(series).all(axis=0)
     values: dict[str, Any] = {
@@ -134,7 +134,11 @@ def _statistics(
         values[name] = (("threshold", "time_quantile"), np.stack([pair[number] for pair in times]))
     if truth is not None:
         values["observed"] = ("lead_time", _reduced(from_counts(truth.astype("float64"), quantity), how, quantity))
-    coords = {"quantile": list(QUANTILES), "threshold": list(levels), "time_quantile": list(TIME_QUANTILES)}
+    coords = {
+        "quantile": list(QUANTILES),
+        "threshold": [float(f"{level:.6g}") for level in levels],
+        "time_quantile": list(TIME_QUANTILES),
+    }
     return xr.Dataset(values, coords | {"lead_time": leads, "member": one["member"].values})
 
 
@@ -172,7 +176,7 @@ def _times(above: np.ndarray, valid: np.ndarray) -> tuple[np.ndarray, np.ndarray
 def _labels(place: Place, number: int, cells: Cells, how: str, counts: np.ndarray, one: xr.Dataset) -> dict[str, Any]:
     """Coordinates of one series of a place."""
     pixels = len(cells.rows)
-    seen = np.isfinite(counts).all(axis=(0, 1))
+    seen = np.isfinite(counts).any(axis=(0, 1))
     labels: dict[str, Any] = {
         "name": place.name,
         "series": how if place.area is None else f"{how} of {pixels} pixel{'s' * (pixels != 1)}",

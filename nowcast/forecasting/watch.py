@@ -121,15 +121,15 @@ class Watch:
         is_new = path not in known
         if is_new:
             write_forecast(self.forecaster, cases, path, self.request, described=self.described, tell=self._tell_once)
-        page = path.with_suffix(".html")
-        if self.page and not page.exists():
-            self.page(path, page, cases.store)
-        for made in (path, page):
-            if made.exists():
-                _link(self.out / f"latest{made.suffix}", made)
+        _link(self.out / "latest.nc", path)
         for old in _forecasts(folder)[: -self.keep]:
             old.unlink()
             old.with_suffix(".html").unlink(missing_ok=True)
+        page = path.with_suffix(".html")
+        if self.page and not page.exists():
+            self.page(path, page, cases.store)
+        if page.exists():
+            _link(self.out / "latest.html", page)
         return path if is_new else None
 
     def _tell_once(self, line: str) -> None:

@@ -63,7 +63,8 @@ def forecast(
     precip = np.asarray(precip, "float64")
     if precip.ndim != 3:
         raise InputError("precip has another shape", got=precip.shape, expected="(t, m, n)")
-    wanted = np.arange(1, timesteps + 1) if isinstance(timesteps, int) else np.asarray(timesteps)
+    wanted = np.asarray(timesteps)
+    wanted = wanted if wanted.ndim else np.arange(1, int(wanted) + 1)
     if not wanted.size or (wanted != np.rint(wanted)).any() or wanted.min() < 1:
         raise InputError("time steps are not whole numbers from 1 on", got=timesteps)
     rate = np.where(precip >= 10 * np.log10(_LEAST), 10 ** (precip / 10), 0) if transform else precip

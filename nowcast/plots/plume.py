@@ -17,7 +17,7 @@ from pipelines.store.units import QUANTITIES
 from pipelines.store.whole import whole
 
 _SUFFIXES = (".png", ".pdf", ".svg")
-_MOST_PANELS, _MOST_MEMBERS = 12, 20
+MOST_PANELS, _MOST_MEMBERS = 12, 20
 _BANDS = ((0.05, 0.95, "#c6dbef", "5 to 95 %"), (0.25, 0.75, "#6baed6", "25 to 75 %"))
 _WIDTH, _HEIGHT = 7.0, 2.5  # inches of a panel
 
@@ -46,9 +46,9 @@ def plot_plume(answered: xr.Dataset) -> Figure:
         InputError: for more than 12 places.
     """
     number = answered.sizes["place"]
-    if number > _MOST_PANELS:
+    if number > MOST_PANELS:
         raise InputError(
-            "too many places to draw", got=number, expected=f"at most {_MOST_PANELS}", remedy="choose some, or one case"
+            "too many places to draw", got=number, expected=f"at most {MOST_PANELS}", remedy="choose some, or one case"
         )
     figure = Figure(figsize=(_WIDTH, _HEIGHT * number + 0.5), layout="constrained")
     panels = figure.subplots(number, 1, squeeze=False)[:, 0]

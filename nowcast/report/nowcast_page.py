@@ -64,7 +64,7 @@ def write_page(
     if kind_of(opened) is VIDEO:
         raise InputError("a page shows radar", got="a forecast of video", remedy="see `nowcast verify --report`")
     quantity = quantity_of_units(units) if units else opened.attrs.get("quantity", COUNTS)
-    levels = sorted({threshold_in_counts(each, quantity) for each in thresholds or DEFAULT_THRESHOLDS[quantity]})
+    levels = sorted({threshold_in_counts(each, quantity) for each in list(thresholds) or DEFAULT_THRESHOLDS[quantity]})
     if len(levels) > _MOST_THRESHOLDS:
         raise InputError("too many thresholds", got=len(levels), expected=f"at most {_MOST_THRESHOLDS}")
     shown = one_case(opened, case)

@@ -89,7 +89,7 @@ def _given(
 ) -> tuple[tuple[float, ...], dict[str, str]]:
     """The counts of thresholds that replace the protocol's, and attributes that say so and in which unit they are."""
     own = str(forecast.attrs.get("quantity", COUNTS))
-    if not thresholds:
+    if not len(thresholds):
         return (), {} if own == COUNTS else {"threshold_quantity": own}
     if kind_of(store) is VIDEO:
         raise InputError("scores of video have no thresholds", remedy="leave out --threshold")

@@ -21,7 +21,10 @@ from pipelines.radar.files import Header, time_in_name
 from pipelines.radar.grid import Grid
 from pipelines.store.units import quantity_of
 
-_IN_NAME = {re.compile("dbz", re.IGNORECASE): "dBZ", re.compile(r"rate|mm_?p?h(?![a-z])", re.IGNORECASE): "mm h-1"}
+_IN_NAME = {
+    re.compile("dbz", re.IGNORECASE): "dBZ",
+    re.compile(r"(?<![a-z])(?:rain|precip|prec)?_?rate(?![a-z])|mm_?p?h(?![a-z])", re.IGNORECASE): "mm h-1",
+}
 
 
 def header(path: Path) -> Header:

@@ -74,3 +74,10 @@ def test_wrong_use_is_one_line(nowcast, forecast, tmp_path, monkeypatch, words, 
     code, text, line = nowcast("at", forecast, *words)
     assert (code, text, line.count("\n")) == (2, "", 1) and said in line
     assert not list(tmp_path.iterdir())
+
+
+def test_more_answers_than_a_plume_can_show_are_written_without_it(nowcast, forecast, tmp_path):
+    points = [word for column in range(20, 33) for word in ("--point", place(forecast, 30, column))]
+    code, _, notes = nowcast("at", forecast, *points, "--out", tmp_path / "out")
+    assert code == 0 and "no plume of 13 answers; at most 12 can be drawn" in notes
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["leads.csv", "places.nc", "thresholds.csv"]

@@ -4,13 +4,16 @@ import json
 
 import pytest
 
+from pipelines.store.units import QUANTITIES, REFLECTIVITY
+
 
 @pytest.fixture(scope="module")
 def folder(moving_storm, cf_radar, tmp_path_factory):
-    """Twenty frames of 32 x 32 pixels, one to a file, in a folder; the storm moves east by a pixel a frame."""
+    """Twenty frames of 32 x 32 pixels in dBZ, one to a file; the storm moves east by a pixel a frame."""
     folder = tmp_path_factory.mktemp("radar")
     counts = moving_storm((5, 16), (1, 0), 20, size=32)
-    frames = cf_radar(counts)
+    known = QUANTITIES[REFLECTIVITY]
+    frames = cf_radar(known.from_counts(counts), **known.attrs)
     for number in range(20):
         frames.isel(time=[number]).to_netcdf(folder / f"frame_{number:02d}.nc")
     return folder
@@ -27,7 +30,8 @@ def test_an_answer_and_one_page_from_a_folder_of_frames(nowcast, folder, tmp_pat
     assert any("is too few to tell: do not trust the interval, give radar of 10 spells" in line for line in lines)
     page = (out / "index.html").read_text()
     assert '<section id="comparison"' in page and "is too few to tell" in page and "CRPS in counts by lead time" in page
-    assert '<a href="nowcast.html">' in page and (out / "nowcast.html").read_text().startswith("<!DOCTYPE html>")
+    assert '<a href="nowcast.html">' in page and "reflectivity (dBZ)" in (out / "nowcast.html").read_text()
+    assert "16 counts, 17.5 dBZ" in " ".join(text.split())
     costs = [json.loads(file.read_text()) for file in out.glob("forecasts/*/*.json")]
     assert len(costs) == 2 and all(seconds > 0 and 0.05 < memory < 50 for seconds, memory in costs)
 

@@ -271,3 +271,28 @@ def test_of_any_ensemble(seed, members, leads):
     assert (np.diff(ordered, axis=1) >= np.timedelta64(0)).all()
     known = one["end"].notnull()
     assert (one["end"] > one["onset"]).where(known, True).all()
+
+
+@pytest.mark.parametrize("count", [219, 74, 133, 160, 181, 97])
+def test_a_member_of_exactly_the_threshold_reaches_it(count):
+    made = make_forecast(np.full((1, 2, 4, 4), count), quantity=RAIN_RATE)
+    one = answer(made, [Place("here", *degrees(1.5, 2.5))], thresholds=f"{count}counts").isel(place=0)
+    assert one["probability"].values.tolist() == [[1, 1]]
+
+
+def test_thresholds_that_are_the_same_are_one_and_may_be_an_array(by_hand):
+    place = [Place("here", *degrees(1.5, 2.5))]
+    twice = answer(by_hand, place, thresholds=["2.5", "2.5mm/h"])
+    assert twice["threshold"].values.tolist() == [2.5] and len(threshold_table(twice)) == 1
+    xr.testing.assert_identical(
+        answer(by_hand, place, thresholds=np.array([1, 5])), answer(by_hand, place, thresholds=[1, 5])
+    )
+    xr.testing.assert_identical(answer(by_hand, place, thresholds=np.int64(5)), answer(by_hand, place, thresholds=5))
+
+
+def test_a_series_that_is_missing_later_is_no_place_that_was_never_observed(by_hand):
+    counts = by_hand["vil"].values[0].copy()
+    counts[:, 3] = np.nan
+    made = make_forecast(counts, quantity=RAIN_RATE)
+    (line,) = sentences(answer(made, [Place("here", *degrees(1.5, 2.5))], thresholds=1))
+    assert line.startswith("here: 67 % chance of 1 mm h⁻¹ or more") and "nan" not in line

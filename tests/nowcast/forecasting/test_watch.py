@@ -229,3 +229,16 @@ def test_files_dropped_by_another_process_out_of_order_half_written_and_broken(s
     np.testing.assert_array_equal(last_field(tmp_path / "out/latest.nc"), staged[1][14])
     assert len(told) == len(set(told)) and sum("cannot be read" in line for line in told) <= 2
     assert not [path.name for path in (tmp_path / "out").rglob("*") if "partial" in path.name]
+
+
+def test_a_page_that_fails_leaves_the_link_to_the_forecast_and_old_ones_are_removed(staged, live, tmp_path):
+    def fails(*arguments):
+        raise ValueError("no page")
+
+    watch, _ = watching(tmp_path, page=fails, keep=1)
+    for number in (10, 11):
+        shutil.copy(staged[0] / NAMES[number], tmp_path / "radar")
+        with pytest.raises(ValueError, match="no page"):
+            watch.look(wait=False)
+    assert (tmp_path / "out/latest.nc").resolve().name == FORECASTS[11]
+    assert [path.name for path in (tmp_path / "out/forecasts").glob("*.nc")] == [FORECASTS[11]]

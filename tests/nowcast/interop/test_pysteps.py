@@ -105,3 +105,8 @@ def test_blending_takes_our_members_as_an_external_nowcast(tmp_path):
 def test_what_cannot_be_is_one_line(data, steps, line):
     with pytest.raises(InputError, match=line):
         forecast(data, None, steps, model="persistence", **OPTIONS)
+
+
+def test_a_number_of_time_steps_may_be_numpys():
+    made = forecast(rain(), None, np.int64(3), model="persistence", **OPTIONS)
+    np.testing.assert_array_equal(made, forecast(rain(), None, 3, model="persistence", **OPTIONS))

@@ -100,3 +100,15 @@ def test_no_tiff_is_one_line(tmp_path):
     with pytest.raises(InputError, match=r"^rate_202407011205\.tif cannot be read: ") as caught:
         read_header(path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["RATE", "rainrate", "rain_rate_1km", "precip-rate", "RZC_mmh"])
+def test_a_name_tells_a_rate(tmp_path, name):
+    path = geotiff(tmp_path / f"{name}_202407011205.tif", np.ones((2, 2), "float32"))
+    assert read_header(path).quantity == RAIN_RATE
+
+
+@pytest.mark.parametrize("name", ["calibrated_QPE", "integrated", "rates"])
+def test_a_word_that_holds_another_tells_nothing(tmp_path, name):
+    with pytest.raises(InputError, match="it is not known as radar; got units none"):
+        read_header(geotiff(tmp_path / f"{name}_202407011205.tif", np.ones((2, 2), "float32")))
