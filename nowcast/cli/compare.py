@@ -29,8 +29,6 @@ def compare(
     wettest case, OUT/nowcast.html. A stopped comparison is resumed by the same command; forecasts are kept in OUT and
     used again.
     """
-    from nowcast.data.forecast_file import open_forecast
-    from nowcast.data.statistics import echo_shares
     from nowcast.experiments.compare import compare as compared_with
     from nowcast.report import write_report
     from nowcast.report.nowcast_page import write_page
@@ -45,9 +43,8 @@ def compare(
         source, names, reference, out, members=members, number=cases, device=device, tell=note, progress=bar
     )
     forecast, *references = compared.forecasts
-    wettest = max(forecast, key=lambda file: echo_shares(open_forecast(file)["vil"])[0])
     units = QUANTITIES[quantity_of_counts(compared.archive.attrs)].attrs["units"]
-    pictured = write_page(wettest, out / "nowcast.html", store=compared.archive, units=units, overwrite=True)
+    pictured = write_page(compared.wettest, out / "nowcast.html", store=compared.archive, units=units, overwrite=True)
     page = write_report(
         out,
         compared.states,

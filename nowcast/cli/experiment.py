@@ -1,5 +1,6 @@
 """The command experiment. Heavy libraries are imported inside it, as in `nowcast.cli.app`."""
 
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -72,6 +73,7 @@ def experiment(
     except TrainingInterrupted as stopped:
         note(stopped)
         raise typer.Exit(1) from None
+    note(f"{sum(os.times()[:4]) / 60:.1f} minutes of processor time")
     for path in (outcome.table, outcome.numbers, outcome.figure):
         tell(path)
     if report:

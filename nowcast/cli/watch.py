@@ -44,7 +44,7 @@ def watch(
     watched = Watch(forecaster, described, folder, out, request, keep=keep, page=_page, tell=note)
     if not once:
         watched.run(every, tell)
-    elif path := watched.look(wait=False):
+    elif path := watched.once():
         tell(path)
 
 

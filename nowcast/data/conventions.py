@@ -3,8 +3,8 @@
 import numpy as np
 
 from pipelines.store.units import COUNTS, RAIN_RATE, REFLECTIVITY, VIL
+from pipelines.store.units import ECHO as ECHO
 
-ECHO = 5.5  # counts up to 5 are no echo
 THRESHOLDS = (16.0, 74.0, 133.0, 160.0, 181.0, 219.0)
 # Weak, moderate and heavy, in the unit of each quantity.
 DEFAULT_THRESHOLDS = {RAIN_RATE: (1, 5, 20), REFLECTIVITY: (20, 35, 45), VIL: (0.15, 0.8, 3.5), COUNTS: (16, 74, 133)}

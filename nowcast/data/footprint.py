@@ -1,19 +1,18 @@
 """Where fields lie on a map, and which pixels two of them share."""
 
-import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 import xarray as xr
 from pyproj import CRS
-from pyproj.exceptions import CRSError
 
-from pipelines.store.geo import in_metres
+from pipelines.errors import InputError
+from pipelines.radar.cf_mapping import proj_of
+from pipelines.store.unit_text import metres
 
 _PLACING = ("proj", "corner_x", "corner_y")
 _OFF_GRID = 0.05  # pixels between two grids that are the same
-_SCALES = {"m": 1.0, "km": 1000.0}
 
 
 @dataclass(frozen=True)
@@ -91,17 +90,15 @@ def footprints(dataset: xr.Dataset, dim: str) -> list[Footprint | None]:
 
 def _projected(dataset: xr.Dataset) -> xr.Dataset:
     """The dataset with the projection of its CF grid mapping, and y, x in metres; unchanged where it has no such."""
-    scales = {name: _SCALES.get(str(dataset[name].attrs.get("units"))) for name in "yx" if name in dataset.variables}
+    scales = {axis: metres(dataset[axis].attrs.get("units")) for axis in "yx" if axis in dataset.variables}
+    if len(scales) < 2 or not all(scales.values()):
+        return dataset
     try:
-        with warnings.catch_warnings():  # a PROJ string says less than CF: names, and what they call the datum
-            warnings.simplefilter("ignore", UserWarning)
-            proj = CRS.from_cf(dataset["crs"].attrs).to_proj4().replace(" +no_defs", "").replace(" +type=crs", "")
-    except (CRSError, KeyError):
+        proj = proj_of(dataset["crs"], dict(dataset["crs"].attrs), (scales["y"], scales["x"]))
+    except InputError:
         return dataset
-    if None in scales.values():
-        return dataset
-    metres = {name: (name, scale * dataset[name].values, dataset[name].attrs) for name, scale in scales.items()}
-    return dataset.assign_coords(metres).assign(proj=((), in_metres(proj)), corner_x=((), 0.0), corner_y=((), 0.0))
+    placed = {axis: (axis, scale * dataset[axis].values, dataset[axis].attrs) for axis, scale in scales.items()}
+    return dataset.assign_coords(placed).assign(proj=((), proj), corner_x=((), 0.0), corner_y=((), 0.0))
 
 
 def footprint_of(case: xr.Dataset) -> Footprint | None:

@@ -22,7 +22,7 @@ from pipelines.store.schema import open_store, pixels
 from pipelines.store.units import MISSING
 
 COUNT_UNITS = {None, "", "1", "count", "counts"}
-_OFF_TIME = 0.1  # of the step between frames, by which a frame may miss a valid time
+_OFF_TIME = 0.1  # of the step between frames, by which the truth may miss a valid time; a history may by more
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import xarray as xr
 
 _MEAN = {"summary": "mean"}
 _VIDEO = ("fvd", "kvd")  # scores of whole videos, which are not taken over lead times
-_SAFE = "read by torch.load with weights_only=True (torch 2.6 or newer) and written by safetensors.torch.save_file"
+_SAFE = "read by torch.load with weights_only=True (torch 2.10 or newer) and written by safetensors.torch.save_file"
 _LPIPS = (
     "--lpips-weights FILE: alexnet-owt-7be5be79.pth of torchvision and lpips/weights/v0.1/alex.pth of "
     f"richzhang/PerceptualSimilarity, {_SAFE} as one"

@@ -31,6 +31,7 @@ from nowcast.verification.headline import FEWEST_EVENTS
 from nowcast.verification.scores import scores_of
 from pipelines.errors import InputError
 from pipelines.store.amounts import quantity_of_counts
+from pipelines.store.paths import state_of
 
 Tell = Callable[[str], object]
 Progress = Callable[[str], Callable[[Sequence[Any]], Iterable[Any]]]
@@ -65,6 +66,7 @@ class Compared:
         scores: All scores of the first model beside the others, of whole fields.
         states: The sums of each model.
         forecasts: The forecast files of each model, the first model's first.
+        wettest: The first model's forecast of the case with the most echo.
         archive: The observations.
     """
 
@@ -73,6 +75,7 @@ class Compared:
     scores: xr.Dataset
     states: list[xr.Dataset]
     forecasts: list[list[Path]]
+    wettest: Path
     archive: xr.Dataset
 
 
@@ -131,7 +134,8 @@ def compare(
     answers = [*words(pairs), *_too_few(len(cases), independent), _chosen(cases)]
     quantity = quantity_of_counts(archive.attrs)
     tables = grids(pairs, contenders[-1].label, [_cost(contender, cases) for contender in contenders], quantity)
-    return Compared(answers, tables, scores, _added(kept[False], contenders), made, archive)
+    wettest = made[0][max(range(len(cases)), key=lambda number: cases[number].echo)]
+    return Compared(answers, tables, scores, _added(kept[False], contenders), made, wettest, archive)
 
 
 def _check_out(out: Path, sources: Sequence[Path]) -> None:
@@ -148,13 +152,13 @@ def _contenders(
     labels = [Path(name).name for name in names]
     if doubled := [label for label in labels if labels.count(label) > 1]:
         raise InputError(f"two models are called {doubled[0]}", expected="models of different names")
-    contenders, seen = [], [0]
+    contenders, seen, states = [], [0], [_states(source) for source in sources]
     for name, label in zip(names, labels, strict=True):
         forecaster, described = load_forecaster(name, device=device)
         own = 1 if forecaster.deterministic else members
         told = [
             described.get("checkpoint_sha256", name),
-            sorted(_state(source) for source in sources),
+            states,
             own,
             lead,
         ]
@@ -163,14 +167,10 @@ def _contenders(
     return contenders, seen
 
 
-def _state(source: Path) -> tuple[str, int, int]:
-    """A source, and the bytes and the time of the newest of its files: another one where radar was added or changed."""
-    files = [path.stat() for path in [source, *source.rglob("*")] if path.is_file()]
-    return (
-        str(source.resolve()),
-        sum(file.st_size for file in files),
-        max((file.st_mtime_ns for file in files), default=0),
-    )
+def _states(source: Path) -> list[tuple[str, int, int]]:
+    """The files and folders that a source names, and their states: others where radar was added or changed."""
+    start = Path(source.anchor)
+    return sorted((str(path.resolve()), *state_of(path)) for path in start.glob(str(source.relative_to(start))))
 
 
 def _chosen(cases: Sequence[WetCase]) -> str:

@@ -10,7 +10,7 @@ _SMOOTHING = 5.0  # pixels; less follows noise, more loses the differences betwe
 _REACH = 40.0  # pixels; extends the motion to places far from echo
 _REACH_WEIGHT = 1e-3
 _LEAST_SIDE = 12  # pixels, for the search
-_HISTORY = 10  # frames that `reached_after` takes the motion from
+HISTORY = 10  # frames that `reached_after` takes the motion from
 _SEEN = 0.5  # a sample is missing when the bilinear weight of its seen pixels is below this
 
 
@@ -101,7 +101,7 @@ def reached_after(past: np.ndarray, steps: np.ndarray) -> np.ndarray:
     Returns:
         See `reached`; shape (lead_time, y, x).
     """
-    newest = past[-_HISTORY:]
+    newest = past[-HISTORY:]
     seen = np.isfinite(newest)
     return reached(np.where(seen, newest, 0)[None], seen[None], int(steps.max()))[0, steps - 1]
 

@@ -6,7 +6,7 @@ import xarray as xr
 from nowcast.data.conventions import DURATION, TIME, minute_text
 from nowcast.data.radar_file import Around, Sources, Tell, is_store, open_radar
 from pipelines.errors import InputError
-from pipelines.radar.files import commonest_step
+from pipelines.radar.files import OFF_STEP, commonest_step
 from pipelines.store.progress import progress
 
 __all__ = ["LENGTH", "is_store", "read_history"]
@@ -14,7 +14,6 @@ __all__ = ["LENGTH", "is_store", "read_history"]
 LENGTH = 10  # frames given and forecast where the model takes any number
 LEAST = 3  # frames that a history may begin with: two steps of the echo, and how they differ
 MOST_MISSING = 0.25  # of the frames after the first, as of a window of the training
-_OFF_STEP = 0.25  # of a step, by which a frame may miss its time
 _MINUTE = np.timedelta64(1, "m")
 
 
@@ -142,7 +141,7 @@ def _slots(name: str, times: np.ndarray, frames: int) -> tuple[np.timedelta64, d
     before = max(0, int(inside.argmax()) - 1)  # a step into the history is longer where the cadence was another
     gaps = np.diff(nearest[before:])
     changed = (gaps[1:] == gaps[:-1]) & (gaps[1:] > 1)
-    if changed.any() or (np.abs(exact - nearest) > _OFF_STEP)[inside].any():
+    if changed.any() or (np.abs(exact - nearest) > OFF_STEP)[inside].any():
         raise InputError(
             f"the last {frames} frames of {name} are not evenly spaced",
             got=", ".join(f"{minutes:g}" for minutes in np.diff(times[before:]) / _MINUTE) + " minutes",

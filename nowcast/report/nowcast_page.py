@@ -29,6 +29,7 @@ from pipelines.store.schema import pixels
 from pipelines.store.units import COUNTS
 from pipelines.store.whole import whole
 
+_AT_ONCE = 8  # members read at once
 _MOST_THRESHOLDS = 6
 
 
@@ -103,9 +104,11 @@ def page_data(
         observations: What was observed, if known.
         progress: Wraps the lead times to show how many are done.
     """
-    members = pixels(shown).transpose("member", "lead_time", "y", "x").values.astype("float32", copy=False)
-    factor = averaging(members.shape, len(thresholds))
-    members = coarse(members, factor)
+    array = pixels(shown).transpose("member", "lead_time", "y", "x")
+    factor = averaging(array.shape, len(thresholds))
+    starts = range(0, array.sizes["member"], _AT_ONCE)
+    parts = [array.isel(member=slice(start, start + _AT_ONCE)).values.astype("float32") for start in starts]
+    members = np.concatenate([coarse(part, factor) for part in parts])
     *_, height, width = members.shape
     times, seen = _observed(shown, observations)
     ensemble = ensemble_layers(members, thresholds, quantity, progress)

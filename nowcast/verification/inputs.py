@@ -16,14 +16,12 @@ from nowcast.data.conventions import TIME, lead_label, minute_text
 from nowcast.data.footprint import footprints
 from nowcast.data.observations import Case, Observations, counts_of, texts
 from nowcast.data.radar_file import Sources, is_radar, is_store
-from nowcast.extrapolation.optical_flow import reached_after
+from nowcast.extrapolation.optical_flow import HISTORY, reached_after
 from pipelines.errors import InputError
 from pipelines.store.kind import VIDEO, kind_of
 from pipelines.store.schema import pixels
 
 Source = str | Path | xr.Dataset
-
-_HISTORY = 10  # frames that the motion is taken from
 
 
 @dataclass(frozen=True)
@@ -195,7 +193,7 @@ class Reached(Observations):
         times = self.times(case)
         step = np.diff(times[times <= case.init_time])[-1]
         steps = np.rint((case.valid_times - case.init_time) / step).astype(int)
-        known = reached_after(self.past(case, _HISTORY), steps)
+        known = reached_after(self.past(case, HISTORY), steps)
         return np.where(known, super().fields(case), np.nan)
 
 

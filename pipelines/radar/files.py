@@ -44,7 +44,8 @@ FORMATS = {  # by the end of a file's name
     ".tif": "pipelines.radar.geotiff",
     ".tiff": "pipelines.radar.geotiff",
 }
-_TIMES_IN_NAMES = (  # each with a group per part of the time
+_TIMES_IN_NAMES = (  # each with a group per part of the time; a name has the first that is found
+    (re.compile(r"(?<!\d)(\d\d)([01]\d)([0-3]\d)([0-2]\d)([0-5]\d)(?=-dwd-)"), "%y%m%d%H%M"),  # 2007041510-dwd---bin
     (  # 20210704, 20210704155000, 2021-07-04_15-50, 2021070415 and the like
         re.compile(
             r"(?<!\d)((?:19|20)\d\d)[-_]?(\d\d)[-_]?(\d\d)"
@@ -52,11 +53,12 @@ _TIMES_IN_NAMES = (  # each with a group per part of the time
         ),
         "%Y%m%d%H%M%S",
     ),
-    (re.compile(r"(?<!\d)(\d\d)([01]\d)([0-3]\d)([0-2]\d)([0-5]\d)(?!\d)"), "%y%m%d%H%M"),  # DWD's 2107041550
+    (re.compile(r"(?<!\d)(\d\d)([01]\d)([0-3]\d)([0-2]\d)([0-5]\d)(?!\d)"), "%y%m%d%H%M"),  # 2107041550
     # MeteoSwiss' 211851550, by the day of the year, with or without a digit of quality
     (re.compile(r"(?<!\d)(\d\d)([0-3]\d\d)([0-2]\d)([0-5]\d)\d?(?!\d)"), "%y%j%H%M"),
 )
 _HALF_MINUTE = timedelta(seconds=30)
+OFF_STEP = 0.25  # of the step between frames, by which a frame may miss its time
 
 
 class UnreadableError(InputError):

@@ -21,16 +21,16 @@ import numpy as np
 
 from pipelines.building.plan import LeftOut, Plan, amount, counted
 from pipelines.errors import InputError
-from pipelines.radar.files import commonest_step, find_files
+from pipelines.radar.files import OFF_STEP, commonest_step, find_files
 from pipelines.radar.grid import Tiling, square
 from pipelines.radar.loops import Loop, RadarEvent, read_events
 from pipelines.radar.series import Frame, Series, find_series, scan
+from pipelines.store.paths import state_of
 from pipelines.store.protocol import FACTOR, Protocol
 from pipelines.store.schema import TILE
 from pipelines.store.units import QUANTITIES
 
 MAX_FRAMES = 49  # of an event by default, as SEVIR's
-_OFF_STEP = 0.25
 _SAME_PIXELS = 0.01
 
 
@@ -80,7 +80,7 @@ def make_plan(
     reducer = {1: "none", FACTOR: "mean"}.get(coarsen, f"mean{coarsen}")
     return _described(
         events,
-        files=tuple((path.name, _size(path)) for path in paths),
+        files=tuple((path.name, state_of(path)[0]) for path in paths),
         left_out=tuple(left_out),
         rules=protocol.of_radar(cadence.total_seconds() / 60, reducer),
         pixel_m=pixel_m,
@@ -124,11 +124,6 @@ def _span(first: np.datetime64, last: np.datetime64) -> str:
     return f"{begin} to {end.removeprefix(begin[:11])}"
 
 
-def _size(path: Path) -> int:
-    """Bytes of a file, or of the files of a Zarr store."""
-    return sum(part.stat().st_size for part in ([path] if path.is_file() else path.rglob("*")) if part.is_file())
-
-
 def _cadence(series: Sequence[Series]) -> timedelta:
     """The step that is commonest in each series.
 
@@ -168,7 +163,7 @@ def _sequences(
     for time, frame in sorted(series.frames.items()):
         exact = (time - start) / cadence
         step = round(exact)
-        if steps and abs(exact - step) <= _OFF_STEP and step - max(steps) <= gap:
+        if steps and abs(exact - step) <= OFF_STEP and step - max(steps) <= gap:
             if step in steps:
                 left_out.append(LeftOut(Path(frame.file).name, f"a second field within a step of {cadence}, at {time}"))
             else:

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 
 from pipelines.errors import InputError
-from pipelines.store.units import COUNTS, MAX_COUNT, QUANTITIES, RAIN_RATE, REFLECTIVITY, VIL, from_counts
+from pipelines.store.units import COUNTS, ECHO, MAX_COUNT, QUANTITIES, RAIN_RATE, REFLECTIVITY, VIL, from_counts
 
 _WRITTEN = {RAIN_RATE: "mm h⁻¹", REFLECTIVITY: "dBZ", VIL: "kg m⁻²", COUNTS: "counts"}
-_ECHO = 5.5  # counts up to 5 are no echo
 _DECIMALS = 6  # of counts, so that what stands for a whole count is one
 _NUMBER = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)\s*(.*?)\s*", re.IGNORECASE)
 
@@ -52,7 +51,7 @@ def threshold_in_counts(text: str | float, quantity: str = COUNTS) -> float:
     number, quantity = _amount(text)[0], quantity_of_threshold(text, quantity)
     known = QUANTITIES[quantity]
     counts = float(known.to_counts(np.array([number]))[0])
-    least, most = (known.from_counts(np.array([float(end)]))[0] for end in (_ECHO, MAX_COUNT))
+    least, most = (known.from_counts(np.array([float(end)]))[0] for end in (ECHO, MAX_COUNT))
     if not least - 1e-6 * abs(least) <= number <= most + 1e-6 * abs(most):
         raise InputError(
             f"no threshold of {text}", expected=f"{least:.2g} to {most:.3g} {_WRITTEN[quantity]}, as counts reach"

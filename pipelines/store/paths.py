@@ -30,6 +30,16 @@ def refuse_inputs(out: str | Path | None, inputs: Iterable[str | Path | None]) -
             raise InputError(f"the output {out} {where} the input {given}", remedy="write to another path")
 
 
+def state_of(path: Path) -> tuple[int, int]:
+    """Bytes of a file, or of all files of a folder, and the time in ns since 1970 when the last of them changed.
+
+    Raises:
+        FileNotFoundError: where a file goes away meanwhile.
+    """
+    parts = [part.stat() for part in ([path] if path.is_file() else path.rglob("*")) if part.is_file()]
+    return sum(part.st_size for part in parts), max((part.st_ctime_ns for part in parts), default=0)
+
+
 def near(path: Path, others: Iterable[str] = ()) -> str:
     """Names like that of a path that does not exist, such as ", near it: forecast.nc"; empty where there is none.
 

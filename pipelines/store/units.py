@@ -34,6 +34,7 @@ _ZERO_COUNT, _LINEAR_COUNT = 5.0, 18.0
 _SLOPE, _OFFSET = 90.66, 2.0
 _SCALE, _SHIFT = 38.9, 83.9
 _VIL_PER_Z = 3.44e-6 * 4500
+ECHO = 5.5  # counts up to 5 are no echo
 _NO_ECHO_DBZ = -32.0
 _ROUNDING = 0.1  # below the least possible value, as packing and interpolation leave
 
@@ -84,15 +85,6 @@ def reflectivity_to_counts(decibels: Field) -> Field:
         InputError: for a DataArray that is not of reflectivity by its units.
     """
     return _converted(_reflectivity_to_counts, decibels, REFLECTIVITY, COUNTS)
-
-
-def counts_to_reflectivity(counts: Field) -> Field:
-    """Reflectivity in dBZ of counts (0 to 254, NaN missing), any dims; -32 dBZ where there is no echo.
-
-    Raises:
-        InputError: for a DataArray that is not of counts by its units.
-    """
-    return _converted(_counts_to_reflectivity, counts, COUNTS, REFLECTIVITY)
 
 
 def from_counts(counts: Field, quantity: str) -> Field:

@@ -122,7 +122,8 @@ map.addEventListener("pointerleave", () => (part("under").hidden = true));
 
 part("go")?.addEventListener("submit", (event) => {
   event.preventDefault();
-  const numbers = part("wanted").value.match(/-?\d+(\.\d+)?/g)?.map(Number) ?? [];
+  const said = part("wanted").value.replaceAll("−", "-").matchAll(/(-?\d+(?:\.\d+)?)\s*°?\s*([NSEW])?/gi);
+  const numbers = [...said].map(([, number, side]) => Number(number) * (/[SW]/i.test(side ?? "") ? -1 : 1));
   const found = numbers.length === 2 ? pixelAt(...numbers) : null;
   part("refusal").textContent = found ? "" : numbers.length === 2 ? "outside of the map" : "two numbers in degrees, such as 50.85, 4.35";
   if (found) setPlace(...found);

@@ -109,12 +109,13 @@ function drawPlume(of) {
   });
 }
 
+const percent = (code) => (code === MISSING ? "–" : `${code} %`);
 function drawChances(of) {
   if (page.size === 1) return;
   const key = legend(...page.thresholds.map(({ text }, number) => [String(number), text]));
   const { svg, high } = chart(part("chances"), `Probability (%) of thresholds in ${page.unit}`, 135, [0, 25, 50, 75, 100], key);
   sayChances = (frame) => (frame < past ? "" : `${page.clock[frame]}: ${page.thresholds.map(({ text }, number) =>
-    `${text.replace(` ${page.unit}`, "")}: ${of[`p${number}`][frame - past]} %`).join(", ")}`);
+    `${text.replace(` ${page.unit}`, "")}: ${percent(of[`p${number}`][frame - past])}`).join(", ")}`);
   page.thresholds.forEach((_, number) => {
     const points = of[`p${number}`].map((code, lead) => [ahead[lead], code === MISSING ? null : code]);
     svg.append(element("path", { class: `line t${number}`, d: path(points, high) }));
@@ -139,7 +140,7 @@ function drawOnsets(of) {
     const known = share !== MISSING, reached = known && share > 0;
     return {
       text,
-      chance: !known ? "–" : many ? `${share} %` : share ? "yes" : "no",
+      chance: !known || many ? percent(share) : share ? "yes" : "no",
       begins: !reached ? "–" : now !== MISSING && now >= counts ? "already" : clockAt(median),
       range: !reached || early === late ? "" : `${clockAt(early)} to ${clockAt(late)}`,
     };
@@ -161,6 +162,6 @@ function drawNumbers(of) {
     ...(many ? page.thresholds.map(({ text }) => `P(${text})`) : ["forecast"])];
   const rows = ahead.map((_, lead) => [page.clock[past + lead].replace(" UTC", ""), ...(of.observed ? [number(of.observed[past + lead])] : []),
     ...names.map((name) => number(of[name][lead])),
-    ...(many ? page.thresholds.map((_, place) => `${of[`p${place}`][lead]} %`) : [number(of.members[0][lead])])]);
+    ...(many ? page.thresholds.map((_, place) => percent(of[`p${place}`][lead])) : [number(of.members[0][lead])])]);
   part("numbers").replaceChildren(table(`In ${page.unit}`, heads, rows));
 }

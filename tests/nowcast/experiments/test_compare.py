@@ -91,14 +91,9 @@ def test_cases_less_than_six_hours_apart_are_of_one_spell():
     assert spells(cases) == [1, 0, 0, 0, 0, 1]
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("compared")
-
-
-def test_advection_beats_persistence_and_one_spell_is_too_little(radar, folder):
+def test_advection_beats_persistence_and_one_spell_is_too_little(radar, tmp_path):
     told: list[str] = []
-    compared = compare([radar], ["advection"], "persistence", folder, number=2, tell=told.append)
+    compared = compare([radar], ["advection"], "persistence", tmp_path, number=2, tell=told.append)
     first, reached, few, cases = compared.answers
     assert first.startswith("advection is better than persistence by ") and "95 % interval" in first
     assert reached.startswith("Of the ") and "% of pixels that advection reaches: advection is better" in reached
@@ -115,7 +110,9 @@ def test_advection_beats_persistence_and_one_spell_is_too_little(radar, folder):
     assert compared.scores.attrs["independent_events"] == 1 and compared.scores.attrs["events"] == 2
 
 
-def test_what_is_made_is_not_made_again_and_without_pysteps_the_reference_is_sprog(radar, folder, monkeypatch):
+def test_what_is_made_is_not_made_again_and_without_pysteps_the_reference_is_sprog(radar, tmp_path, monkeypatch):
+    folder = tmp_path / "compared"
+    compare([radar], ["advection"], "persistence", folder, number=2)
     made: list[str] = []
     real = module.forecast_case
     monkeypatch.setattr(module, "forecast_case", lambda model, *rest: made.append(model) or real(model, *rest))
@@ -153,9 +150,9 @@ def test_a_case_that_cannot_be_forecast_is_left_out_and_named(tmp_path, monkeypa
         module._forecast(contender._replace(folder=tmp_path / "none"), [], cases, 10, None, told.append, lambda _: iter)
 
 
-def test_a_model_against_itself_is_refused(radar, folder):
+def test_a_model_against_itself_is_refused(radar, tmp_path):
     with pytest.raises(InputError, match="two models are called sprog; expected models of different names"):
-        compare([radar], ["sprog"], "sprog", folder)
+        compare([radar], ["sprog"], "sprog", tmp_path)
 
 
 def test_a_digest_tells_inputs_apart_and_files_are_made_once(tmp_path):
@@ -164,3 +161,24 @@ def test_a_digest_tells_inputs_apart_and_files_are_made_once(tmp_path):
     for _ in range(2):
         made_once(tmp_path / "a" / "b", lambda: made.append((tmp_path / "a" / "b").write_text("x")))
     assert len(made) == 1
+
+
+@pytest.mark.parametrize("source", [".", "*.nc", "a.nc"])
+def test_radar_that_is_changed_or_added_is_another_source(tmp_path, source):
+    (tmp_path / "a.nc").write_text("one")
+    states = [module._states(tmp_path / source)]
+    (tmp_path / "a.nc").write_text("other")
+    states.append(module._states(tmp_path / source))
+    (tmp_path / "b.nc").write_text("more")
+    states.append(module._states(tmp_path / source))
+    assert len(set(map(tuple, states))) == (2 if source == "a.nc" else 3)
+
+
+def test_spells_are_resampled_where_there_are_ten():
+    """Eleven cases, the first two an hour apart and so of one spell, the others a day apart."""
+    day, hour = np.timedelta64(1, "D"), np.timedelta64(1, "h")
+    start = np.datetime64("2024-07-01T00:00", "us")
+    cases = [WetCase("e", time, 0.1) for time in (start, start + hour, *(start + day * n for n in range(1, 10)))]
+    labels = module._labels(cases)
+    assert labels[0] == labels[1] and len(set(labels)) == 10
+    assert module._too_few(11, 10) == [] and module._too_few(10, 9)

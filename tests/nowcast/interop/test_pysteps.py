@@ -61,6 +61,11 @@ def test_dims_units_and_seeds_are_those_of_pysteps_steps():
     assert ours.shape == theirs.shape == (2, 3, 64, 64)
     assert ours.min() == -15 and ours.max() == pytest.approx(theirs[np.isfinite(theirs)].max(), abs=3)
     np.testing.assert_array_equal(ours, again)
+    other, drawn, another = (
+        forecast(data, velocity, 3, 2, model="steps", transform="dB", **{**options, "seed": seed})
+        for seed in (6, None, None)
+    )
+    assert (ours != other).any() and (ours[0] != ours[1]).any() and (drawn != another).any()
     rates = forecast(rain(), None, 3, 2, model="steps", **options)
     np.testing.assert_allclose(ours, decibels(rates), atol=1e-9)
 

@@ -47,3 +47,21 @@ def forecast(small_store) -> xr.Dataset:
         "x": store["x"],
     }
     return xr.Dataset({"vil": (("case", "member", "lead_time", "y", "x"), counts)}, coords | places, {"model": HOSTILE})
+
+
+@pytest.fixture(scope="session")
+def on_a_phone():
+    """Show a page on a phone, and see that it needs no sideways scroll and has readable text, light or dark."""
+
+    def show(page, scheme: str) -> None:
+        page.set_viewport_size({"width": 375, "height": 700})
+        page.emulate_media(color_scheme=scheme)
+        page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 375
+        colours = page.evaluate(
+            "[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]"
+        )
+        text, ground = (np.mean([int(part) for part in colour[4:-1].split(",")]) for colour in colours)
+        assert abs(text - ground) > 180 and (text > ground) == (scheme == "dark")
+
+    return show

@@ -167,6 +167,7 @@ def test_a_click_shows_the_numbers_of_that_pixel(page, forecast):
     members = forecast["vil"].values[0, :, :, row, column]
     shown = [line[2:] for line in rows(page, "numbers")]
     low, middle, high = (np.quantile(members, level, axis=0) for level in (0.1, 0.5, 0.9))
+    assert len(shown) == 5
     for lead, line in enumerate(shown):
         for text, value in zip((line[1], line[3], line[5]), (low, middle, high), strict=True):
             assert float(text) == np.rint(value[lead])
@@ -197,6 +198,8 @@ def test_a_place_never_seen_has_no_forecast(page):
     click(page, 0, 0)
     assert "did not see this place" in page.text_content("#summary")
     assert {cell for line in rows(page, "onsets") for cell in line[1:3]} == {"–"}
+    assert {cell for line in rows(page, "numbers") for cell in line[2:]} == {"–"}
+    assert page.text_content("#chances .said").count(": –") == 3
 
 
 def test_onset_of_a_known_pixel(opened, forecast, tmp_path):
@@ -239,6 +242,13 @@ def test_a_latitude_and_longitude_finds_its_pixel(page, forecast):
     page.wait_for_function(
         "text => document.getElementById('where').textContent.includes(text)", arg=f"{latitude:.3f}° N"
     )
+    shown = page.text_content("#where")  # as the page itself writes it, in degrees west
+    page.fill("#wanted", shown)
+    click(page, 0, 15)
+    page.focus("#wanted")
+    page.keyboard.press("Enter")
+    page.wait_for_function("text => document.getElementById('where').textContent === text", arg=shown)
+    assert shown.endswith("W") and np.allclose(page.evaluate(PIN), [100 * 12.5 / 16, 100 * 12.5 / 16])
     for wrong, said in (("10, 10", "outside of the map"), ("here", "two numbers in degrees")):
         page.fill("#wanted", wrong)
         page.keyboard.press("Enter")
@@ -257,7 +267,9 @@ def test_a_single_field_without_a_place(opened, forecast, tmp_path):
     click(page, 5, 11)
     assert page.text_content("#where") == "Pixel: row 5 from the south, column 11"
     assert page.locator("#go").count() == 0 and page.locator("#plume figure > svg path.median").count() == 1
-    assert rows(page, "onsets")[0][1] in {"yes", "no"}
+    reached = (single["vil"].values[0, 0, :, 5, 11] >= 16).any()
+    assert rows(page, "onsets")[0][1] == ("yes" if reached else "no")
+    assert rows(page, "onsets")[2][1] == ("yes" if (single["vil"].values[0, 0, :, 5, 11] >= 133).any() else "no")
 
 
 def test_what_advection_does_not_reach_is_hatched(opened, forecast, tmp_path):
@@ -273,12 +285,6 @@ def test_what_advection_does_not_reach_is_hatched(opened, forecast, tmp_path):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_readable_at_the_width_of_a_phone(page, scheme):
-    page.set_viewport_size({"width": 375, "height": 700})
-    page.emulate_media(color_scheme=scheme)
-    page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
-    assert page.evaluate("document.documentElement.scrollWidth") <= 375
+def test_readable_at_the_width_of_a_phone(page, scheme, on_a_phone):
+    on_a_phone(page, scheme)
     assert page.locator("#map").bounding_box()["width"] > 330
-    ink = page.evaluate("[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]")
-    text, ground = (np.mean([int(part) for part in colour[4:-1].split(",")]) for colour in ink)
-    assert abs(text - ground) > 180 and (text > ground) == (scheme == "dark")

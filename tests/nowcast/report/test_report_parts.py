@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -71,6 +71,8 @@ def test_places_and_ticks_of_axes():
     assert Axis("", 1e-3, 1, log=True).ticks() == pytest.approx([1e-3, 1e-2, 1e-1, 1])
 
 
+@example([5e-324], True, None)
+@example([5e-324, 1.0], True, None)
 @given(st.lists(st.floats(-1e6, 1e6) | st.just(np.nan), max_size=6), st.booleans(), st.sampled_from([None, 0.0]))
 def test_an_axis_spans_what_is_finite(values, log, start):
     axis = spanning("", [np.array(values)], start=1.0 if log and start is not None else start, log=log)

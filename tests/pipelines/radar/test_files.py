@@ -25,6 +25,8 @@ from pipelines.radar.files import commonest_step, find_files, product, read_head
         ("RZC241551200VL.001.h5", "RZCVL.001", datetime(2024, 6, 3, 12)),
         ("CPC2415512050_00060.801.h5", "CPC_00060.801", datetime(2024, 6, 3, 12, 5)),
         ("raa01-ry_10000-2407011205-dwd---bin", "raa01-ry_10000--dwd", datetime(2024, 7, 1, 12, 5)),
+        ("raa01-rw_10000-2007041510-dwd---bin", "raa01-rw_10000--dwd", datetime(2020, 7, 4, 15, 10)),
+        ("raa01-rw_10000-1907041550-dwd---bin", "raa01-rw_10000--dwd", datetime(2019, 7, 4, 15, 50)),
         ("WN2407011205.nc", "WN", datetime(2024, 7, 1, 12, 5)),
     ],
 )

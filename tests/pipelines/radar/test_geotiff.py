@@ -14,13 +14,13 @@ pytest.importorskip("rasterio", reason="GeoTIFF needs the extra geotiff")
 
 
 def geotiff(path: Path, raw: np.ndarray, *, crs="EPSG:3035", corner=(4100e3, 2800e3), pixel=1000.0, **about) -> Path:
-    """One band, row 0 in the north; `corner` is the north-west one."""
+    """One band, row 0 in the north; `corner` is the north-west one. `affine` places it otherwise."""
     import rasterio
     from rasterio.transform import from_origin
 
     raw = raw if raw.ndim == 3 else raw[None]
     profile = {"driver": "GTiff", "count": raw.shape[0], "height": raw.shape[1], "width": raw.shape[2]}
-    place = {"crs": crs, "transform": from_origin(*corner, pixel, pixel)}
+    place = {"crs": crs, "transform": about.get("affine", from_origin(*corner, pixel, pixel))}
     with rasterio.open(path, "w", dtype=raw.dtype, nodata=about.get("nodata"), **profile, **place) as file:
         file.write(raw)
         file.update_tags(**about.get("tags", {}))
@@ -41,6 +41,19 @@ def test_rain_rates_by_hand(tmp_path):
     assert "laea" in grid.proj
     np.testing.assert_array_equal(read_values(path, 0), [[3, 4, np.nan], [0, 1, 2]])
     assert read_counts(path, 0, RAIN_RATE)[0, 2] == 255 and product(path) == "sri"
+
+
+def test_rows_from_south_to_north_and_a_grid_that_is_turned(tmp_path):
+    affine = pytest.importorskip("affine").Affine
+    raw = np.array([[3.0, 4, 5], [0, 1, 2]], "float32")
+    up = affine(1000, 0, 4100e3, 0, 1000, 2798e3)
+    path = geotiff(tmp_path / "sri_202407011205.tif", raw, units="mm/h", affine=up)
+    grid = read_header(path).grid
+    assert (grid.west, grid.south, grid.height_m) == (4100e3, 2798e3, 1000)
+    np.testing.assert_array_equal(read_values(path, 0), raw)
+    turned = geotiff(tmp_path / "b_202407011205.tif", raw, units="mm/h", affine=affine(1000, 10, 0, 10, -1000, 0))
+    with pytest.raises(InputError, match="its grid is turned"):
+        read_header(turned)
 
 
 def test_packed_reflectivity_known_by_the_name_and_the_time_by_the_tag(tmp_path):
