@@ -1,5 +1,6 @@
 """The cases of a forecast: windows of a store, or the newest frames of files of radar."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,6 +15,9 @@ from pipelines.store.protocol import load_protocol
 from pipelines.store.schema import open_store
 
 SIDE_KM = 256.0  # of a square about a place
+
+Sized = Callable[[xr.Dataset, int, int], object]
+"""Takes a store whose frames are not read yet, the number of cases, and the number of frames to forecast."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,13 @@ def parse_around(text: str) -> Around:
     return latitude, longitude, km
 
 
-def find_cases(source: Sources, length: tuple[int, int] | None, request: Request, tell: Tell) -> Cases:
+def find_cases(
+    source: Sources,
+    length: tuple[int, int] | None,
+    request: Request,
+    tell: Tell,
+    sized: Sized = lambda store, cases, lead: None,
+) -> Cases:
     """The cases that a request asks of a store, or of files of radar.
 
     Args:
@@ -107,6 +117,7 @@ def find_cases(source: Sources, length: tuple[int, int] | None, request: Request
         length: Frames that the model sees and forecasts; None for those of the store's protocol.
         request: Which cases.
         tell: Called with a line about events that are left out, and frames that are missing.
+        sized: Called once, before any frame is read.
 
     Raises:
         InputError: when the source is neither, or lacks what is asked for.
@@ -122,13 +133,20 @@ def find_cases(source: Sources, length: tuple[int, int] | None, request: Request
         request = _newest_of_short(store, request, history, lead, tell)
         windows = _windows(store, request, history, lead, protocol.stride)
         _tell_left_out(store, windows, request, tell)
-        return Cases(store, windows[: request.limit], history, lead, protocol.thresholds)
+        cases = Cases(store, windows[: request.limit], history, lead, protocol.thresholds)
+        sized(store, len(cases.windows), lead)
+        return cases
     history, lead = length or (live.LENGTH, live.LENGTH)
-    store = live.read_history(paths, history, request.init, tell, request.around)
-    event = store["event"].item()
-    if unknown := sorted(set(request.events) - {event}):
-        raise InputError(f"the files have no event {unknown[0]}", expected=event)
-    return Cases(store, [Window(0, 0)], history, request.lead or lead, THRESHOLDS)
+    lead = request.lead or lead
+
+    def opened(radar: xr.Dataset) -> None:
+        event = radar["event"].item()
+        if unknown := sorted(set(request.events) - {event}):
+            raise InputError(f"the files have no event {unknown[0]}", expected=event)
+        sized(radar, 1, lead)
+
+    store = live.read_history(paths, history, request.init, tell, request.around, opened)
+    return Cases(store, [Window(0, 0)], history, lead, THRESHOLDS)
 
 
 def _newest_of_short(store: xr.Dataset, request: Request, history: int, lead: int, tell: Tell) -> Request:

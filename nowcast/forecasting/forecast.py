@@ -18,7 +18,7 @@ from nowcast.data.forecast_template import attributes, forecast_template
 from nowcast.data.radar_file import Sources, Tell, several
 from nowcast.data.windows import history_of
 from nowcast.forecasting.cases import Cases, Request, find_cases, parse_around, parse_time
-from nowcast.forecasting.quality import forecaster_of, gap_note, notes, past_of, trust
+from nowcast.forecasting.quality import Past, forecaster_of, gap_note, notes, past_of, trust
 from nowcast.forecasting.summary import writing_summary
 from nowcast.models import MODELS, is_trainable, model_class, model_names
 from nowcast.models.checkpoint import SHIPPED, checkpoint_path, file_hash, load_network, read_header
@@ -35,7 +35,8 @@ from pipelines.store.units import COUNTS
 __all__ = ["Request", "load_forecaster", "parse_around", "parse_time", "write_forecast"]
 
 MEMBERS = 100  # where no ensemble size is asked for
-LARGE_GB = 10.0  # of a forecast before compression
+LARGE_GB = 10.0  # of a forecast before compression, or of the members of a case in memory
+KEPT_GB = 0.5  # of histories that are looked at before the first is forecast, and are not read again
 PIXELS_AT_ONCE = 80 * 128**2  # of all members that a network makes in one call
 _OPTIONS = {"sampler": "--sampler", "steps": "--sampling-steps"}
 
@@ -128,14 +129,11 @@ def write_forecast(
     """
     refuse_inputs(out, [] if isinstance(source, Cases) else several(source))
     check_target(out, overwrite)
-    cases = source if isinstance(source, Cases) else find_cases(source, forecaster.window, request, tell)
+    cases = source if isinstance(source, Cases) else cases_of(forecaster, source, request, tell)
     quantity = _quantity(cases.store, request.units)
     minutes = cases.store.attrs["cadence_minutes"]
     numbers, size = member_batches(forecaster, request.members, pixels(cases.store))
-    gb = 2e-9 * len(cases.windows) * len(numbers) * cases.lead * math.prod(pixels(cases.store).shape[2:])
-    if gb > LARGE_GB and not request.summary_only:
-        tell(f"{out.name} holds {gb:.2g} GB before compression: --ensemble, --around or --summary-only make it smaller")
-    pasts = [past_of(history_of(cases.store, [window], cases.history)) for window in cases.windows]
+    pasts, kept = _looked_at(cases)
     known = notes(described, len(numbers), minutes, cases.store, cases.init_times, pasts)
     for note in [*deterministic_note(forecaster, described, request.members), *known]:
         tell(note)
@@ -153,7 +151,7 @@ def write_forecast(
     with writing as (put_members, put):
         for case, batch in progress(batches):
             if batch.start == 0:
-                past = history_of(cases.store, [cases.windows[case]], cases.history)
+                past = kept.pop(case) if case in kept else _history(cases, case)
                 ensemble = forecaster_of(pasts[case], forecaster).begin(past, lead_times, request.seed)
                 if kind_of(cases.store) is not VIDEO:
                     for name, values in trust(past, cases.lead).items():
@@ -161,6 +159,24 @@ def write_forecast(
             put_members(case, batch, ensemble.members(numbers[batch]).values[0])
     tell(_summary(cases, lead_times, len(numbers)))
     return out
+
+
+def cases_of(forecaster: Forecaster, source: Sources, request: Request, tell: Tell) -> Cases:
+    """See `find_cases`; where the members need much room, a line says so before any frame is read."""
+
+    def sized(store: xr.Dataset, cases: int, lead: int) -> None:
+        is_packed = _quantity(store, request.units) == COUNTS or request.summary_only
+        numbers, _ = member_batches(forecaster, request.members, pixels(store))
+        shape = (1 if request.summary_only else cases, len(numbers), lead, *pixels(store).shape[2:])
+        gb = 1e-9 * (2 if is_packed else 4) * math.prod(shape)
+        size = f"{float(f'{gb:.2g}'):g} GB"
+        if gb > LARGE_GB and request.summary_only:
+            tell(f"the members of a case need {size} of memory: --ensemble or --around make them smaller")
+        elif gb > LARGE_GB:
+            less = "--ensemble, --around or --summary-only make it smaller"
+            tell(f"the forecast holds {size} before compression: {less}")
+
+    return find_cases(source, forecaster.window, request, tell, sized)
 
 
 def _quantity(store: xr.Dataset, units: str | None) -> str:
@@ -177,6 +193,21 @@ def deterministic_note(forecaster: Forecaster, described: Mapping[str, Any], mem
     if not forecaster.deterministic or (members or 1) == 1:
         return []
     return [f"{described['model']} is deterministic: one member instead of {members}"]
+
+
+def _history(cases: Cases, case: int) -> xr.DataArray:
+    return history_of(cases.store, [cases.windows[case]], cases.history)
+
+
+def _looked_at(cases: Cases) -> tuple[list[Past], dict[int, xr.DataArray]]:
+    """What there is to know of each case's history, and the histories themselves, as many as `KEPT_GB` and one hold."""
+    pasts, kept = [], dict[int, xr.DataArray]()
+    for case in range(len(cases.windows)):
+        history = _history(cases, case)
+        pasts.append(past_of(history))
+        if not kept or (len(kept) + 1) * history.nbytes <= KEPT_GB * 1e9:
+            kept[case] = history
+    return pasts, kept
 
 
 def _summary(cases: Cases, lead_times: np.ndarray, members: int) -> str:

@@ -1,5 +1,7 @@
 """Live mode: the newest frames of files of radar as a store of one event, which is forecast like any other."""
 
+from collections.abc import Callable
+
 import numpy as np
 import xarray as xr
 
@@ -23,6 +25,7 @@ def read_history(
     init: np.datetime64 | None = None,
     tell: Tell = lambda text: None,
     around: Around | None = None,
+    opened: Callable[[xr.Dataset], object] = lambda radar: None,
 ) -> xr.Dataset:
     """The newest frames of some files, as `pipelines.store.schema.open_store` gives a store.
 
@@ -36,6 +39,7 @@ def read_history(
         init: Time of the last of them, UTC; by default the newest there is.
         tell: Called with a line about each thing that is not as it should be.
         around: The square to take; by default the whole grid.
+        opened: Called with the files as a store, before any frame is read (see `nowcast.data.radar_file.open_radar`).
 
     Returns:
         A store in memory of one event that has these frames, dims (event, frame, y, x), without protocol and reducer.
@@ -44,6 +48,7 @@ def read_history(
         InputError: when the files cannot be read, or have too few frames or uneven steps between them.
     """
     radar = open_radar(sources, newest=2 * frames, until=init, around=around, tell=tell)
+    opened(radar)
     name, times = radar.attrs["source_name"], radar["valid_time"].values[0].astype(TIME)
     with progress("read", frames) as advance:
         last, newest = _newest_seen(radar, _last(name, times, init), init is not None, tell)

@@ -18,8 +18,8 @@ from typing import Any
 import xarray as xr
 
 from nowcast.data.radar_file import Tell
-from nowcast.forecasting.cases import Cases, Request, find_cases
-from nowcast.forecasting.forecast import write_forecast
+from nowcast.forecasting.cases import Cases, Request
+from nowcast.forecasting.forecast import cases_of, write_forecast
 from nowcast.models.forecaster import Forecaster
 from pipelines.errors import InputError
 from pipelines.radar.files import find_files
@@ -112,7 +112,7 @@ class Watch:
         if not complete or complete == self._done:
             return None
         try:
-            cases = find_cases(list(complete), self.forecaster.window, self.request, self._tell_once)
+            cases = cases_of(self.forecaster, list(complete), self.request, self._tell_once)
         except InputError:
             self._done = complete  # the same files would be refused again
             raise
