@@ -125,7 +125,7 @@ plot_plume(answered)
 #
 # `nowcast compare` chooses wet cases from the folder, forecasts with each model, scores, and answers in one sentence
 # with an interval, and on one page. In earnest you would compare with pysteps' STEPS on days of radar: `nowcast compare
-# radar --models predldm --reference steps --out compared`. Three hours are too few to tell, and it says so.
+# radar --models predldm --reference pysteps --out compared`. Three hours are too few to tell, and it says so.
 
 # %%
 # !nowcast compare radar --models advection --reference persistence --out compared

@@ -249,7 +249,7 @@ def benchmark(
     name: Annotated[
         str,
         typer.Argument(
-            help="ensemble-cpu: seconds and peak memory of an ensemble of predldm and of pysteps STEPS. "
+            help="ensemble-cpu: seconds and peak memory of an ensemble of predldm, of steps and of pysteps. "
             "models: those of a training step and of a forecast, of each trainable model at its published size."
         ),
     ],

@@ -17,7 +17,7 @@ def compare(
     models: Annotated[
         str, typer.Option(help="Names of models, run folders or checkpoints, separated by commas.")
     ] = "predldm",
-    reference: Annotated[str, typer.Option(help="Model to compare with.")] = "steps",
+    reference: Annotated[str, typer.Option(help="Model to compare with.")] = "pysteps",
     members: Annotated[int, typer.Option(min=2, help="Ensemble size.")] = 20,
     cases: Annotated[int, typer.Option(min=1, help="Largest number of cases.")] = 20,
     device: Device = None,

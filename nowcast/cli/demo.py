@@ -23,7 +23,7 @@ from pipelines.simulation.storms import simulate_archive
 from pipelines.store.whole import whole
 
 EVENTS, EVENTS_TO_TRAIN_ON = 8, 24
-REFERENCES = ("persistence", "advection", "sprog", "steps")
+REFERENCES = ("persistence", "advection", "sprog", "steps", "pysteps")
 COLUMNS = ("CRPS fair", "MAE", "spread / skill", "CSI >= 16", "CSI >= 74", "CSI >= 133")
 
 
@@ -62,8 +62,8 @@ def _forecasts(model: str, store: Path, out: Path, step: Callable[[str], None]) 
     """The forecast files of a model and of its references, one case each."""
     files = []
     for name in (model, *REFERENCES):
-        if name == "steps" and find_spec("pysteps") is None:
-            tell("\nsteps is left out, since pysteps is not installed: pip install pysteps")
+        if name == "pysteps" and find_spec("pysteps") is None:
+            tell("\npysteps is left out, since it is not installed: pip install pysteps")
             continue
         files.append(out / f"{Path(name).name}.nc")
         step(f"forecast {name} {store} {files[-1]} --limit 1")

@@ -122,7 +122,7 @@ class Bench:
             InputError: when the model cannot forecast this store; why, in words.
             TrainingStoppedError: when its training fails.
         """
-        if variant.model == "steps" and find_spec("pysteps") is None:
+        if variant.model == "pysteps" and find_spec("pysteps") is None:
             raise InputError("pysteps is not installed", remedy="pip install pysteps")
         options = self.options
         trained = None if variant.config is None else self.runs.trained(variant)

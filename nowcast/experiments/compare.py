@@ -36,7 +36,7 @@ from pipelines.store.paths import state_of
 Tell = Callable[[str], object]
 Progress = Callable[[str], Callable[[Sequence[Any]], Iterable[Any]]]
 
-_ALTERNATIVE = "sprog"  # to STEPS, where pysteps is not installed
+_ALTERNATIVE = "steps"  # our own STEPS, where pysteps is not installed
 _SCORES = ("crps_fair", "csi", "brier", "spread_skill", "counted_fraction")
 
 
@@ -96,7 +96,7 @@ def compare(
     Args:
         sources: A store, of which the test split is taken; or files of radar, folders or wildcards.
         models: Names of models, run folders or checkpoints.
-        reference: The same, one; steps gives way to sprog where pysteps is not installed.
+        reference: The same, one; pysteps gives way to steps where it is not installed.
         out: Folder for forecasts, sums and scores.
         members: Ensemble size of models that have members.
         number: Largest number of cases.
@@ -110,9 +110,9 @@ def compare(
     if not models:
         raise InputError("no model", expected="names separated by commas")
     _check_out(out, sources)
-    if reference == "steps" and find_spec("pysteps") is None:
+    if reference == "pysteps" and find_spec("pysteps") is None:
         reference = _ALTERNATIVE
-        tell(f"pysteps is not installed (pip install pysteps): the reference is {reference} instead of steps")
+        tell(f"pysteps is not installed (pip install pysteps): the reference is our own {reference} instead")
     archive = open_archive(sources, tell)
     history, lead = lengths(archive)
     contenders, seen = _contenders([*models, reference], sources, out, members, lead, device)

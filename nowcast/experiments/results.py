@@ -22,7 +22,7 @@ from nowcast.experiments.columns import COLUMNS
 from nowcast.experiments.settings import Experiment, Variant
 from nowcast.verification import scores_of
 
-STEPS = "steps"
+STEPS = "pysteps"
 _KEPT = ("protocol", "split", "events", "mean", "coverage", "data_range")
 
 

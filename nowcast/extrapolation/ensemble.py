@@ -45,14 +45,14 @@ class PerturbedGuess(NamedTuple):
     errors: np.ndarray
 
     def draw(self, white: np.ndarray, off_course: np.ndarray) -> np.ndarray:
-        """Draw one member; pixels whose air comes from outside of the domain keep the newest field.
+        """Draw one member.
 
         Args:
             white: Standard normal noise, shape (lead, y, x).
             off_course: Motion errors along the motion and across it, in units of their standard deviations, shape (2,).
 
         Returns:
-            Counts with shape (lead, y, x), float32.
+            Counts with shape (lead, y, x), float32, NaN where the air comes from outside of the domain.
         """
         spectra = rfft2(white)
         noise = np.stack([(self.gains[age::-1] * spectra[: age + 1]).sum(0) for age in range(len(white))])
@@ -61,8 +61,7 @@ class PerturbedGuess(NamedTuple):
         off = self.errors * off_course @ np.stack([self.heading, sideways])
         paths = self.paths + off[:, None, None].astype("float32")
         made = advect(fields, self.seen, paths, cv2.INTER_CUBIC)  # linear interpolation would smooth the members
-        made = np.clip(made, 0, self.last.max())  # cubic interpolation overshoots
-        return np.where(np.isfinite(made), made, self.last)
+        return np.clip(made, 0, self.last.max())  # cubic interpolation overshoots
 
     def _as_was_seen(self, fields: np.ndarray) -> np.ndarray:
         """Fields (lead, y, x) that take the values of the newest field by rank, without echo far from echo."""

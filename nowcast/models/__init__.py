@@ -25,6 +25,7 @@ MODELS: dict[str, str] = {
     "advection": "nowcast.models.advection:Advection",
     "sprog": "nowcast.models.sprog:Sprog",
     "steps": "nowcast.models.steps:Steps",
+    "pysteps": "nowcast.models.pysteps:PySteps",
     "predldm": "nowcast.models.predldm.network:PredLDM",
     "unet": "nowcast.models.unet:UNet",
     "convlstm": "nowcast.models.convlstm:ConvLSTM",

@@ -80,8 +80,9 @@ class Guess(NamedTuple):
             for case, members in zip(self.perturbed, generators, strict=True)
             for generator in members
         ]
-        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-            counts = np.stack(list(pool.map(PerturbedGuess.draw, *zip(*draws, strict=True))))
+        last = np.stack([case.last for case, *_ in draws])[:, None]
+        counts = draw_members(draws)
+        counts = np.where(np.isnan(counts), last, counts)
         fields = (torch.from_numpy(counts).to(self.fields.device) - self.offset) / self.scale
         return fields.unflatten(0, (len(self.perturbed), -1))[:, :, :, None]
 
@@ -125,6 +126,16 @@ def guess_future(
     fields = torch.stack([torch.from_numpy(getattr(guess, name)) for name in GUESSES[kind]], 1)[:, :, :, None]
     reached = torch.from_numpy(guess.reached)[:, :, None]
     return Guess((fields - offset) / scale, reached, offset, scale, guess.perturbed if kind == "steps" else ())
+
+
+def draw_members(draws: Sequence[tuple[PerturbedGuess, np.ndarray, np.ndarray]]) -> np.ndarray:
+    """Members, each of a distribution and its random numbers (see `PerturbedGuess.draw`), by the threads of torch.
+
+    Returns:
+        Counts with shape (member, lead, y, x), float32, NaN where the air comes from outside of the domain.
+    """
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        return np.stack(list(pool.map(PerturbedGuess.draw, *zip(*draws, strict=True))))
 
 
 def _randomness(shape: tuple[int, ...], generator: torch.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -14,7 +14,7 @@ def test_the_distribution_is_sevir_nowcast_and_the_command_is_nowcast():
     assert project["name"] == "sevir-nowcast" and list(project["scripts"]) == ["nowcast"]
     extras = project["optional-dependencies"]
     own = [line for lines in extras.values() for line in lines if "nowcast" in line]
-    assert own == ["sevir-nowcast[steps,notebooks,s3,geotiff]"]
+    assert own == ["sevir-nowcast[pysteps,notebooks,s3,geotiff]"]
 
 
 def test_the_version_stands_in_one_place():

@@ -73,10 +73,10 @@ def test_info_says_how_counts_came_about(store, nowcast):
         assert text in out
 
 
-@pytest.mark.parametrize("model", ["persistence", "advection", "steps"])
+@pytest.mark.parametrize("model", ["persistence", "advection", "steps", "pysteps"])
 def test_a_forecast_at_the_cadence_of_the_radar_with_its_scores_and_picture(store, tmp_path, nowcast, model):
     forecast, scores, picture = (tmp_path / name for name in ("f.nc", "s.nc", "map.png"))
-    if model == "steps":
+    if model == "pysteps":
         pytest.importorskip("pysteps")
     assert nowcast("forecast", model, store, forecast, "--ensemble", 2, "--limit", 1)[0] == 0
     with open_forecast(forecast) as made:

@@ -110,7 +110,7 @@ def test_advection_beats_persistence_and_one_spell_is_too_little(radar, tmp_path
     assert compared.scores.attrs["independent_events"] == 1 and compared.scores.attrs["events"] == 2
 
 
-def test_what_is_made_is_not_made_again_and_without_pysteps_the_reference_is_sprog(radar, tmp_path, monkeypatch):
+def test_what_is_made_is_not_made_again_and_without_pysteps_the_reference_is_our_own(radar, tmp_path, monkeypatch):
     folder = tmp_path / "compared"
     compare([radar], ["advection"], "persistence", folder, number=2)
     made: list[str] = []
@@ -119,11 +119,11 @@ def test_what_is_made_is_not_made_again_and_without_pysteps_the_reference_is_spr
     monkeypatch.setattr(module, "find_spec", lambda name: None)
     next(iter(folder.glob("forecasts/advection-*/*.nc"))).unlink()
     told: list[str] = []
-    compared = compare([radar], ["advection"], "steps", folder, number=2, tell=told.append)
-    assert made == ["advection", "sprog", "sprog"] and "sprog" in compared.answers[0]
-    assert told[0] == "pysteps is not installed (pip install pysteps): the reference is sprog instead of steps"
+    compared = compare([radar], ["advection"], "pysteps", folder, number=2, tell=told.append)
+    assert made == ["advection", "steps", "steps"] and "steps" in compared.answers[0]
+    assert told[0] == "pysteps is not installed (pip install pysteps): the reference is our own steps instead"
     sums = {path: path.stat().st_mtime_ns for path in folder.glob("sums/*/*.nc")}
-    again = compare([radar], ["advection"], "sprog", folder, number=2)
+    again = compare([radar], ["advection"], "steps", folder, number=2)
     assert len(made) == 3 and again.answers == compared.answers
     assert {path: path.stat().st_mtime_ns for path in folder.glob("sums/*/*.nc")} == sums and len(sums) == 8
 

@@ -92,12 +92,12 @@ def test_rows_that_differ_after_the_first_stage_share_it(experiment, monkeypatch
 def test_a_row_that_cannot_be_made_is_named_and_left_out(experiment, monkeypatch):
     monkeypatch.setattr(bench, "find_spec", lambda name: None)
     bad = {"model": "toy", "label": "bad", "network": {"history": 10, "rate_of_nan": 1.0}}
-    rows = [{"model": "persistence"}, bad, {"model": "steps"}, {"model": "nothing"}]
+    rows = [{"model": "persistence"}, bad, {"model": "pysteps"}, {"model": "nothing"}]
     said = []
     made = experiment({"rows": rows, "columns": {"radar": ["CRPS", "CRPS - STEPS"]}}, tell=said.append)
     page = made.table.read_text()
     assert "bad is left out: the loss of stage gain is nan" in page and "It needs a row of STEPS" in page
-    assert "steps is left out: pysteps is not installed; pip install pysteps" in page
+    assert "pysteps is left out: pysteps is not installed; pip install pysteps" in page
     assert "nothing is left out: no model 'nothing'" in page
     assert any(line.startswith("bad is left out") for line in said)
     assert [one.variant.label for one in made.made] == ["persistence"]

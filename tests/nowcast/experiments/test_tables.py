@@ -58,7 +58,7 @@ def test_differences_are_to_the_row_of_steps_wherever_it_stands(scores, monkeypa
         members=("forecast", [2, 1]), lead_time=np.array([5, 10], "timedelta64[m]").astype("timedelta64[ns]")
     )
     monkeypatch.setattr("nowcast.experiments.results.scores_of", lambda states, only: scores)
-    names = ("unet", "steps" if with_steps else "sprog")
+    names = ("unet", "pysteps" if with_steps else "sprog")
     made = [SimpleNamespace(variant=SimpleNamespace(model=name), trained=None, parameters=None) for name in names]
     result = scored(made, SimpleNamespace(sums=lambda one: one), ["CRPS", "CRPS - STEPS", "LPIPS"])
     crps, difference, lpips = result["score"].transpose("column", "row").values

@@ -130,7 +130,7 @@ def test_an_error_of_motion_moves_a_member_along_it(moving_storm):
     case = guess(moving_storm((12, 40), (2, -1), 8), 4)
     np.testing.assert_allclose(case.heading, np.array([2, -1]) / 5**0.5, atol=0.05)
     still = np.zeros((4, 64, 64), "float32")
-    slow, fast = (case.draw(still, np.array([error, 0.0])) for error in (0.0, -4.0))
+    slow, fast = (np.nan_to_num(case.draw(still, np.array([error, 0.0]))) for error in (0.0, -4.0))
     row, column = np.mgrid[:64, :64]
 
     def centre(field: np.ndarray) -> np.ndarray:

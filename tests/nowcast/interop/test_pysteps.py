@@ -57,16 +57,16 @@ def test_dims_units_and_seeds_are_those_of_pysteps_steps():
     data, velocity = decibels(rain()), np.stack([np.full((64, 64), 2.0), np.full((64, 64), 1.0)])
     options = {"n_cascade_levels": 4, "precip_thr": -10.0, "seed": 5, **OPTIONS}
     theirs = quietly(pysteps.nowcasts.get_method("steps"), data[-3:], velocity, 3, n_ens_members=2, **options)
-    ours, again = (forecast(data, velocity, 3, 2, model="steps", transform="dB", **options) for _ in range(2))
+    ours, again = (forecast(data, velocity, 3, 2, model="pysteps", transform="dB", **options) for _ in range(2))
     assert ours.shape == theirs.shape == (2, 3, 64, 64)
     assert ours.min() == -15 and ours.max() == pytest.approx(theirs[np.isfinite(theirs)].max(), abs=3)
     np.testing.assert_array_equal(ours, again)
     other, drawn, another = (
-        forecast(data, velocity, 3, 2, model="steps", transform="dB", **{**options, "seed": seed})
+        forecast(data, velocity, 3, 2, model="pysteps", transform="dB", **{**options, "seed": seed})
         for seed in (6, None, None)
     )
     assert (ours != other).any() and (ours[0] != ours[1]).any() and (drawn != another).any()
-    rates = forecast(rain(), None, 3, 2, model="steps", **options)
+    rates = forecast(rain(), None, 3, 2, model="pysteps", **options)
     np.testing.assert_allclose(ours, decibels(rates), atol=1e-9)
 
 
@@ -82,7 +82,7 @@ def test_some_time_steps_alone_and_a_corner_never_seen():
 def test_blending_takes_our_members_as_an_external_nowcast(tmp_path):
     data, later = decibels(rain()), decibels(rain(5, 9))
     velocity = np.stack([np.full((64, 64), 2.0), np.full((64, 64), 1.0)])
-    members = forecast(data, None, 4, 2, model="steps", transform="dB", seed=1, **OPTIONS)
+    members = forecast(data, None, 4, 2, model="pysteps", transform="dB", seed=1, **OPTIONS)
     nowcast = external_nowcast(data, members)
     assert nowcast.shape == (2, 5, 64, 64)
     np.testing.assert_array_equal(nowcast[:, 0], np.stack([data[-1]] * 2))

@@ -17,9 +17,9 @@ from pipelines.errors import InputError
 def model(request, tiny):
     if is_trainable(model_class(request.param)):
         return TrainedForecaster(tiny(request.param))
-    if request.param == "steps":
+    if request.param == "pysteps":
         with contextlib.redirect_stdout(io.StringIO()):
-            pytest.importorskip("pysteps", reason="pysteps is not installed (the extra `steps`)")
+            pytest.importorskip("pysteps", reason="pysteps is not installed (the extra `pysteps`)")
     return model_class(request.param)()
 
 

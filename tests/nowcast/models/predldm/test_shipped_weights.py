@@ -10,8 +10,8 @@ from nowcast.forecasting.forecast import load_forecaster
 from nowcast.models.checkpoint import SHIPPED, load_tensors, read_header
 from nowcast.models.device import multiplies_bf16
 from nowcast.models.persistence import Persistence
+from nowcast.models.pysteps import PySteps
 from nowcast.models.sprog import Sprog
-from nowcast.models.steps import Steps
 from nowcast.training.config import load_config
 from nowcast.training.run import train
 from pipelines.errors import InputError
@@ -73,11 +73,11 @@ def test_on_radar_it_has_not_seen_it_is_better_than_what_it_starts_from_and_step
             "predldm": predldm,
             "persistence": Persistence(),
             "sprog": Sprog(),
-            "steps": Steps(),
+            "pysteps": PySteps(),
         }.items()
     }
     assert scores["predldm"] < min(scores["persistence"], scores["sprog"])
-    assert scores["predldm"] < 1.05 * scores["steps"]
+    assert scores["predldm"] < 1.05 * scores["pysteps"]
 
 
 def test_a_dry_history_stays_dry_and_missing_stays_missing(predldm):
@@ -123,7 +123,7 @@ def test_members_are_the_same_in_any_company_but_for_rounding(window, bf16, mean
 
 def test_the_benchmark_prints_both_models():
     table = run_benchmark("ensemble-cpu", 2)
-    assert list(table.columns[0].cells) == ["predldm", "steps"]
+    assert list(table.columns[0].cells) == ["predldm", "steps", "pysteps"]
     assert all(float(cell) > 0 for column in table.columns[1:] for cell in column.cells)
     with pytest.raises(InputError, match="ensemble-cpu"):
         run_benchmark("ensemble-gpu", 2)
