@@ -196,11 +196,15 @@ def _with_cases(history: xr.DataArray) -> xr.DataArray:
         )
     if "valid_time" not in field.coords:
         raise InputError("the history has no times", expected="the coordinate time, or valid_time(case, frame)")
-    field = _counts(field).transpose("case", "frame", "y", "x")
-    order = np.argsort(field["valid_time"].transpose("case", "frame").values[0], kind="stable")
+    field = _counts(field).transpose("case", "frame", "y", "x").drop_vars("frame", errors="ignore")
+    order = np.argsort(field["valid_time"].transpose("case", "frame").values, axis=1, kind="stable")
     events = field["event"].values if "event" in field.coords else "history"
     names = np.broadcast_to(np.array(events, object), field.sizes["case"])
-    return field.isel(frame=order).assign_coords(event=("case", names))
+    places = {
+        "case": xr.DataArray(np.arange(len(order)), dims="case"),
+        "frame": xr.DataArray(order, dims=("case", "frame")),
+    }
+    return field.isel(places).assign_coords(event=("case", names))
 
 
 def _counts(field: xr.DataArray) -> xr.DataArray:

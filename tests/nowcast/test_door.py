@@ -219,6 +219,25 @@ def test_several_cases_keep_their_dim(showers, small_store):
     assert forecast["event"].values.tolist() == ["E4", "E5", "E5"] and "latitude" not in forecast.coords
 
 
+def test_each_case_is_sorted_by_its_own_times():
+    model = nowcast.load("persistence")
+    first = make_history()
+    second = (first + 20).assign_attrs(first.attrs).assign_coords(time=first["time"] + np.timedelta64(1, "D"))
+    alone = [model.forecast(one) for one in (first, second)]
+    shuffled = second.isel(time=np.random.default_rng(0).permutation(12))
+    for one in (shuffled, second[::-1]):
+        parts = [
+            part.rename(time="frame")
+            .reset_index("frame", drop=True)
+            .assign_coords(valid_time=("frame", part["time"].values))
+            for part in (first, one)
+        ]
+        both = model.forecast(xr.concat(parts, "case", coords="different", compat="equals"))
+        for case in (0, 1):
+            np.testing.assert_array_equal(both[case], alone[case])
+            assert both["init_time"].values[case] == alone[case]["init_time"].values
+
+
 def test_kilometres_are_metres_to_the_model():
     model = nowcast.load("persistence")
     seen = {}
