@@ -17,12 +17,13 @@ from nowcast.data.conventions import TIME, time_text
 from nowcast.data.footprint import Footprint, footprints
 from nowcast.data.radar_file import Sources, is_store, open_radar, several
 from pipelines.errors import InputError
+from pipelines.radar.files import OFF_STEP
 from pipelines.store.kind import RADAR, kind_of
 from pipelines.store.schema import open_store, pixels
 from pipelines.store.units import MISSING
 
 COUNT_UNITS = {None, "", "1", "count", "counts"}
-_OFF_TIME = 0.1  # of the step between frames, by which the truth may miss a valid time; a history may by more
+_OFF_TIME = 0.1  # of the step between frames, by which the truth may miss a valid time; a history may by OFF_STEP
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,18 @@ class Observations:
         Raises:
             InputError: see `times`.
         """
-        return np.any([self._frames(number, case.valid_times) >= 0 for number, _ in self._sources(case)], axis=0)
+        return self._any_frame(case, _OFF_TIME)
+
+    def near(self, case: Case) -> np.ndarray:
+        """Which of a case's valid times have a frame that a history would take for theirs; shape as `seen`.
+
+        Raises:
+            InputError: see `times`.
+        """
+        return self._any_frame(case, OFF_STEP)
+
+    def _any_frame(self, case: Case, off: float) -> np.ndarray:
+        return np.any([self._frames(number, case.valid_times, off) >= 0 for number, _ in self._sources(case)], axis=0)
 
     def fields(self, case: Case) -> np.ndarray:
         """Observed counts at a case's valid times, float32 with dims (lead_time, y, x), of video with channel before y.
@@ -165,11 +177,11 @@ class Observations:
             )
         return shared
 
-    def _frames(self, event: int, times: np.ndarray) -> np.ndarray:
-        """Numbers of an event's frames at some times, -1 where there is none."""
+    def _frames(self, event: int, times: np.ndarray, off: float = _OFF_TIME) -> np.ndarray:
+        """Numbers of an event's frames at some times, off by a part of a step at most; -1 where there is none."""
         own = self._times[event]
         order = np.argsort(own, kind="stable")
-        tolerance = _OFF_TIME * np.median(np.diff(own[order]).astype("int64")) if len(own) > 1 else 0
+        tolerance = off * np.median(np.diff(own[order]).astype("int64")) if len(own) > 1 else 0
         distance = np.abs(own[order] - times.astype(TIME)[:, None]).astype("int64")
         nearest = distance.argmin(axis=1)
         return np.where(distance[np.arange(len(times)), nearest] <= tolerance, order[nearest], -1)

@@ -230,17 +230,22 @@ def observed_part(forecast: Forecast, observations: Observations) -> tuple[Forec
         return forecast, ""
     whole, leads = np.asarray(seen.any(axis=1)), np.asarray(seen.any(axis=0))
     times = [observations.times(case) for case in cases]
-    for case, any_seen, own in zip(cases, whole, times, strict=True):
+    near = np.array([observations.near(case) for case in cases]) & ~seen
+    for case, any_seen, any_near, own in zip(cases, whole, near.any(axis=1), times, strict=True):
         if not any_seen and (case.valid_times[0] <= own[-1] or not whole.any()):
             what = f"{observations.name} has no frame of event {case.event} at {case.valid_times[0]}"
             raise InputError(
                 what,
+                got="one that misses it by more than a tenth of a step" if any_near else None,
                 expected=f"{own[0]} to {own[-1]}",
                 remedy="give files of radar, or a store (`nowcast prepare-radar`), of what came after",
             )
     not_yet = all((case.valid_times[~row] > own[-1]).all() for case, row, own in zip(cases, seen, times, strict=True))
     ends = {own[-1] for own in times}
-    why = f"ends at {minute_text(ends.pop())} UTC" if not_yet and len(ends) == 1 else "has no frames of the others"
+    if near.any():
+        why = "has frames near the others that miss their times by more than a tenth of a step"
+    else:
+        why = f"ends at {minute_text(ends.pop())} UTC" if not_yet and len(ends) == 1 else "has no frames of the others"
     some = "" if whole.all() else f"{whole.sum()} of {len(cases)} cases, "
     words = f"{some}{_leads_in_words(forecast.lead_times, leads)}: {observations.name} {why}"
     return forecast.part(whole, leads), words

@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from nowcast.cli.app import app
 from nowcast.verification import states, verify
+from nowcast.verification.inputs import observed_part, open_forecast, open_observations
 from pipelines.errors import InputError
 
 STEP = np.timedelta64(300, "s")
@@ -66,6 +67,35 @@ def test_only_the_lead_times_that_were_observed_are_scored(folder, counts) -> No
         np.testing.assert_allclose(scores["mae"], np.nanmean(np.abs(counts[10:12] - counts[9]), (1, 2)), rtol=1e-5)
     with pytest.raises(InputError, match=r"now.nc has no frame of event now at 2024-07-01T12:50.*expected .*12:45"):
         verify(folder / "f.nc", folder / "now.nc")
+
+
+@pytest.mark.parametrize(
+    ("off", "line"),
+    [  # seconds by which frames 12 to 15 miss their times, of steps of 300 s
+        ((0, 30, 0, 0), ""),
+        ((0, 60, 0, 0), "Scored 9 of 10 lead times (+5 min to +50 min): mine.nc has frames near the others that miss "
+         "their times by more than a tenth of a step."),
+        ((0, 90, 0, 0), "Scored 9 of 10 lead times (+5 min to +50 min): mine.nc has no frames of the others."),
+        ((0, 60, 90, 0), "Scored 8 of 10 lead times (+5 min to +50 min): mine.nc has frames near the others that miss "
+         "their times by more than a tenth of a step."),
+    ],
+)  # fmt: skip
+def test_frames_that_a_history_would_take_and_that_are_no_truth_are_told(folder, counts, cf_radar, off, line) -> None:
+    times = np.datetime64("2024-07-01T12:00", "ns") + np.arange(22) * STEP
+    times[12:16] += np.array(off) * np.timedelta64(1, "s")
+    cf_radar(counts, times).to_netcdf(folder / "mine.nc", mode="w")
+    observations, forecast = open_observations(folder / "mine.nc"), open_forecast(folder / "f.nc")
+    part, words = observed_part(forecast, observations)
+    assert (f"Scored {words}." if words else "") == line
+    assert len(part.lead_times) == 10 - sum(seconds > 30 for seconds in off)
+
+
+def test_a_truth_of_nothing_but_frames_off_their_times_is_refused_with_the_reason(folder, counts, cf_radar) -> None:
+    times = np.datetime64("2024-07-01T12:51", "ns") + np.arange(10) * STEP
+    cf_radar(counts[10:20], times).to_netcdf(folder / "off.nc", mode="w")
+    line = r"off.nc has no frame of event now at \S*12:50\S*; got one that misses it by more than a tenth of a step"
+    with pytest.raises(InputError, match=line):
+        verify(folder / "f.nc", folder / "off.nc")
 
 
 def test_only_reached_takes_a_file_too(folder) -> None:
