@@ -5,7 +5,8 @@
     OUT/latest.nc, OUT/latest.html        links to the newest ones, which never point to anything incomplete
 
 A file is taken when it is the same in two looks at the folder and can be read. Files, frames or a disk with which
-something is wrong cost one line each, and the loop goes on.
+something is wrong cost one line each, and the loop goes on. Where forecasts cannot be written it tries again at every
+look, with one line when that begins and one when it ends.
 """
 
 import re
@@ -60,6 +61,7 @@ class Watch:
     _seen: State = field(default_factory=dict)
     _done: State = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
+    _unwritten: bool = False
 
     def run(self, every: float, made: Callable[[Path], object]) -> None:
         """Look at the folder every so many seconds, until the process ends.
@@ -71,7 +73,8 @@ class Watch:
         Raises:
             InputError: when another process writes into the same folder of forecasts.
         """
-        trouble = ""
+        trouble: int | str = ""
+        failing = False
         with exclusive(self.out / "forecasts"):
             while True:
                 try:
@@ -80,9 +83,13 @@ class Watch:
                         trouble = ""
                 except Exception as error:  # whatever it is, the next frame may be well
                     line = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
-                    if line != trouble:
+                    now = getattr(error.__cause__ or error, "errno", None) or line  # a line may name the frame
+                    if now != trouble:
                         self.tell(line)
-                    trouble = line
+                    trouble, failing = now, failing or self._unwritten
+                if failing and not self._unwritten:
+                    self.tell("forecasts are written again")
+                    trouble, failing = "", False
                 time.sleep(every)
 
     def once(self) -> Path | None:
@@ -116,8 +123,9 @@ class Watch:
         except InputError:
             self._done = complete  # the same files would be refused again
             raise
+        self._unwritten = True
         path = self._forecast(cases)
-        self._done = complete
+        self._done, self._unwritten = complete, False
         return path
 
     def _forecast(self, cases: Cases) -> Path | None:

@@ -151,8 +151,60 @@ def test_a_full_disk_is_told_once_and_tried_again(live, tmp_path, monkeypatch):
     with pytest.raises(Stopped):
         watch.run(0.5, made.append)
     assert [path.name for path in made] == [FORECASTS[9]] and len(calls) == 4 and looks == [0.5] * 8
-    assert told[0].startswith("no space is left on the disk of") and len(told) == 2
+    assert told[0].startswith("no space is left on the disk of") and told[2:] == ["forecasts are written again"]
     assert sorted(path.name for path in (tmp_path / "out/forecasts").iterdir()) == [FORECASTS[9]]
+
+
+def test_a_folder_that_cannot_be_written_for_long_costs_a_line_when_it_begins_and_one_when_it_ends(
+    staged, live, tmp_path, monkeypatch
+):
+    watch, told = live
+    predict, looks = Persistence.predict, []
+
+    def fails_twice(self, *arguments):
+        if len(looks) in {1, 2, 3, 6}:
+            raise PermissionError(errno.EACCES, "it fails", f"look {len(looks)}")
+        return predict(self, *arguments)
+
+    def sleep(seconds):
+        looks.append(seconds)
+        if frame := {2: 10, 5: 11}.get(len(looks)):
+            shutil.copy(staged[0] / NAMES[frame], tmp_path / "radar")
+        if len(looks) == 8:
+            raise Stopped
+
+    monkeypatch.setattr(Persistence, "predict", fails_twice)
+    monkeypatch.setattr(module.time, "sleep", sleep)
+    made = []
+    with pytest.raises(Stopped):
+        watch.run(1, made.append)
+    assert [path.name for path in made] == [FORECASTS[10], FORECASTS[11]]
+    assert [line for line in told if "1 case" not in line] == [
+        "PermissionError: [Errno 13] it fails: 'look 1'",
+        "forecasts are written again",
+        "PermissionError: [Errno 13] it fails: 'look 6'",
+        "forecasts are written again",
+    ]
+
+
+def test_a_page_that_cannot_be_written_is_told_and_so_is_its_end(live, tmp_path, monkeypatch):
+    looks = []
+
+    def page(forecast, out, history):
+        if len(looks) < 4:
+            raise PermissionError(errno.EACCES, "Permission denied", f"{out}.{len(looks)}")
+        out.write_text("page")
+
+    def sleep(seconds):
+        looks.append(seconds)
+        if len(looks) == 8:
+            raise Stopped
+
+    watch, told = watching(tmp_path, page=page)
+    monkeypatch.setattr(module.time, "sleep", sleep)
+    with pytest.raises(Stopped):
+        watch.run(1, print)
+    assert [line.split(":")[0] for line in told[1:]] == ["PermissionError", "forecasts are written again"]
 
 
 def test_an_empty_folder_or_one_that_is_lost_is_told_once(tmp_path, monkeypatch):
