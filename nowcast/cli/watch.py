@@ -7,8 +7,7 @@ import typer
 
 from nowcast.cli.console import note, tell
 from nowcast.cli.forecast import Around, Device, Seed
-from pipelines.errors import InputError
-from pipelines.store.paths import refuse_inputs
+from pipelines.store.paths import refuse_inputs, refuse_inside
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -37,8 +36,7 @@ def watch(
     from nowcast.forecasting.watch import Watch
 
     refuse_inputs(out, [folder])
-    if folder.resolve() in out.resolve().parents:
-        raise InputError(f"the output {out} lies in the watched folder {folder}", remedy="write to another folder")
+    refuse_inside(out, [folder])
     forecaster, described = load_forecaster(model, device=device)
     request = Request(members=ensemble, seed=seed, around=parse_around(around) if around else None)
     watched = Watch(forecaster, described, folder, out, request, keep=keep, page=_page, tell=note)

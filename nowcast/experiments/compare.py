@@ -31,7 +31,7 @@ from nowcast.verification.headline import FEWEST_EVENTS
 from nowcast.verification.scores import scores_of
 from pipelines.errors import InputError
 from pipelines.store.amounts import quantity_of_counts
-from pipelines.store.paths import state_of
+from pipelines.store.paths import refuse_inside, state_of
 
 Tell = Callable[[str], object]
 Progress = Callable[[str], Callable[[Sequence[Any]], Iterable[Any]]]
@@ -109,7 +109,7 @@ def compare(
     """
     if not models:
         raise InputError("no model", expected="names separated by commas")
-    _check_out(out, sources)
+    refuse_inside(out, sources)
     if reference == "pysteps" and find_spec("pysteps") is None:
         reference = _ALTERNATIVE
         tell(f"pysteps is not installed (pip install pysteps): the reference is our own {reference} instead")
@@ -136,13 +136,6 @@ def compare(
     tables = grids(pairs, contenders[-1].label, [_cost(contender, cases) for contender in contenders], quantity)
     wettest = made[0][max(range(len(cases)), key=lambda number: cases[number].echo)]
     return Compared(answers, tables, scores, _added(kept[False], contenders), made, wettest, archive)
-
-
-def _check_out(out: Path, sources: Sequence[Path]) -> None:
-    """Refuse a folder inside a folder of radar, whose files would be taken for radar the next time."""
-    for source in sources:
-        if source.resolve() in (out.resolve(), *out.resolve().parents):
-            raise InputError(f"the output {out} lies inside the input {source}", remedy="write to another folder")
 
 
 def _contenders(

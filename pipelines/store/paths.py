@@ -26,8 +26,27 @@ def refuse_inputs(out: str | Path | None, inputs: Iterable[str | Path | None]) -
         source = Path(given).resolve()
         inside_a_store = source in target.parents and any((source / name).exists() for name in ("zarr.json", ".zgroup"))
         if target == source or target in source.parents or inside_a_store:
-            where = "is" if target == source else "holds" if target in source.parents else "lies inside"
-            raise InputError(f"the output {out} {where} the input {given}", remedy="write to another path")
+            raise _clash(out, "holds" if target in source.parents else "lies inside", given)
+
+
+def refuse_inside(out: str | Path, folders: Iterable[str | Path]) -> None:
+    """Refuse a folder of outputs inside a folder of inputs, where they would be taken for inputs the next time.
+
+    Args:
+        out: Folder to write into.
+        folders: Folders that the command reads.
+
+    Raises:
+        InputError: naming both.
+    """
+    for given in folders:
+        if Path(given).resolve() in (Path(out).resolve(), *Path(out).resolve().parents):
+            raise _clash(out, "lies inside", given)
+
+
+def _clash(out: str | Path, where: str, given: str | Path) -> InputError:
+    where = "is" if Path(out).resolve() == Path(given).resolve() else where
+    return InputError(f"the output {out} {where} the input {given}", remedy="write to another path")
 
 
 def state_of(path: Path) -> tuple[int, int]:

@@ -40,7 +40,7 @@ def test_a_square_about_a_place_is_watched(folder, tmp_path, nowcast):
 
 def test_what_is_refused(folder, tmp_path, nowcast):
     for words, line in (
-        (("--out", folder / "out"), f"the output {folder}/out lies in the watched folder {folder}"),
+        (("--out", folder / "out"), f"the output {folder}/out lies inside the input {folder}"),
         (("--out", folder), f"the output {folder} is the input {folder}"),
         (("--out", tmp_path / "out", "--every", 0), "Invalid value for '--every'"),
     ):

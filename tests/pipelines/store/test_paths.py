@@ -6,7 +6,7 @@ import pytest
 import zarr
 
 from pipelines.errors import InputError
-from pipelines.store.paths import near, refuse_inputs
+from pipelines.store.paths import near, refuse_inputs, refuse_inside
 
 
 @pytest.fixture
@@ -50,6 +50,20 @@ def test_an_output_that_would_destroy_an_input_is_refused(here, out, given, verb
 )
 def test_other_outputs_pass(here, out, given):
     refuse_inputs(out, [given])
+
+
+@pytest.mark.parametrize(
+    ("out", "given", "verb"),
+    [("raw", "raw", "is"), ("raw/out", "raw", "lies inside"), ("raw/../raw/a/b", "raw", "lies inside")],
+)
+def test_a_folder_of_outputs_inside_a_folder_of_inputs_is_refused(here, out, given, verb):
+    with pytest.raises(InputError, match=rf"the output \S+ {verb} the input {given}; write to another path"):
+        refuse_inside(out, ["store.zarr", given])
+
+
+@pytest.mark.parametrize(("out", "given"), [("raw", "raw/radar.nc"), (".", "raw"), ("raw2", "raw"), ("out", "s3://b")])
+def test_a_folder_of_outputs_elsewhere_passes(here, out, given):
+    refuse_inside(out, [given])
 
 
 def test_names_near_one_that_is_not_there(here):
