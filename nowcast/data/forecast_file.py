@@ -25,7 +25,7 @@ import zarr
 from nowcast.data.conventions import FORECAST_DIMS
 from nowcast.data.forecast_template import field_of
 from nowcast.data.observations import COUNT_UNITS
-from nowcast.data.packing import COUNT_STEP, FILL, counts_again, pack, unpacked
+from nowcast.data.packing import FILL, counts_again, in_unit, pack
 from nowcast.data.pysteps_file import from_pysteps
 from pipelines.errors import InputError
 from pipelines.store.reading import guarded, readable
@@ -161,11 +161,8 @@ def writing_members(
     """
     name = str(field_of(template).name)
 
-    def in_unit(counts: np.ndarray) -> np.ndarray:
-        return counts if quantity == COUNTS else unpacked(pack(counts, COUNT_STEP), quantity)
-
     with writing(out, template, overwrite=overwrite) as put:
-        yield (lambda case, batch, counts: put(name, (case, batch), in_unit(counts))), put
+        yield (lambda case, batch, counts: put(name, (case, batch), in_unit(counts, quantity))), put
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from pipelines.store.units import QUANTITIES
+from pipelines.store.units import COUNTS, QUANTITIES
 
 COUNT_STEP = np.float32(1 / 128)
 FILL = np.int16(-1)
@@ -23,6 +23,11 @@ def pack(values: np.ndarray, step: np.float32) -> np.ndarray:
 def unpacked(packed: np.ndarray, quantity: str) -> np.ndarray:
     """Counts by `pack` in the unit of one of `pipelines.store.units.QUANTITIES`, float32, NaN missing, same shape."""
     return _values(quantity)[packed]
+
+
+def in_unit(counts: np.ndarray, quantity: str) -> np.ndarray:
+    """Counts in the unit of a quantity, float32, NaN missing, same shape, as files have them; counts as they are."""
+    return counts if quantity == COUNTS else unpacked(pack(counts, COUNT_STEP), quantity)
 
 
 def counts_again(values: np.ndarray, quantity: str) -> np.ndarray:

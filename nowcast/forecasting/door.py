@@ -16,7 +16,7 @@ import xarray as xr
 from nowcast.data.conventions import COORDINATE_ATTRS, DURATION, TIME
 from nowcast.data.conventions import lead_times as lead_times_of
 from nowcast.data.forecast_template import TRUST, TRUST_DIMS, limits
-from nowcast.data.packing import COUNT_STEP, pack, unpacked
+from nowcast.data.packing import in_unit
 from nowcast.forecasting import live
 from nowcast.forecasting.forecast import deterministic_note, load_forecaster, member_batches
 from nowcast.forecasting.quality import forecaster_of, gap_note, notes, past_of, trust
@@ -92,7 +92,8 @@ class Model:
         for case, past in enumerate(pasts):
             one = cases.isel(case=[case])
             ensemble = forecaster_of(past, self.forecaster).begin(one, leads, seed)
-            parts = [ensemble.members(numbers[first : first + size]) for first in range(0, len(numbers), size)]
+            batches = (ensemble.members(numbers[first : first + size]) for first in range(0, len(numbers), size))
+            parts = [batch.copy(data=in_unit(batch.values, quantity)) for batch in batches]
             flags = trust(one, len(leads))
             coords = {name: (("case", *TRUST_DIMS[name]), flags[name][None], TRUST[name]) for name in TRUST}
             made.append(xr.concat(parts, "member").assign_coords(coords))
@@ -102,6 +103,7 @@ class Model:
         self, made: xr.DataArray, history: xr.DataArray, seed: int, quantity: str, known: list[str]
     ) -> xr.DataArray:
         """The forecast with unit, times, attributes, and the pixels in the order and coordinates of the history."""
+        made = made.rename(QUANTITIES[quantity].name)
         made = made.assign_coords(valid_time=made["init_time"] + made["lead_time"])
         for name in COORDINATE_ATTRS.keys() & set(made.coords):
             made[name].attrs |= COORDINATE_ATTRS[name]
@@ -110,10 +112,7 @@ class Model:
         made = made.assign_coords({axis: history[axis].variable for axis in "yx" if axis in history.coords})
         about: dict[str, Any] = {key: value for key, value in self.described.items() if isinstance(value, str)}
         about |= {"quality": "\n".join(known)} if known else {}
-        if quantity == COUNTS:
-            about["data_range"] = MAX_COUNT
-        else:
-            made = made.copy(data=unpacked(pack(made.values, COUNT_STEP), quantity)).rename(QUANTITIES[quantity].name)
+        about |= {"data_range": MAX_COUNT} if quantity == COUNTS else {}
         mapping = {"grid_mapping": "crs"} if "crs" in made.coords else {}
         made.attrs = {**QUANTITIES[quantity].attrs, **mapping, **limits(quantity), "seed": seed, **about}
         return made if "case" in history.dims else made.isel(case=0)
