@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     import xarray as xr
     from rich.table import Table
 
-_FILES = {"leads.csv": ".csv", "places.nc": ".nc", "plume.png": ".png"}
+_THRESHOLDS = "thresholds.csv"  # the table by threshold, of a folder only
+_FILES = {"leads.csv": ".csv", "places.nc": ".nc", "plume.png": ".png", _THRESHOLDS: ".csv"}
 _MOST_TABLES = 4
 
 
@@ -75,7 +76,7 @@ def at(
         tell(line)
     _print_tables(answered)
     for target in targets:
-        tell(_write(answered, target))
+        tell(_write(answered, target, by_threshold=target != out and target.name == _THRESHOLDS))
 
 
 def _targets(out: Path | None, overwrite: bool) -> list[Path]:
@@ -88,7 +89,7 @@ def _targets(out: Path | None, overwrite: bool) -> list[Path]:
         return []
     if out.suffix not in {*_FILES.values(), ""}:
         raise InputError(f"cannot write {out}", expected="a name ending in .csv, .nc or .png, or a folder")
-    targets = [out] if out.suffix else [out / name for name in (*_FILES, "thresholds.csv")]
+    targets = [out] if out.suffix else [out / name for name in _FILES]
     for target in targets:
         if target.exists() and not overwrite:
             raise InputError(f"{target} exists", remedy="say --overwrite to replace it")
@@ -105,11 +106,13 @@ def _drawable(targets: list[Path], answers: int) -> list[Path]:
     return [target for target in targets if target.suffix != ".png"]
 
 
-def _write(answered: "xr.Dataset", target: Path) -> Path:
+def _write(answered: "xr.Dataset", target: Path, *, by_threshold: bool) -> Path:
     from nowcast.forecasting.answer_files import save_answers
     from nowcast.plots.plume import save_plume
 
-    return (save_plume if target.suffix == ".png" else save_answers)(answered, target, overwrite=True)
+    if target.suffix == ".png":
+        return save_plume(answered, target, overwrite=True)
+    return save_answers(answered, target, by_threshold=by_threshold, overwrite=True)
 
 
 def _print_tables(answered: "xr.Dataset") -> None:

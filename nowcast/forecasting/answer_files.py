@@ -11,18 +11,18 @@ from nowcast.forecasting.sentences import sentence
 from pipelines.errors import InputError
 from pipelines.store.whole import whole
 
-THRESHOLDS_FILE = "thresholds.csv"  # the name of a table by threshold; other tables are by lead time
 _MINUTES = {"units": "minutes", "dtype": "float64"}
 _TIMES = {"units": "minutes since 1970-01-01", "dtype": "float64"}
 _SHORT = {"amount_quantile": "q", "probability": "p_ge_", "accumulation_quantile": "accumulation_mm_q"}
 
 
-def save_answers(answered: xr.Dataset, path: Path, *, overwrite: bool = False) -> Path:
+def save_answers(answered: xr.Dataset, path: Path, *, by_threshold: bool = False, overwrite: bool = False) -> Path:
     """Write answers as CF NetCDF (.nc) or as a table (.csv); the file appears whole or not at all.
 
     Args:
         answered: See `nowcast.forecasting.answers.answer`.
-        path: File to write. A table called thresholds.csv is by threshold, every other by lead time.
+        path: File to write.
+        by_threshold: Whether a table is by threshold (see `threshold_table`) and not by lead time.
         overwrite: Replace `path` where it exists.
 
     Raises:
@@ -34,7 +34,7 @@ def save_answers(answered: xr.Dataset, path: Path, *, overwrite: bool = False) -
         if path.suffix == ".nc":
             answered.to_netcdf(growing, encoding=_encoding(answered))
         else:
-            table = threshold_table if path.name == THRESHOLDS_FILE else lead_table
+            table = threshold_table if by_threshold else lead_table
             table(answered).to_csv(growing, index=False, float_format="%.6g")
     return path
 

@@ -54,6 +54,8 @@ def test_all_outputs_of_a_folder(nowcast, forecast, tmp_path):
     assert "Weir: 1 mm h⁻¹ or more within" in pd.read_csv(tmp_path / "out" / "thresholds.csv")["sentence"][0]
     with xr.open_dataset(tmp_path / "out" / "places.nc") as file:
         assert file["amount"].dims == ("place", "member", "lead_time") and file["onset"].dtype.kind == "M"
+    assert nowcast("at", forecast, *words, "--out", tmp_path / "thresholds.csv")[0] == 0  # a name decides nothing
+    assert "lead_minutes" in pd.read_csv(tmp_path / "thresholds.csv")
     code, _, line = nowcast("at", forecast, *words, "--out", tmp_path / "out")
     assert code == 2 and "leads.csv exists; say --overwrite to replace it" in line
     assert nowcast("at", forecast, *words, "--out", tmp_path / "out" / "plume.png", "--overwrite")[0] == 0
