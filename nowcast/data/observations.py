@@ -14,12 +14,12 @@ import numpy as np
 import xarray as xr
 
 from nowcast.data.conventions import TIME, time_text
-from nowcast.data.footprint import Footprint, footprints
-from nowcast.data.radar_file import Sources, is_store, open_radar, several
+from nowcast.data.footprint import Footprint, footprint_of, footprints
+from nowcast.data.radar_file import Sources, open_archive
 from pipelines.errors import InputError
 from pipelines.radar.files import OFF_STEP
 from pipelines.store.kind import RADAR, kind_of
-from pipelines.store.schema import open_store, pixels
+from pipelines.store.schema import pixels
 from pipelines.store.units import MISSING
 
 COUNT_UNITS = {None, "", "1", "count", "counts"}
@@ -41,6 +41,12 @@ class Case:
     init_time: np.datetime64
     valid_times: np.ndarray
     footprint: Footprint | None = None
+
+    @classmethod
+    def of(cls, one: xr.Dataset) -> Self:
+        """One case of a forecast, without the dim case."""
+        init, times = (one[name].values.astype(TIME) for name in ("init_time", "valid_time"))
+        return cls(str(one["event"].item()), np.datetime64(init.item(), "us"), times, footprint_of(one))
 
     def __str__(self) -> str:
         return f"{self.event}@{time_text(self.init_time)}"
@@ -65,12 +71,7 @@ class Observations:
         Raises:
             InputError: when it cannot be read, is a forecast, or is not in counts.
         """
-        if isinstance(source, xr.Dataset):
-            store = source
-        elif len(paths := several(source)) == 1 and is_store(paths[0]):
-            store = open_store(paths[0])
-        else:
-            store = open_radar(paths)
+        store = source if isinstance(source, xr.Dataset) else open_archive(source)
         name = store.attrs.get("source_name", "the store")
         kind = kind_of(store)
         variable, dims = kind.variable, kind.dims

@@ -25,7 +25,7 @@ from pipelines.radar.grid import on_square, square
 from pipelines.radar.series import Frame, Series, find_series, scan, scan_newest
 from pipelines.store.kind import RADAR
 from pipelines.store.paths import near
-from pipelines.store.schema import Event, template
+from pipelines.store.schema import Event, open_store, template
 from pipelines.store.units import MISSING, QUANTITIES
 
 Sources = str | Path | Sequence[str | Path]
@@ -144,6 +144,20 @@ def open_radar(
     fields = [dask.array.from_delayed(read(frame), shape, "float32") for frame in frames.values()]
     store["vil"] = store["vil"].copy(data=dask.array.stack(fields)[None])
     return store
+
+
+def open_archive(sources: Sources, tell: Tell = log.warning) -> xr.Dataset:
+    """A store, or files of radar as a store of one event.
+
+    Args:
+        sources: A store; or files of radar, folders or wildcards.
+        tell: Called with a line about files that are left out.
+
+    Raises:
+        InputError: when they cannot be read.
+    """
+    paths = several(sources)
+    return open_store(paths[0]) if len(paths) == 1 and is_store(paths[0]) else open_radar(paths, tell=tell)
 
 
 def _files(sources: Sequence[Path]) -> list[Path]:

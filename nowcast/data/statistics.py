@@ -7,6 +7,8 @@ import xarray as xr
 
 from nowcast.data.conventions import ECHO
 
+TIME_QUANTILES = (0.1, 0.5, 0.9)  # of onset and end
+
 
 def ensemble_mean(members: np.ndarray) -> np.ndarray:
     """Mean of the members, float32, shape (...) from (member, ...); NaN where a member is missing."""
@@ -32,7 +34,27 @@ def ensemble_probability(members: np.ndarray, threshold: float) -> np.ndarray:
     return np.where(np.isnan(members).any(axis=0), np.float32(np.nan), share)
 
 
-def ensemble_onset(members: np.ndarray, threshold: float, levels: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+def quantiles_of_some(numbers: np.ndarray, some: np.ndarray, levels: Sequence[float]) -> np.ndarray:
+    """Quantiles over some of the members, float32, shape (level, ...); NaN where there are none of them.
+
+    A quantile is the least number that at least that share of these members do not exceed.
+
+    Args:
+        numbers: Shape (member, ...).
+        some: Which members count, bool, same shape.
+        levels: Levels of the quantiles.
+    """
+    ordered = np.where(some, numbers.astype("float32"), np.float32(np.inf))
+    ordered.sort(axis=0)
+    of = some.sum(axis=0)
+    ranks = [np.maximum(np.ceil(level * of - 1e-9).astype(int) - 1, 0) for level in levels]
+    found = np.stack([np.take_along_axis(ordered, rank[None], axis=0)[0] for rank in ranks])
+    return np.where(of > 0, found, np.float32(np.nan))
+
+
+def ensemble_onset(
+    members: np.ndarray, threshold: float, levels: Sequence[float] = TIME_QUANTILES
+) -> tuple[np.ndarray, np.ndarray]:
     """When a threshold in counts is first reached: the share of members that ever do, and quantiles of their times.
 
     Args:
@@ -46,14 +68,10 @@ def ensemble_onset(members: np.ndarray, threshold: float, levels: Sequence[float
         threshold have reached it. NaN where a member is missing; the numbers also where no member reaches it.
     """
     at_or_above = members >= threshold
-    ever = at_or_above.any(axis=1)
-    first = np.where(ever, at_or_above.argmax(axis=1), members.shape[1])
-    first.sort(axis=0)
+    ever = np.asarray(at_or_above.any(axis=1))
+    numbers = quantiles_of_some(at_or_above.argmax(axis=1), ever, levels)
     share = np.where(np.isnan(members).any(axis=(0, 1)), np.float32(np.nan), ever.mean(axis=0, dtype="float32"))
-    reaching = ever.sum(axis=0)
-    ranks = [np.maximum(np.ceil(level * reaching - 1e-9).astype(int) - 1, 0) for level in levels]
-    quantiles = np.stack([np.take_along_axis(first, rank[None], axis=0)[0] for rank in ranks])
-    return share, np.where((reaching > 0) & np.isfinite(share), quantiles, np.nan).astype("float32")
+    return share, np.where(np.isnan(share), np.float32(np.nan), numbers)
 
 
 def echo_shares(counts: xr.DataArray) -> np.ndarray:

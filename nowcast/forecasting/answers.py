@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from nowcast.data.conventions import COORDINATE_ATTRS, DEFAULT_THRESHOLDS, TIME
-from nowcast.data.footprint import footprints
+from nowcast.data.conventions import COORDINATE_ATTRS, DEFAULT_THRESHOLDS
 from nowcast.data.observations import Case, Observations
-from nowcast.data.statistics import unseen_chance
+from nowcast.data.statistics import TIME_QUANTILES, quantiles_of_some, unseen_chance
 from nowcast.forecasting.domains import Cells, located
 from nowcast.forecasting.places import Place
 from nowcast.forecasting.summary import QUANTILES
@@ -25,7 +24,6 @@ from pipelines.store.amounts import amount_text, threshold_in_counts
 from pipelines.store.kind import RADAR, kind_of
 from pipelines.store.units import COUNTS, QUANTITIES, RAIN_RATE, REFLECTIVITY, VIL, from_counts, vil_to_counts
 
-TIME_QUANTILES = (0.1, 0.5, 0.9)
 _AT_ONCE = 8  # members read at once where the file does not say
 _ROUNDING = 1e-6  # of a threshold, by which a value may miss it
 
@@ -72,7 +70,7 @@ def answer(
     levels = from_counts(np.array(counts), quantity)
     found = list(located(forecast, places, case))
     read = {number: _members(forecast, number, found) for number in sorted({number for _, number, _ in found})}
-    seen = {number: _observed(forecast, number, observations) for number in read} if observations else {}
+    seen = {number: observations.fields(Case.of(forecast.isel(case=number))) for number in read if observations}
     parts = []
     for place, number, cells in found:
         one = forecast.isel(case=number)
@@ -98,14 +96,6 @@ def _members(forecast: xr.Dataset, case: int, found: Sequence[tuple[Place, int, 
     starts = range(0, field.sizes["member"], at_once)
     parts = [window[start : start + at_once].values[..., rows - top, columns - left] for start in starts]
     return np.split(np.concatenate(parts), np.cumsum([len(each.rows) for each in cells])[:-1], axis=-1)
-
-
-def _observed(forecast: xr.Dataset, case: int, observations: Observations) -> np.ndarray:
-    """Observed counts at the valid times of a case, dims (lead_time, y, x)."""
-    one = forecast.isel(case=case)
-    (footprint,) = footprints(forecast.isel(case=[case]), "case")
-    init: Any = one["init_time"].values.astype(TIME)[()]
-    return observations.fields(Case(str(one["event"].item()), init, one["valid_time"].values.astype(TIME), footprint))
 
 
 def _statistics(
@@ -163,14 +153,10 @@ def _mean(amounts: np.ndarray, seen: np.ndarray) -> np.ndarray:
 
 def _times(above: np.ndarray, valid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Quantiles of onset and end of the members that have any; `above` has dims (member, lead_time)."""
-    after = np.append(valid, np.datetime64("NaT"))
-    some = above[above.any(axis=1)]
-    if not len(some):
-        never = np.full(len(TIME_QUANTILES), np.datetime64("NaT"), valid.dtype)
-        return never, never
-    ranks = [int(np.ceil(quantile * len(some) - 1e-9)) - 1 for quantile in TIME_QUANTILES]
-    first, last = some.argmax(axis=1), some.shape[1] - 1 - some[:, ::-1].argmax(axis=1)
-    return valid[np.sort(first)[ranks]], after[np.sort(last)[ranks] + 1]
+    some, after = np.asarray(above.any(axis=1)), np.append(valid, np.datetime64("NaT"))
+    first, end = above.argmax(axis=1), above.shape[1] - above[:, ::-1].argmax(axis=1)
+    onset, ended = (np.nan_to_num(quantiles_of_some(each, some, TIME_QUANTILES), nan=-1) for each in (first, end))
+    return after[onset.astype(int)], after[ended.astype(int)]
 
 
 def _labels(place: Place, number: int, cells: Cells, how: str, counts: np.ndarray, one: xr.Dataset) -> dict[str, Any]:

@@ -11,13 +11,15 @@ import numpy as np
 import xarray as xr
 
 from nowcast.data.conventions import ECHO, TIME
-from nowcast.data.radar_file import Sources, Tell, is_store, open_radar, several
+from nowcast.data.radar_file import open_archive
 from nowcast.data.windows import Window, find_windows
 from nowcast.forecasting.live import LENGTH
 from pipelines.errors import InputError
 from pipelines.radar.files import commonest_step
 from pipelines.store.protocol import load_protocol
-from pipelines.store.schema import open_store, pixels
+from pipelines.store.schema import pixels
+
+__all__ = ["WetCase", "lengths", "open_archive", "spells", "wet_cases"]
 
 WET = 0.01  # share of the observed pixels with echo from which a case is wet
 _LEAST_SEEN = 0.1  # share of the pixels that must be observed
@@ -39,20 +41,6 @@ class WetCase(NamedTuple):
     event: str
     init_time: np.datetime64
     echo: float
-
-
-def open_archive(sources: Sources, tell: Tell = lambda text: None) -> xr.Dataset:
-    """A store, or files of radar as a store of one event.
-
-    Args:
-        sources: A store; or files of radar, folders or wildcards.
-        tell: Called with a line about files that are left out.
-
-    Raises:
-        InputError: when they cannot be read.
-    """
-    paths = several(sources)
-    return open_store(paths[0]) if len(paths) == 1 and is_store(paths[0]) else open_radar(paths, tell=tell)
 
 
 def wet_cases(

@@ -10,7 +10,6 @@ import pandas as pd
 import xarray as xr
 
 from nowcast.data.conventions import TIME, lead_label
-from nowcast.data.footprint import footprint_of
 from nowcast.data.observations import Case, Observations
 from nowcast.data.statistics import echo_shares, ensemble_mean, ensemble_probability, ensemble_spread
 from nowcast.plots.panels import EVENT_THRESHOLD, Look, picture_look, probability_look, spread_look, vil_look
@@ -151,12 +150,6 @@ def panel_rows(
     ]
 
 
-def case_of(shown: xr.Dataset) -> Case:
-    """The event, times and place of one case (see `one_case`), by which observations are found."""
-    init, times = (shown[name].values.astype(TIME) for name in ("init_time", "valid_time"))
-    return Case(str(shown["event"].values), np.datetime64(init.item(), "us"), times, footprint_of(shown))
-
-
 def observed_row(observations: Observations, shown: xr.Dataset, quantity: str = COUNTS) -> Row:
     """The observations at the valid times of a case; missing, and noted, where there is no frame yet.
 
@@ -168,7 +161,7 @@ def observed_row(observations: Observations, shown: xr.Dataset, quantity: str = 
     Raises:
         InputError: when the observations have neither the event nor its pixels.
     """
-    case, times = case_of(shown), shown["valid_time"].values.astype(TIME)
+    case, times = Case.of(shown), shown["valid_time"].values.astype(TIME)
     values, last = observations.fields(case), observations.times(case)[-1]
     notes = ["not observed yet" if time > last else "" for time in times]
     if kind_of(shown) is VIDEO:

@@ -57,7 +57,7 @@ def ensemble_layers(
         layers = {name: pack([fields[name] for fields in by_lead]) for name in by_lead[0]}
     onsets = []
     for threshold in thresholds:
-        share, numbers = ensemble_onset(members, threshold, (0.1, 0.5, 0.9))
+        share, numbers = ensemble_onset(members, threshold)
         onsets.append(pack([codes(100 * share), *codes(numbers)]))
     held = {f"m{number}": text for number, text in enumerate(_within(members, _MEMBER_BYTES))}
     return Ensemble(layers | held, onsets, len(held))

@@ -14,9 +14,9 @@ import xarray as xr
 
 from nowcast.data.conventions import DEFAULT_THRESHOLDS, lead_label
 from nowcast.data.forecast_file import as_counts, open_forecast
-from nowcast.data.observations import Observations
+from nowcast.data.observations import Case, Observations
 from nowcast.plots.panels import Place, find_place
-from nowcast.plots.rows import case_of, check_picture, one_case
+from nowcast.plots.rows import check_picture, one_case
 from nowcast.report.cases import coarse
 from nowcast.report.geography import drawing, nodes
 from nowcast.report.layers import QUANTILES, Progress, averaging, codes, ensemble_layers, pack
@@ -119,7 +119,7 @@ def page_data(
         reached = shown["reached"].transpose("lead_time", "y", "x").values
         packed["reached"] = pack(list(codes(coarse(reached.astype("float32"), factor) >= 0.5)))
     place = _cut(find_place(shown), shown.sizes["x"] / factor, shown.sizes["y"] / factor, width, height)
-    init = case_of(shown).init_time
+    init = Case.of(shown).init_time
     return {
         "width": width,
         "height": height,
@@ -145,7 +145,7 @@ def page_data(
 
 def _observed(shown: xr.Dataset, observations: Observations | None) -> tuple[np.ndarray, np.ndarray | None]:
     """All times of the page, and what was observed at them: as much past as there is forecast, and all lead times."""
-    case = case_of(shown)
+    case = Case.of(shown)
     if observations is None:
         return case.valid_times, None
     known = observations.times(case)
