@@ -9,7 +9,6 @@ import xarray as xr
 
 from pipelines.store.schema import open_store
 
-HOSTILE = "</script><script>alert('&\"')</script>"
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
          "--disable-background-networking", "--disable-component-update"]  # fmt: skip
 
@@ -28,8 +27,26 @@ def browser(tmp_path_factory) -> Iterator:
         context.close()
 
 
+@pytest.fixture
+def stopped_clock(browser) -> Iterator:
+    """Stops the clock of an open page, which then runs by `page.clock.run_for` only."""
+
+    def stop(page) -> None:
+        page.clock.install(time=0)
+        page.clock.pause_at(1000)
+
+    yield stop
+    browser.clock.resume()
+
+
 @pytest.fixture(scope="session")
-def forecast(small_store) -> xr.Dataset:
+def hostile() -> str:
+    """Text of a file that a page must show as text."""
+    return "</script><script>alert('&\"')</script>"
+
+
+@pytest.fixture(scope="session")
+def forecast(small_store, hostile) -> xr.Dataset:
     """Two cases of three members that drift apart with lead time; the second event's name is hostile."""
     store = open_store(small_store).isel(event=[4, 5])
     drift = np.array([-60, 40, 60])[:, None, None, None] * np.linspace(0.2, 1, 5)[:, None, None]
@@ -38,7 +55,7 @@ def forecast(small_store) -> xr.Dataset:
     init = store["valid_time"].values[:, 9]
     places = {name: ("case", store[name].values) for name in ("proj", "corner_x", "corner_y")}
     coords = {
-        "event": ("case", ["E4", HOSTILE]),
+        "event": ("case", ["E4", hostile]),
         "init_time": ("case", init),
         "valid_time": (("case", "lead_time"), init[:, None] + leads),
         "lead_time": leads,
@@ -46,7 +63,7 @@ def forecast(small_store) -> xr.Dataset:
         "y": store["y"],
         "x": store["x"],
     }
-    return xr.Dataset({"vil": (("case", "member", "lead_time", "y", "x"), counts)}, coords | places, {"model": HOSTILE})
+    return xr.Dataset({"vil": (("case", "member", "lead_time", "y", "x"), counts)}, coords | places, {"model": hostile})
 
 
 @pytest.fixture(scope="session")

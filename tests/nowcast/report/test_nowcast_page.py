@@ -17,8 +17,6 @@ from pipelines.errors import InputError
 from pipelines.store.schema import open_store
 from pipelines.store.units import COUNTS, RAIN_RATE, from_counts
 
-HOSTILE = "</script><script>alert('&\"')</script>"
-
 
 def unpack(text: str, rows: int, columns: int) -> np.ndarray:
     """What the page's script makes of a layer, row 0 in the north."""
@@ -52,6 +50,24 @@ def test_layers_worked_out_by_hand():
     assert values["mean"] == [20, 55] and values["median"] == [20, 55] and values["q90"] == [28, 75]
     assert values["p0"] == [50, 100] and values["m0"] == [10, 80] and values["m1"] == [30, 30]
     assert unpack(ensemble.onsets[0], 1, 1).ravel().tolist() == [100, 0, 0, 1] and ensemble.held == 2
+
+
+def test_as_many_members_are_held_as_fit_and_always_one(forecast, tmp_path, monkeypatch):
+    members = forecast["vil"].values[0]
+    size = [len(pack(list(codes(member)))) for member in members]
+    whole = ensemble_layers(members, [74.0], COUNTS)
+    for most, held in ((sum(size), 3), (sum(size) - 1, 2), (size[0] + size[1], 2), (size[0] + size[1] - 1, 1), (1, 1)):
+        monkeypatch.setattr("nowcast.report.layers._MEMBER_BYTES", most)
+        part = ensemble_layers(members, [74.0], COUNTS)
+        assert part.held == held and part.onsets == whole.onsets
+        kept = {name for name in whole.layers if name not in {"m0", "m1", "m2"}} | {f"m{n}" for n in range(held)}
+        assert part.layers == {name: whole.layers[name] for name in kept}
+    monkeypatch.setattr("nowcast.report.layers._MEMBER_BYTES", size[0] + size[1])
+    page = write_page(forecast, tmp_path / "page.html", case=0)
+    assert data_of(page)["members"] == [0, 1] and data_of(page)["size"] == 3
+    text = page.read_text(encoding="utf-8")
+    assert "The first 2 members can be looked at; all other numbers are of all 3." in text
+    assert 'id="layer-m1"' in text and 'id="layer-m2"' not in text
 
 
 def test_the_mean_of_rain_rates_is_taken_in_mm_per_hour():
@@ -100,9 +116,9 @@ def test_the_past_and_what_was_observed_later_are_there(forecast, small_store, t
     assert [threshold["text"] for threshold in data["thresholds"]] == ["≥ 16 counts", "≥ 74 counts", "≥ 133 counts"]
 
 
-def test_text_of_files_is_escaped_and_nothing_outside_is_referred_to(forecast, tmp_path):
+def test_text_of_files_is_escaped_and_nothing_outside_is_referred_to(forecast, tmp_path, hostile):
     text = write_page(forecast, tmp_path / "page.html", case=1).read_text(encoding="utf-8")
-    assert HOSTILE not in text and "<script>alert" not in text and "&lt;/script&gt;" in text
+    assert hostile not in text and "<script>alert" not in text and "&lt;/script&gt;" in text
     assert not re.search(r"https?://(?!www.w3.org/2000/svg)|@import|url\(", text) and "default-src 'none'" in text
 
 

@@ -18,8 +18,6 @@ from nowcast.verification.headline import number
 from pipelines.errors import InputError
 from pipelines.store.schema import open_store
 
-HOSTILE = "</script><script>alert('&\"')</script>"
-
 
 class Page(HTMLParser):
     """Start tags with attributes and the text within, in order; fails on an element that is not closed."""
@@ -64,7 +62,7 @@ def write_forecast(store: xr.Dataset, path: Path, change: np.ndarray, **attrs: o
 
 
 @pytest.fixture(scope="module")
-def inputs(small_store, tmp_path_factory) -> dict:
+def inputs(small_store, tmp_path_factory, hostile) -> dict:
     """Three models: an ensemble, a deterministic one, and an ensemble of another size with a hostile name."""
     folder, store = tmp_path_factory.mktemp("report"), open_store(small_store)
     noise = np.array([-30.0, -10.0, 0.0, 10.0, 40.0, 5.0])
@@ -72,7 +70,7 @@ def inputs(small_store, tmp_path_factory) -> dict:
         store, folder / "first.nc", noise, model="alpha", checkpoint_sha256="0ddba11", config='{"a": 1}'
     )
     second = write_forecast(store, folder / "second.nc", np.array([50.0]), model="beta")
-    third = write_forecast(store, folder / "third.nc", np.array([20.0, 90.0]), model=HOSTILE, config=HOSTILE)
+    third = write_forecast(store, folder / "third.nc", np.array([20.0, 90.0]), model=hostile, config=hostile)
     return {"forecast": first, "store": small_store, "reference": (second, third)}
 
 
@@ -141,8 +139,8 @@ def test_pictures_tables_and_controls_say_what_they_are(text):
     assert all(after - before <= 1 for before, after in pairwise(levels))
 
 
-def test_text_of_files_is_escaped(text):
-    assert HOSTILE not in text and "<script>alert" not in text and "&lt;/script&gt;" in text
+def test_text_of_files_is_escaped(text, hostile):
+    assert hostile not in text and "<script>alert" not in text and "&lt;/script&gt;" in text
     assert len(Page(text).all("script")) == 2
 
 
@@ -169,13 +167,13 @@ def test_origin_protocol_and_models_are_said(verified, text):
         assert said in text, said
 
 
-def test_viewer_holds_every_model_of_the_shown_cases(text, inputs):
+def test_viewer_holds_every_model_of_the_shown_cases(text, inputs, hostile):
     data = json.loads(text.split('id="data">')[1].split("</script>")[0])
     assert {case["label"].split(",")[0] for case in data["cases"]} == {"E4", "E5"}
     assert data["cases"][0]["label"].endswith("most echo")
     assert [model["members"] for model in data["models"]] == [[0, 1, 2, 3], [0], [0, 1]] and data["models"][2][
         "name"
-    ] == HOSTILE
+    ] == hostile
     assert data["frames"] == 10 and data["cases"][0]["times"][1].endswith("UTC, +10 min")
     for case in data["cases"]:
         assert [len(drawn["members"]) for drawn in case["models"]] == [4, 1, 2]
