@@ -25,7 +25,7 @@ from pipelines.store.kind import RADAR, kind_of
 from pipelines.store.units import COUNTS, QUANTITIES, RAIN_RATE, REFLECTIVITY, VIL, from_counts, vil_to_counts
 
 _AT_ONCE = 8  # members read at once where the file does not say
-_ROUNDING = 1e-6  # of a threshold, by which a value may miss it
+_ROUNDING = 1e-5  # counts by which a mean may miss a threshold; the counts of pixels are exact
 
 
 def answer(
@@ -67,7 +67,6 @@ def answer(
     quantity = quantity or str(forecast.attrs.get("quantity", COUNTS))
     asked: list[Any] = list(np.atleast_1d(np.asarray(thresholds, object)))
     counts = list(dict.fromkeys(threshold_in_counts(each, quantity) for each in asked or DEFAULT_THRESHOLDS[quantity]))
-    levels = from_counts(np.array(counts), quantity)
     found = list(located(forecast, places, case))
     read = {number: _members(forecast, number, found) for number in sorted({number for _, number, _ in found})}
     seen = {number: observations.fields(Case.of(forecast.isel(case=number))) for number in read if observations}
@@ -77,7 +76,7 @@ def answer(
         values = read[number].pop(0)
         truth = seen[number][:, cells.rows, cells.columns] if seen else None
         for how in ("pixel",) if place.area is None else ("mean", "maximum"):
-            part = _statistics(values, truth, how, quantity, levels, one)
+            part = _statistics(values, truth, how, quantity, counts, one)
             parts.append(part.assign_coords(_labels(place, number, cells, how, values, one)))
     texts = ("threshold", [amount_text(each, quantity) for each in counts])
     result = xr.concat(parts, "place", coords="all").assign_coords(threshold_text=texts)
@@ -99,14 +98,22 @@ def _members(forecast: xr.Dataset, case: int, found: Sequence[tuple[Place, int, 
 
 
 def _statistics(
-    counts: np.ndarray, truth: np.ndarray | None, how: str, quantity: str, levels: np.ndarray, one: xr.Dataset
+    counts: np.ndarray,
+    truth: np.ndarray | None,
+    how: str,
+    quantity: str,
+    thresholds: Sequence[float],
+    one: xr.Dataset,
 ) -> xr.Dataset:
-    """All numbers of one series of a place, from counts with dims (member, lead_time, pixel)."""
+    """All numbers of one series of a place, from counts with dims (member, lead_time, pixel); thresholds in counts."""
     leads = one["lead_time"].values
     amounts = from_counts(counts.astype("float64"), quantity)
     series = _reduced(amounts, how, quantity)
-    limits = levels - _ROUNDING * np.abs(levels)
-    above = series >= limits[:, None, None]  # (threshold, member, lead_time)
+    if how == "mean":
+        compared = QUANTITIES[quantity].to_counts(series) + _ROUNDING
+    else:
+        compared = _reduced(counts.astype("float64"), how, COUNTS)
+    above = compared >= np.array(thresholds)[:, None, None]  # (threshold, member, lead_time)
     known = np.isfinite(series).all(axis=0)
     values: dict[str, Any] = {
         "amount": (("member", "lead_time"), series),
@@ -126,7 +133,7 @@ def _statistics(
         values["observed"] = ("lead_time", _reduced(from_counts(truth.astype("float64"), quantity), how, quantity))
     coords = {
         "quantile": list(QUANTILES),
-        "threshold": [float(f"{level:.6g}") for level in levels],
+        "threshold": [float(f"{level:.6g}") for level in from_counts(np.array(thresholds), quantity)],
         "time_quantile": list(TIME_QUANTILES),
     }
     return xr.Dataset(values, coords | {"lead_time": leads, "member": one["member"].values})

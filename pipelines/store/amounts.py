@@ -10,7 +10,7 @@ from pipelines.errors import InputError
 from pipelines.store.units import COUNTS, ECHO, MAX_COUNT, QUANTITIES, RAIN_RATE, REFLECTIVITY, VIL, from_counts
 
 _WRITTEN = {RAIN_RATE: "mm h⁻¹", REFLECTIVITY: "dBZ", VIL: "kg m⁻²", COUNTS: "counts"}
-_DECIMALS = 6  # of counts, so that what stands for a whole count is one
+_DECIMALS = 7  # of counts: as many as have the steps of 1/128 in which forecasts are written
 _NUMBER = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)\s*(.*?)\s*", re.IGNORECASE)
 
 

@@ -7,13 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nowcast
+from nowcast.data.statistics import ensemble_onset, ensemble_probability
 from nowcast.forecasting.answer_files import lead_table, save_answers, threshold_table
 from nowcast.forecasting.answers import answer
-from nowcast.forecasting.places import Place
+from nowcast.forecasting.places import Place, read_areas
 from nowcast.forecasting.sentences import clock, percent, sentences
 from pipelines.errors import InputError
+from pipelines.store.amounts import threshold_in_counts
 from pipelines.store.geo import lat_lon
-from pipelines.store.units import RAIN_RATE, REFLECTIVITY, VIL, from_counts, rain_rate_to_counts
+from pipelines.store.units import COUNTS, RAIN_RATE, REFLECTIVITY, VIL, from_counts, rain_rate_to_counts
 
 PROJ = "+proj=laea +lat_0=52 +lon_0=5 +R=6370997 +units=m"
 INIT = np.datetime64("2021-07-04T14:00", "ns")
@@ -278,6 +280,29 @@ def test_a_member_of_exactly_the_threshold_reaches_it(count):
     made = make_forecast(np.full((1, 2, 4, 4), count), quantity=RAIN_RATE)
     one = answer(made, [Place("here", *degrees(1.5, 2.5))], thresholds=f"{count}counts").isel(place=0)
     assert one["probability"].values.tolist() == [[1, 1]]
+
+
+UNITS = {RAIN_RATE: "mm/h", REFLECTIVITY: "dBZ", VIL: "kg/m2", COUNTS: "counts"}
+STEPS = st.integers(6 * 128, 254 * 128 - 1)  # of 1/128 count, as files have them
+
+
+@settings(max_examples=40)
+@given(STEPS, st.sampled_from(list(UNITS)), st.sampled_from(list(UNITS)))
+def test_a_value_that_equals_a_threshold_reaches_it_in_every_unit_and_everywhere(step, said_in, quantity):
+    """Members a step below, at and above the threshold, which is said in one unit and answered in another."""
+    counts = np.array([step - 1, step, step + 1, 0], "float32") / 128
+    made = make_forecast(np.broadcast_to(counts[:, None, None, None], (4, 2, 4, 4)), quantity=said_in)
+    threshold = f"{from_counts(np.array([step / 128]), said_in)[0]:.17g}{UNITS[said_in]}"
+    ring = [list(degrees(*at))[::-1] for at in ((0.1, 0.1), (2.9, 0.1), (2.9, 2.9), (0.1, 2.9), (0.1, 0.1))]
+    here, area = degrees(1.5, 2.5), {"type": "Polygon", "coordinates": [ring]}
+    answered = answer(made, [Place("here", *here), *read_areas(area)], thresholds=threshold, quantity=quantity)
+    assert answered.sizes["place"] == 3 and (answered["probability"] == 0.5).all()
+    assert (answered["probability_any"] == 0.5).all() and answered["onset"].notnull().all()
+    assert (nowcast.probability_at(made, *here, threshold) == 0.5).all()
+    level = threshold_in_counts(threshold)
+    assert level == step / 128
+    for members in (counts, counts.astype("float64")):
+        assert ensemble_probability(members, level) == ensemble_onset(members[:, None], level)[0] == 0.5
 
 
 def test_thresholds_that_are_the_same_are_one_and_may_be_an_array(by_hand):
