@@ -5,6 +5,7 @@ left out, so that the labels of neighbouring panels never meet.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -20,6 +21,42 @@ _STEPS = (1, 2, 3, 5, 10)
 _POINTS = 60  # along a line and along an edge
 
 
+class Graticule(NamedTuple):
+    """Lines of latitude and longitude over a map.
+
+    Attributes:
+        lines: The x and y of the vertices of each line in projected metres, not finite where they have none.
+        labels: Where lines cross the left and the bottom edge: the side, how far along it from the south or the west,
+            from 0 to 1, and the degrees, of longitude from -180 to 180.
+    """
+
+    lines: list[tuple[np.ndarray, np.ndarray]]
+    labels: list[tuple[str, float, float]]
+
+
+def graticule(proj: str, extent: tuple[float, float, float, float], width: float, height: float) -> Graticule:
+    """Lines of latitude and longitude at round degrees, and where they are labelled.
+
+    Args:
+        proj: PROJ string.
+        extent: West, east, south and north edge in projected metres.
+        width: Width of the map in points.
+        height: Height of the map in points.
+    """
+    longitude, latitude = _degrees(proj, extent)
+    sides = {"bottom": (longitude[0], longitude, width), "left": (latitude[:, 0], latitude, height)}
+    values = {side: _round_values(*of_side[:2], int(of_side[2] / _ROOM[side])) for side, of_side in sides.items()}
+    along_x, along_y = (np.linspace(np.nanmin(part), np.nanmax(part), _POINTS) for part in (longitude, latitude))
+    lines = [(np.full(_POINTS, value), along_y) for value in values["bottom"]]
+    lines += [(along_x, np.full(_POINTS, value)) for value in values["left"]]
+    labels = [
+        (side, place, degrees)
+        for side, (edge, _, length) in sides.items()
+        for place, degrees in _placed(values[side], side, edge, length)
+    ]
+    return Graticule([projection(proj)(*line) for line in lines], labels)
+
+
 def draw_graticule(
     ax: Axes, proj: str, extent: tuple[float, float, float, float], colour: str, labels: Sequence[str] = ()
 ) -> None:
@@ -32,24 +69,17 @@ def draw_graticule(
         colour: Colour of the lines.
         labels: Sides at which they are labelled: "left", "bottom".
     """
-    longitude, latitude = _degrees(proj, extent)
     figure = ax.get_figure(root=True)
     assert figure is not None
-    width, height = ax.get_position().size * figure.get_size_inches() * 72
-    sides = {"bottom": (longitude[0], longitude, width), "left": (latitude[:, 0], latitude, height)}
-    values = {side: _round_values(*of_side[:2], int(of_side[2] / _ROOM[side])) for side, of_side in sides.items()}
-    along_x, along_y = (np.linspace(np.nanmin(part), np.nanmax(part), _POINTS) for part in (longitude, latitude))
-    lines = [(np.full(_POINTS, value), along_y) for value in values["bottom"]]
-    lines += [(along_x, np.full(_POINTS, value)) for value in values["left"]]
-    for line in lines:
-        x, y = np.ma.masked_invalid(projection(proj)(*line))
+    found = graticule(proj, extent, *ax.get_position().size * figure.get_size_inches() * 72)
+    for line in found.lines:
+        x, y = np.ma.masked_invalid(line)
         ax.plot(x, y, color=colour, linewidth=0.4, linestyle=":", scalex=False, scaley=False)
-    for side in labels:
-        edge, _, length = sides[side]
-        for place, text in _placed(values[side], side, edge, length):
+    for side, place, degrees in found.labels:
+        if side in labels:
             lying = side == "bottom"
             ax.annotate(
-                text,
+                _text(degrees, side),
                 (place, 0) if lying else (0, place),
                 (0, -_PAD) if lying else (-_PAD, 0),
                 xycoords="axes fraction",
@@ -79,21 +109,20 @@ def _round_values(edge: np.ndarray, mesh: np.ndarray, number: int) -> np.ndarray
     return step * np.arange(np.ceil(np.nanmin(mesh) / step), np.floor(np.nanmax(mesh) / step) + 1)
 
 
-def _placed(values: np.ndarray, side: str, edge: np.ndarray, length: float) -> Iterator[tuple[float, str]]:
-    """Where along an edge, as a part of it, and what to write; `length` is in points."""
+def _placed(values: np.ndarray, side: str, edge: np.ndarray, length: float) -> Iterator[tuple[float, float]]:
+    """Where along an edge, as a part of it, and which degrees to write; `length` is in points."""
     order = np.argsort(edge)
     order = order[np.isfinite(edge[order])]
     places = np.interp(values, edge[order], np.linspace(0, length, len(edge))[order], left=np.nan, right=np.nan)
     free = 0.0
-    for place, value in sorted(zip(places, values, strict=True)):
-        text = _text(value, "EW" if side == "bottom" else "NS")
-        half = (TextPath((0, 0), text, _SIZE).get_extents().width if side == "bottom" else _SIZE) / 2
-        if free <= place - half and place + half <= length:
-            yield place / length, text
-            free = place + half + _APART
+    for place, value in sorted(zip(places.tolist(), values.tolist(), strict=True)):
+        degrees = round((value + 180) % 360 - 180, 6)
+        size = TextPath((0, 0), _text(degrees, side), _SIZE).get_extents().width if side == "bottom" else _SIZE
+        if free <= place - size / 2 and place + size / 2 <= length:
+            yield place / length, degrees
+            free = place + size / 2 + _APART
 
 
-def _text(degrees: float, letters: str) -> str:
-    wrapped = round((degrees + 180) % 360 - 180, 6)
-    letter = "" if wrapped in (0, -180) else letters[int(wrapped < 0)]
-    return f"{abs(wrapped):g}°{letter}"
+def _text(degrees: float, side: str) -> str:
+    letter = "" if degrees in (0, -180) else ("EW" if side == "bottom" else "NS")[int(degrees < 0)]
+    return f"{abs(degrees):g}°{letter}"

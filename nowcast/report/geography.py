@@ -4,14 +4,14 @@ import math
 from typing import Any
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator
 
+from nowcast.plots.graticule import graticule
 from nowcast.plots.outlines import outlines_within
 from nowcast.plots.panels import Place
 from pipelines.store.geo import projection
 
 _NODES = 33  # along each side of the coarse grid of places, which the page interpolates between
-_LINES = 4  # of latitude and of longitude, about
+_MAP_POINTS = 180.0  # width of a map on a phone, in points of which labels have the size of those of `graticule`
 
 
 def outline_path(metres: np.ndarray, place: Place, width: float, height: float) -> str:
@@ -61,9 +61,9 @@ def drawing(place: Place, width: int, height: int) -> dict[str, Any]:
         along the west side from the north, or along the south side from the west, they stand, from 0 to 1.
     """
     outlines = outlines_within(place.proj, place.extent)
-    graticule, labels = _graticule(place, *_degrees(place), width, height)
+    lines, labels = _graticule(place, width, height)
     paths = {kind: outline_path(metres, place, width, height) for kind, metres in outlines.items()}
-    return {"outlines": paths, "graticule": graticule, "labels": labels}
+    return {"outlines": paths, "graticule": lines, "labels": labels}
 
 
 def _degrees(place: Place) -> tuple[np.ndarray, np.ndarray]:
@@ -74,49 +74,23 @@ def _degrees(place: Place) -> tuple[np.ndarray, np.ndarray]:
     return lat, np.degrees(np.unwrap(np.unwrap(np.radians(lon), axis=1), axis=0))
 
 
-def _graticule(
-    place: Place, lat: np.ndarray, lon: np.ndarray, width: int, height: int
-) -> tuple[str, list[dict[str, Any]]]:
+def _graticule(place: Place, width: int, height: int) -> tuple[str, list[dict[str, Any]]]:
     """The path of the lines of latitude and longitude, and the label of each where it meets the west or south edge."""
-    paths, labels = [], []
-    along_lat = np.linspace(lat.min(), lat.max(), 65)
-    along_lon = np.linspace(lon.min(), lon.max(), 65)
-    for degrees in _round_values(lat):
-        paths.append(_line(place, along_lon, np.full(65, degrees), width, height))
-        if (at := _crossing(lat[:, 0], degrees)) is not None:
-            labels.append({"text": degree_text(degrees, "NS"), "side": "west", "at": round(at, 4)})
-    for degrees in _round_values(lon):
-        paths.append(_line(place, np.full(65, degrees), along_lat, width, height))
-        if (at := _crossing(lon[-1], degrees)) is not None:
-            text = degree_text((degrees + 180) % 360 - 180, "EW")
-            labels.append({"text": text, "side": "south", "at": round(at, 4)})
-    return "".join(paths), labels
-
-
-def _line(place: Place, lon: np.ndarray, lat: np.ndarray, width: int, height: int) -> str:
+    found = graticule(place.proj, place.extent, _MAP_POINTS, _MAP_POINTS * height / width)
     west, east, south, north = place.extent
-    x, y = projection(place.proj)(lon, lat)
     near_x, near_y = 0.05 * (east - west), 0.05 * (north - south)
-    inside = (x > west - near_x) & (x < east + near_x) & (y > south - near_y) & (y < north + near_y)
-    metres = np.where(inside[:, None], np.stack([x, y], axis=1), np.nan)
-    return outline_path(metres, place, width, height)
-
-
-def _round_values(degrees: np.ndarray) -> list[float]:
-    """A few round numbers between the least and the largest of some degrees."""
-    values = np.asarray(MaxNLocator(_LINES, steps=[1, 2, 5, 10]).tick_values(degrees.min(), degrees.max()))
-    return [value for value in values.tolist() if degrees.min() < value < degrees.max()]
-
-
-def _crossing(degrees: np.ndarray, value: float) -> float | None:
-    """Where along an edge, from 0 to 1, its degrees cross a value; None where they do not."""
-    above = degrees >= value
-    (steps,) = np.nonzero(above[1:] != above[:-1])
-    if not steps.size:
-        return None
-    step = int(steps[0])
-    part = (value - degrees[step]) / (degrees[step + 1] - degrees[step])
-    return float((step + part) / (len(degrees) - 1))
+    paths, labels = [], []
+    for x, y in found.lines:
+        inside = (x > west - near_x) & (x < east + near_x) & (y > south - near_y) & (y < north + near_y)
+        metres = np.where(inside[:, None], np.stack([x, y], axis=1), np.nan)
+        paths.append(outline_path(metres, place, width, height))
+    for side, at, degrees in found.labels:
+        if side == "left":
+            label = {"text": degree_text(degrees, "NS"), "side": "west", "at": round(1 - at, 4)}
+        else:
+            label = {"text": degree_text(degrees, "EW"), "side": "south", "at": round(at, 4)}
+        labels.append(label)
+    return "".join(paths), labels
 
 
 def degree_text(degrees: float, letters: str) -> str:

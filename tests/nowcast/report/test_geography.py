@@ -41,6 +41,19 @@ def test_across_the_date_line_longitudes_go_on():
     assert {"179° E", "179° W"} <= texts
 
 
+@pytest.mark.parametrize(
+    ("proj", "extent"),
+    [("+proj=laea +lat_0=37.5 +lon_0=-95", (-3.6e6, 3.6e6, -1.9e6, 2.4e6)),
+     ("+proj=stere +lat_0=90 +lat_ts=60", (-1e6, 1e6, -1e6, 1e6)),
+     ("+proj=laea +lat_0=52 +lon_0=5", (-64e3, 64e3, -64e3, 64e3))],
+)  # fmt: skip
+def test_a_large_map_one_of_the_pole_and_a_small_one_have_labels_that_keep_apart(proj, extent):
+    labels = drawing(Place(proj, extent), 100, 100)["labels"]
+    for side in ("west", "south"):
+        places = sorted(label["at"] for label in labels if label["side"] == side)
+        assert len(places) >= 3 and places[0] > 0 and places[-1] < 1 and min(np.diff(places)) > 0.05
+
+
 def test_degrees_as_text():
     assert [degree_text(value, "NS") for value in (2.5, -50.0, 0.0)] == ["2.5° N", "50° S", "0°"]
 
