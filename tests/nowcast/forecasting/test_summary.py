@@ -13,7 +13,8 @@ from hypothesis.extra.numpy import arrays
 
 from nowcast.cli import app as cli
 from nowcast.data.conventions import THRESHOLDS
-from nowcast.data.forecast_file import COUNT_STEP, open_forecast, pack
+from nowcast.data.forecast_file import open_forecast
+from nowcast.data.packing import COUNT_STEP, pack
 from nowcast.data.seeds import numpy_generator
 from nowcast.forecasting.forecast import Request, write_forecast
 from nowcast.forecasting.summary import QUANTILES, summarise
