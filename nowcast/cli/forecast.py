@@ -18,6 +18,10 @@ Around = Annotated[
         help="LATITUDE,LONGITUDE[,KM]: only the square with sides of so many km, 256 by default, about a place."
     ),
 ]
+Lead = Annotated[
+    str | None,
+    typer.Option(help="Last lead time, such as 3h or 90min. By default that of the model; networks are rolled out."),
+]
 
 
 def forecast(
@@ -31,6 +35,7 @@ def forecast(
     init: Annotated[
         str | None, typer.Option(help="Init time, UTC, such as 2019-06-01T12:30: the last frame that the model sees.")
     ] = None,
+    lead: Lead = None,
     around: Around = None,
     split: Annotated[str, typer.Option(help="Split of the store to forecast.")] = "test",
     limit: Annotated[
@@ -61,7 +66,14 @@ def forecast(
     wins over a folder of that name: write ./NAME for the folder.
     """
     from nowcast.data.radar_file import is_radar
-    from nowcast.forecasting.forecast import Request, load_forecaster, parse_around, parse_time, write_forecast
+    from nowcast.forecasting.forecast import (
+        Request,
+        load_forecaster,
+        parse_around,
+        parse_lead,
+        parse_time,
+        write_forecast,
+    )
 
     if out.exists() and is_radar(out):
         raise InputError(f"{out} is a file of radar", remedy="end with the forecast file to write")
@@ -72,6 +84,7 @@ def forecast(
         split=split,
         events=tuple(event or ()),
         init=parse_time(init) if init else None,
+        lead=parse_lead(lead) if lead else None,
         around=parse_around(around) if around else None,
         limit=limit,
         seed=seed,

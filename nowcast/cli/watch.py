@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nowcast.cli.console import note, tell
-from nowcast.cli.forecast import Around, Device, Seed
+from nowcast.cli.forecast import Around, Device, Lead, Seed
 from pipelines.store.paths import refuse_inputs, refuse_inside
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ def watch(
     out: Annotated[Path, typer.Option(help="Folder for forecasts, pages, and the links latest.nc and latest.html.")],
     model: Annotated[str, typer.Option(help="Name from `nowcast models`, run folder or checkpoint file.")] = "predldm",
     ensemble: Annotated[int | None, typer.Option(min=1, help="Number of members; 100 by default.")] = None,
+    lead: Lead = None,
     around: Around = None,
     every: Annotated[float, typer.Option(min=0.01, help="Seconds between two looks at the folder.")] = 10,
     once: Annotated[
@@ -32,13 +33,18 @@ def watch(
     A file is complete when two looks find it unchanged and it can be read. Late, lacking, doubled and broken files and
     a full disk cost a line each. A stopped watch is resumed by the same command; what is forecast is not made again.
     """
-    from nowcast.forecasting.forecast import Request, load_forecaster, parse_around
+    from nowcast.forecasting.forecast import Request, load_forecaster, parse_around, parse_lead
     from nowcast.forecasting.watch import Watch
 
     refuse_inputs(out, [folder])
     refuse_inside(out, [folder])
     forecaster, described = load_forecaster(model, device=device)
-    request = Request(members=ensemble, seed=seed, around=parse_around(around) if around else None)
+    request = Request(
+        members=ensemble,
+        seed=seed,
+        lead=parse_lead(lead) if lead else None,
+        around=parse_around(around) if around else None,
+    )
     watched = Watch(forecaster, described, folder, out, request, keep=keep, page=_page, tell=note)
     if not once:
         watched.run(every, tell)

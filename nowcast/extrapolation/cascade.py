@@ -8,11 +8,13 @@ doi:10.1175/1520-0450(2003)042<0381:ADASSA>2.0.CO;2; Pulkkinen et al. 2019, doi:
 
 from functools import lru_cache
 
+import cv2
 import numpy as np
 from scipy.fft import irfft2, rfft2
 
 LEVELS = 6
 FRAMES = 3  # frames that an AR(2) process is fitted to
+_PRIOR = 0.1  # weight of the whole field where it is fitted to a neighbourhood, as a fraction of the mean variance
 
 
 class Cascade:
@@ -20,9 +22,11 @@ class Cascade:
 
     Args:
         fields: x_-2, x_-1 and x_0, counts with shape (3, y, x).
+        around: Pixels; width of the Gaussian within which the processes of `expected` are fitted about each pixel, so
+            that showers fade sooner than the rain beside them. None fits one process to the whole field.
     """
 
-    def __init__(self, fields: np.ndarray):
+    def __init__(self, fields: np.ndarray, around: float | None = None):
         self.filters = band_pass_filters(*fields.shape[1:])
         spectra = rfft2(fields)
         levels = irfft2(spectra[:, None] * self.filters, s=fields.shape[1:])
@@ -32,11 +36,18 @@ class Cascade:
         self.mean, self.scales, self.spectrum = means[2].sum(), scales[2], np.abs(spectra[2])
         self.rho_1 = (levels[2] * levels[1]).mean((1, 2))
         self.rho_2 = (levels[2] * levels[0]).mean((1, 2))
+        rho = self.rho_1[:, None, None], self.rho_2[:, None, None]
+        self.local = _local_autocorrelations(levels, rho, around) if around else rho
 
     def expected(self, leads: int) -> np.ndarray:
         """The predictable part of the field after 1..leads frames, counts with shape (lead, y, x)."""
-        weights = autoregressive_weights(self.rho_1, self.rho_2, leads) * self.scales
-        return np.tensordot(weights, np.stack([self.newest, self.before]), axes=([1, 2], [0, 1])) + self.mean
+        phi_1, phi_2 = autoregression(*self.local)
+        now, before = self.newest, self.before
+        fields = np.empty((leads, *now.shape[1:]))
+        for field in fields:
+            now, before = phi_1 * now + phi_2 * before, now
+            field[:] = np.tensordot(self.scales, now, axes=1) + self.mean
+        return fields
 
     def gains(self, leads: int) -> np.ndarray:
         """Gains of noise by its age in frames: factors (age, ky, kx) of the spectrum of white noise.
@@ -61,6 +72,30 @@ class Cascade:
         scale = np.sqrt((twice * shapes**2).sum((1, 2)) / (height * width))
         strength = fresh * self.scales / np.maximum(scale, 1e-9)
         return np.tensordot(aged * strength, shapes, axes=(1, 0)).astype("float32")
+
+
+def _local_autocorrelations(
+    levels: np.ndarray, rho: tuple[np.ndarray, np.ndarray], width: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Autocorrelations (level, y, x) over one and two frames about each pixel, near those of all where little varies.
+
+    Args:
+        levels: Levels of x_-2, x_-1 and x_0, shape (3, level, y, x).
+        rho: Autocorrelations of the whole field, each with shape (level, 1, 1).
+        width: Pixels; of the Gaussian about each pixel.
+    """
+
+    def mean(values: np.ndarray) -> np.ndarray:
+        blurred = [cv2.GaussianBlur(level, (0, 0), width, borderType=cv2.BORDER_REFLECT) for level in values]
+        return np.stack(blurred)
+
+    earlier, before, newest = levels
+    powers = [mean(level**2) + _PRIOR for level in levels]
+    rho_1, rho_2 = (
+        (mean(newest * other) + _PRIOR * whole) / np.sqrt(powers[2] * power)
+        for other, whole, power in zip((before, earlier), rho, (powers[1], powers[0]), strict=True)
+    )
+    return rho_1, rho_2
 
 
 @lru_cache(maxsize=8)

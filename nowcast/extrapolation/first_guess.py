@@ -38,7 +38,9 @@ class FirstGuess(NamedTuple):
     perturbed: tuple[PerturbedGuess, ...]
 
 
-def first_guess(frames: np.ndarray, observed: np.ndarray, leads: int, *, minutes: float, km: float) -> FirstGuess:
+def first_guess(
+    frames: np.ndarray, observed: np.ndarray, leads: int, *, minutes: float, km: float, around: float | None = None
+) -> FirstGuess:
     """Compute the first guesses of a batch of cases. A history without echo has no motion, so its guess is persistence.
 
     Args:
@@ -47,8 +49,9 @@ def first_guess(frames: np.ndarray, observed: np.ndarray, leads: int, *, minutes
         leads: Number of lead times, one frame apart.
         minutes: Minutes between frames.
         km: Kilometres along the side of a pixel.
+        around: See `Cascade`.
     """
-    cases = [_one_case(*case, motion_errors(leads, minutes, km)) for case in zip(frames, observed, strict=True)]
+    cases = [_one_case(*case, motion_errors(leads, minutes, km), around) for case in zip(frames, observed, strict=True)]
     advected, advected_1, advected_2, sprog, reached = (
         np.stack(fields) for fields in zip(*(fields for fields, _ in cases), strict=True)
     )
@@ -57,7 +60,7 @@ def first_guess(frames: np.ndarray, observed: np.ndarray, leads: int, *, minutes
 
 
 def _one_case(
-    frames: np.ndarray, observed: np.ndarray, errors: np.ndarray
+    frames: np.ndarray, observed: np.ndarray, errors: np.ndarray, around: float | None
 ) -> tuple[tuple[np.ndarray, ...], PerturbedGuess]:
     leads = len(errors)
     velocity = motion(frames[None], observed[None])[0]
@@ -68,7 +71,7 @@ def _one_case(
         advect(np.broadcast_to(recent[max(-1 - back, -len(recent))], (leads, *last.shape)), seen, paths[back:][:leads])
         for back in range(FRAMES)
     ]
-    expected, gains = _fade(recent, velocity, leads)
+    expected, gains = _fade(recent, velocity, leads, around)
     faded = advect(np.stack([_match(field, last) for field in expected]), seen, paths[:leads])
     newest, before, earlier, sprog = (np.where(np.isfinite(field), field, last) for field in (*advected, faded))
     mean = velocity.mean((0, 1))
@@ -85,12 +88,13 @@ def without_gaps(frames: np.ndarray, observed: np.ndarray) -> np.ndarray:
     return filled
 
 
-def _fade(recent: np.ndarray, velocity: np.ndarray, leads: int) -> tuple[np.ndarray, np.ndarray]:
+def _fade(recent: np.ndarray, velocity: np.ndarray, leads: int, around: float | None) -> tuple[np.ndarray, np.ndarray]:
     """The predictable part of the newest field, not yet moved, shape (lead, y, x), and the gains of its noise."""
     last = recent[-1]
     if len(recent) < FRAMES or not (last >= ECHO).any():
         return np.repeat(last[None], leads, axis=0), np.zeros((leads, len(last), last.shape[1] // 2 + 1), "float32")
-    cascade = Cascade(np.stack([_carry(frame, velocity, FRAMES - 1 - i) for i, frame in enumerate(recent)]))
+    moved = np.stack([_carry(frame, velocity, FRAMES - 1 - i) for i, frame in enumerate(recent)])
+    cascade = Cascade(moved, around)
     return cascade.expected(leads), cascade.gains(leads)
 
 

@@ -1,16 +1,18 @@
 """The cases of a forecast: windows of a store, or the newest frames of files of radar."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
 
-from nowcast.data.conventions import THRESHOLDS, TIME, minute_text
+from nowcast.data.conventions import DURATION, THRESHOLDS, TIME, lead_label, minute_text, minutes
 from nowcast.data.radar_file import Around, Sources, Tell, several
 from nowcast.data.windows import Window, find_windows
 from nowcast.forecasting import live
 from pipelines.errors import InputError
+from pipelines.radar.files import commonest_step
 from pipelines.store.protocol import load_protocol
 from pipelines.store.schema import open_store
 
@@ -32,8 +34,8 @@ class Request:
             store whose events are too short for windows that can be scored.
         around: Only this square of a grid of radar; not of a store.
         limit: Largest number of cases: the first ones, in the order of the store.
-        lead: Frames to forecast; by default as many as the model makes in one go. Beyond these a trained model is
-            rolled out.
+        lead: Number of frames to forecast, or the last lead time; by default as many frames as the model makes in one
+            go. Beyond these a trained model is rolled out.
         seed: Seed of the run.
         summary_only: Whether to write mean, spread, quantiles and probabilities instead of members.
         units: Units of the file, such as mm/h; by default those that the source has or was made of.
@@ -45,7 +47,7 @@ class Request:
     init: np.datetime64 | None = None
     around: Around | None = None
     limit: int | None = None
-    lead: int | None = None
+    lead: int | np.timedelta64 | None = None
     seed: int = 0
     summary_only: bool = False
     units: str | None = None
@@ -103,6 +105,29 @@ def parse_around(text: str) -> Around:
     return latitude, longitude, km
 
 
+def parse_lead(text: str) -> np.timedelta64:
+    """The last lead time that "3h", "90min" or "90" (minutes) says.
+
+    Raises:
+        InputError: when the text says none.
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(h|min|)\s*", text)
+    if not found or not float(found[1]):
+        raise InputError("no lead time", got=repr(text), expected="hours or minutes, such as 3h or 90min")
+    return minutes(float(found[1]) * (60 if found[2] == "h" else 1))
+
+
+def _frames(asked: int | np.timedelta64 | None, usual: int, cadence: np.timedelta64) -> int:
+    """The number of frames to forecast, of a cadence."""
+    if not isinstance(asked, np.timedelta64):
+        return asked or usual
+    frames, rest = divmod(asked.astype(DURATION), cadence.astype(DURATION))
+    if rest:
+        step = lead_label(cadence)
+        raise InputError("the lead time is no multiple of the cadence", got=lead_label(asked), expected=f"N x {step}")
+    return int(frames)
+
+
 def find_cases(
     source: Sources,
     length: tuple[int, int] | None,
@@ -129,7 +154,7 @@ def find_cases(
         store = open_store(paths[0])
         protocol = load_protocol(store.attrs["protocol"])
         history, lead = length or (protocol.history, protocol.lead)
-        lead = request.lead or lead
+        lead = _frames(request.lead, lead, minutes(store.attrs["cadence_minutes"]))
         request = _newest_of_short(store, request, history, lead, tell)
         windows = _windows(store, request, history, lead, protocol.stride)
         _tell_left_out(store, windows, request, tell)
@@ -137,15 +162,16 @@ def find_cases(
         sized(store, len(cases.windows), lead)
         return cases
     history, lead = length or (live.LENGTH, live.LENGTH)
-    lead = request.lead or lead
 
     def opened(radar: xr.Dataset) -> None:
         event = radar["event"].item()
         if unknown := sorted(set(request.events) - {event}):
             raise InputError(f"the files have no event {unknown[0]}", expected=event)
-        sized(radar, 1, lead)
+        if step := commonest_step(radar["valid_time"].values[0, -max(history, 2) :].astype(TIME).tolist()):
+            sized(radar, 1, _frames(request.lead, lead, np.timedelta64(step, "us")))
 
     store = live.read_history(paths, history, request.init, tell, request.around, opened)
+    lead = _frames(request.lead, lead, minutes(store.attrs["cadence_minutes"]))
     return Cases(store, [Window(0, 0)], history, lead, THRESHOLDS)
 
 

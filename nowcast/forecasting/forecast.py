@@ -17,7 +17,7 @@ from nowcast.data.forecast_file import check_target, writing_members
 from nowcast.data.forecast_template import attributes, forecast_template
 from nowcast.data.radar_file import Sources, Tell, several
 from nowcast.data.windows import history_of
-from nowcast.forecasting.cases import Cases, Request, find_cases, parse_around, parse_time
+from nowcast.forecasting.cases import Cases, Request, find_cases, parse_around, parse_lead, parse_time
 from nowcast.forecasting.quality import Past, forecaster_of, gap_note, notes, past_of, trust
 from nowcast.forecasting.summary import writing_summary
 from nowcast.models import MODELS, is_trainable, model_class, model_names
@@ -32,7 +32,7 @@ from pipelines.store.paths import refuse_inputs
 from pipelines.store.schema import pixels
 from pipelines.store.units import COUNTS
 
-__all__ = ["Request", "load_forecaster", "parse_around", "parse_time", "write_forecast"]
+__all__ = ["Request", "load_forecaster", "parse_around", "parse_lead", "parse_time", "write_forecast"]
 
 MEMBERS = 100  # where no ensemble size is asked for
 LARGE_GB = 10.0  # of a forecast before compression, or of the members of a case in memory

@@ -20,6 +20,8 @@ class Steps(Forecaster):
     Args:
         motion_error: Factor of the error of the motion.
         noise: Factor of the noise.
+        around: Pixels; width of the Gaussian within which each scale's autocorrelation is taken; None takes it over the
+            whole field.
     """
 
     source = (
@@ -28,12 +30,19 @@ class Steps(Forecaster):
     )
     member_batch = 20
 
-    def __init__(self, motion_error: float = 1.0, noise: float = 1.0):
-        self.motion_error, self.noise = motion_error, noise
+    def __init__(self, motion_error: float = 1.0, noise: float = 1.0, around: float | None = 50.0):
+        self.motion_error, self.noise, self.around = motion_error, noise, around
 
     def prepare(self, cases: Cases, leads: int, seed: int) -> Members:
         """See `Forecaster.prepare`."""
-        guess = first_guess(cases.frames, cases.observed, leads, minutes=cases.cadence_minutes, km=cases.pixel_km)
+        guess = first_guess(
+            cases.frames,
+            cases.observed,
+            leads,
+            minutes=cases.cadence_minutes,
+            km=cases.pixel_km,
+            around=self.around,
+        )
         perturbed = [
             case._replace(errors=self.motion_error * case.errors, strength=self.noise * case.strength)
             for case in guess.perturbed

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.fft import rfft2
@@ -39,6 +40,7 @@ def cascade(rho_1: float, rho_2: float, shape: tuple[int, int] = (32, 48)) -> tu
     fields = np.random.default_rng(0).normal(40, 10, (3, *shape)).astype("float32")
     made = Cascade(fields)
     made.rho_1, made.rho_2 = np.full(LEVELS, rho_1), np.full(LEVELS, rho_2)
+    made.local = made.rho_1[:, None, None], made.rho_2[:, None, None]
     return made, fields[-1]
 
 
@@ -56,6 +58,33 @@ def test_of_what_has_no_past_nothing_is_left_but_noise_of_its_own_spectrum():
         wanted = np.abs(rfft2(newest)) / newest.size**0.5
         wanted[0, 0] = 0
         np.testing.assert_allclose(made.gains(1)[0], wanted, rtol=5e-3, atol=1e-3)
+
+
+def half_of_it_stays() -> np.ndarray:
+    """Three frames of noise: the left half is the same in all, the right half new in each."""
+    frames = np.random.default_rng(0).normal(0, 10, (3, 128, 256)).astype("float32")
+    frames[:, :, :128] = frames[2, :, :128]
+    return frames
+
+
+def test_autocorrelations_about_a_pixel_by_hand():
+    made = Cascade(half_of_it_stays(), around=8)
+    rho_1, rho_2 = (rho[-1] for rho in made.local)  # of the smallest scales
+    whole = made.rho_1[-1]
+    assert whole == pytest.approx(0.5, abs=0.02)  # half of it stays
+    left, right = (rho_1[32:-32, middle - 32 : middle + 32] for middle in (64, 192))
+    # The mean of the products is 1 on the left and 0 on the right, to which a tenth of those of the field are added.
+    np.testing.assert_allclose(left.mean(), (1 + 0.1 * whole) / 1.1, atol=0.02)
+    np.testing.assert_allclose(right.mean(), 0.1 * whole / 1.1, atol=0.02)
+    assert rho_2.shape == (128, 256) and abs(rho_2[32:-32, 160:-32].mean()) < 0.1
+
+
+def test_what_stays_stays_and_what_changes_fades_beside_it():
+    frames = half_of_it_stays()
+    whole, near = (Cascade(frames, around).expected(3)[-1] for around in (None, 8))
+    kept, gone = (np.s_[16:-16, 16:112], np.s_[16:-16, 144:-16])
+    assert np.abs(near[kept]).mean() > 1.5 * np.abs(whole[kept]).mean()
+    assert np.abs(near[gone]).mean() < 0.6 * np.abs(whole[gone]).mean()
 
 
 def test_noise_by_hand():

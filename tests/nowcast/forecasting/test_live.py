@@ -15,7 +15,14 @@ from typer.testing import CliRunner
 from nowcast.cli import app as cli
 from nowcast.data import radar_file
 from nowcast.data.forecast_file import open_forecast
-from nowcast.forecasting.forecast import Request, load_forecaster, member_batches, parse_around, write_forecast
+from nowcast.forecasting.forecast import (
+    Request,
+    load_forecaster,
+    member_batches,
+    parse_around,
+    parse_lead,
+    write_forecast,
+)
 from nowcast.forecasting.live import _slots, is_store, read_history
 from nowcast.models import build_network
 from nowcast.models.checkpoint import save_tensors
@@ -513,3 +520,24 @@ def test_members_at_once_are_bounded_by_pixels(side, members):
     frames = xr.DataArray(np.broadcast_to(np.uint8(0), (1, 10, side, side)))
     assert member_batches(Network(), 100, frames) == (list(range(100)), members)
     assert member_batches(Whole(), 100, frames) == (list(range(100)), 100)
+
+
+@pytest.mark.parametrize(("text", "expected"), [("3h", 180), ("90min", 90), (" 45 ", 45), ("1.5 h", 90)])
+def test_a_last_lead_time_is_told_in_hours_or_minutes(text, expected):
+    assert parse_lead(text) == np.timedelta64(expected, "m")
+
+
+@pytest.mark.parametrize("text", ["", "0", "-3h", "3 d", "h", "nan"])
+def test_a_lead_time_that_is_none_is_one_line(text):
+    with pytest.raises(InputError, match=r"no lead time; got .*; expected hours or minutes, such as 3h or 90min"):
+        parse_lead(text)
+
+
+@pytest.mark.parametrize("source", ["now.nc", "store.zarr"])
+def test_a_forecast_goes_as_far_as_it_is_told(both, tmp_path, source):
+    more = {} if source == "now.nc" else {"limit": 1}
+    made = open_forecast(forecast("steps", both / source, tmp_path / "f.nc", lead=parse_lead("40min"), **more))
+    minutes = made["lead_time"].values / np.timedelta64(1, "m")
+    np.testing.assert_array_equal(minutes, np.arange(5, 41, 5))
+    with pytest.raises(InputError, match=r"no multiple of the cadence; got 7 min; expected N x 5 min"):
+        forecast("steps", both / source, tmp_path / "g.nc", lead=parse_lead("7"), **more)
