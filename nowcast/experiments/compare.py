@@ -61,7 +61,7 @@ class Compared:
     """The outcome of a comparison.
 
     Attributes:
-        answers: The answer in sentences, the first of them the result.
+        answers: The answer in sentences: a caution where there are too few cases, then the result.
         tables: Tables by lead time, by threshold, and of calibration and costs.
         scores: All scores of the first model beside the others, of whole fields.
         states: The sums of each model.
@@ -131,7 +131,7 @@ def compare(
         two = [[each[place], each[-1]] for each in states.values()]
         whole = _scored(two[0], independent, _SCORES) if place else scores.isel(forecast=[0, -1])
         pairs.append((contender.label, (whole, _scored(two[1], independent, _SCORES))))
-    answers = [*words(pairs), *_too_few(len(cases), independent), _chosen(cases)]
+    answers = [*_too_few(len(cases), independent), *words(pairs), _chosen(cases)]
     quantity = quantity_of_counts(archive.attrs)
     tables = grids(pairs, contenders[-1].label, [_cost(contender, cases) for contender in contenders], quantity)
     wettest = made[0][max(range(len(cases)), key=lambda number: cases[number].echo)]

@@ -61,12 +61,15 @@ def _models(pairs: Pairs, reference: str, costs: Sequence[tuple[str, int, float,
             number(one[f"{name}_pooled"].item(), 2) for name in ("crps_fair", "spread_skill") for one in scored[label]
         ]
         rows.append([label, str(members), *cells, number(seconds, 2), number(seconds / members, 2), number(memory, 1)])
-    head = ["model", "members", "CRPS", "reached", "spread / skill", "reached", "s a case", "s a member", "GiB"]
+    head = [
+        "model", "members", "CRPS", "CRPS, reached", "spread / skill", "spread / skill, reached", "s per case",
+        "s per member", "GiB",
+    ]  # fmt: skip
     return Grid("All lead times; CRPS in counts; spread / skill is 1 when reliable; peak memory", head, rows)
 
 
 def _by_lead(label: str, reference: str, whole: xr.Dataset, reached: xr.Dataset) -> Grid:
-    head = ["lead time", label, reference, "difference", "95 % interval", "reached", "95 % interval"]
+    head = ["lead time", label, reference, "difference", "95 % interval", "where reached", "95 % interval"]
     rows = []
     for place, lead in enumerate(whole["lead_time"].values):
         own, other = each_forecast(whole.isel(lead_time=place))
