@@ -6,13 +6,35 @@ import numpy as np
 import xarray as xr
 
 from nowcast.data.conventions import ECHO
+from pipelines.store.units import COUNTS, QUANTITIES, REFLECTIVITY, from_counts
 
 TIME_QUANTILES = (0.1, 0.5, 0.9)  # of onset and end
 
 
-def ensemble_mean(members: np.ndarray) -> np.ndarray:
-    """Mean of the members, float32, shape (...) from (member, ...); NaN where a member is missing."""
-    return members.mean(axis=0, dtype="float64").astype("float32")
+def additive(amounts: np.ndarray, quantity: str) -> np.ndarray:
+    """Amounts whose mean means something: of reflectivities in dBZ their Z in mm6 m-3; any other quantity as it is."""
+    return 10 ** (amounts.astype("float64") / 10) if quantity == REFLECTIVITY else amounts
+
+
+def from_additive(amounts: np.ndarray, quantity: str) -> np.ndarray:
+    """Inverse of `additive`."""
+    return 10 * np.log10(amounts) if quantity == REFLECTIVITY else amounts
+
+
+def ensemble_mean(members: np.ndarray, quantity: str = COUNTS) -> np.ndarray:
+    """Mean of the members, float32, shape (...) from (member, ...); NaN where a member is missing.
+
+    Args:
+        members: Amounts of a quantity of `pipelines.store.units.QUANTITIES`, in its unit.
+        quantity: That quantity. The mean of reflectivities is the mean of Z, in dBZ.
+    """
+    return from_additive(additive(members, quantity).mean(axis=0, dtype="float64"), quantity).astype("float32")
+
+
+def mean_counts(members: np.ndarray, quantity: str) -> np.ndarray:
+    """The counts of the mean that members in counts have in the unit of a quantity; shapes as in `ensemble_mean`."""
+    mean = ensemble_mean(from_counts(members, quantity), quantity)
+    return QUANTITIES[quantity].to_counts(mean).astype("float32")
 
 
 def ensemble_spread(members: np.ndarray) -> np.ndarray:

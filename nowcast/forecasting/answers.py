@@ -15,14 +15,14 @@ import xarray as xr
 
 from nowcast.data.conventions import COORDINATE_ATTRS, DEFAULT_THRESHOLDS
 from nowcast.data.observations import Case, Observations
-from nowcast.data.statistics import TIME_QUANTILES, quantiles_of_some, unseen_chance
+from nowcast.data.statistics import TIME_QUANTILES, additive, from_additive, quantiles_of_some, unseen_chance
 from nowcast.forecasting.domains import Cells, located
 from nowcast.forecasting.places import Place
 from nowcast.forecasting.summary import QUANTILES
 from pipelines.errors import InputError
 from pipelines.store.amounts import amount_text, threshold_in_counts
 from pipelines.store.kind import RADAR, kind_of
-from pipelines.store.units import COUNTS, QUANTITIES, RAIN_RATE, REFLECTIVITY, VIL, from_counts, vil_to_counts
+from pipelines.store.units import COUNTS, QUANTITIES, RAIN_RATE, VIL, from_counts, vil_to_counts
 
 _AT_ONCE = 8  # members read at once where the file does not say
 _ROUNDING = 1e-5  # counts by which a mean may miss a threshold; the counts of pixels are exact
@@ -146,11 +146,9 @@ def _reduced(amounts: np.ndarray, how: str, quantity: str) -> np.ndarray:
     if how != "mean":
         largest = amounts.max(axis=-1)
         return np.where(seen.any(axis=-1), largest, np.nan)
-    if quantity == REFLECTIVITY:
-        return 10 * np.log10(_mean(10 ** (amounts / 10), seen))
     if quantity == COUNTS:
         return vil_to_counts(_mean(from_counts(amounts, VIL), seen))
-    return _mean(amounts, seen)
+    return from_additive(_mean(additive(amounts, quantity), seen), quantity)
 
 
 def _mean(amounts: np.ndarray, seen: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Summaries of an ensemble instead of its members: mean, spread, quantiles and probabilities of thresholds.
 
+In dBZ the mean is that of Z, and there is no spread, which would say little more than how many members are dry.
 Computed case by case from members rounded to the file's 16-bit packing and converted to the file's unit, so the result
 equals a summary of the written members. Dims as of a forecast file, without `member`, with `quantile` or `threshold`
 before lead_time.
@@ -18,7 +19,7 @@ from nowcast.data.forecast_template import field_of
 from nowcast.data.packing import COUNT_STEP, pack, unpacked
 from nowcast.data.statistics import ensemble_mean, ensemble_probability, ensemble_spread, unseen_chance
 from pipelines.errors import InputError
-from pipelines.store.units import COUNTS
+from pipelines.store.units import COUNTS, REFLECTIVITY
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _PROBABILITY_STEP = np.float32(1e-4)
@@ -86,6 +87,8 @@ def summary_template(members: xr.Dataset, thresholds: Sequence[float], quantity:
     }
     if not thresholds:
         parts.pop("probability"), levels.pop("threshold")
+    if quantity == REFLECTIVITY:
+        parts.pop("spread")
     beside = {name: field for name, field in members.data_vars.items() if name != array.name}
     summary = members.drop_vars([*members.data_vars, "member"]).assign_coords(levels)
     for name, (level, words, methods, encoding) in parts.items():
@@ -94,6 +97,8 @@ def summary_template(members: xr.Dataset, thresholds: Sequence[float], quantity:
         zeros = dask.array.zeros(shape, dtype="float32", chunks=(1, *shape[1:]))
         attrs = array.attrs | {"long_name": f"{words} of {array.attrs['long_name']}"}
         attrs |= {"cell_methods": methods} if methods else {}
+        if name == "mean" and quantity == REFLECTIVITY:
+            attrs["long_name"] += ": mean of Z, in dBZ"
         if name == "probability":
             attrs = {key: value for key, value in attrs.items() if key != "standard_name"} | {"units": "1"}
             attrs["comment"] = unseen_chance(array.sizes["member"])
@@ -108,24 +113,21 @@ def summarise(packed: np.ndarray, thresholds: Sequence[float], quantity: str = C
     Args:
         packed: Members by `nowcast.data.packing.pack`, shape (member, lead_time, ..., y, x).
         thresholds: Counts, `>=`; without any there are no probabilities.
-        quantity: The quantity whose statistics they are, in its unit.
+        quantity: The quantity whose statistics they are, in its unit; without a standard deviation in dBZ.
 
     Returns:
-        Arrays with shape (lead_time, ...) and twice (level, lead_time, ...). Quantiles are interpolated linearly
-        between the members' order statistics.
+        Arrays with shape (lead_time, ...), and of quantiles and probabilities (level, lead_time, ...). Quantiles are
+        interpolated linearly between the members' order statistics.
     """
     by_lead = [_of_one_lead(packed[:, lead], thresholds, quantity) for lead in range(packed.shape[1])]
-    mean, spread, quantiles, probabilities = zip(*by_lead, strict=True)
-    parts = [np.stack(mean), np.stack(spread), np.stack(quantiles, 1)]
-    return [*parts, np.stack(probabilities, 1)] if thresholds else parts
+    return [np.stack(fields, axis=fields[0].ndim - packed.ndim + 2) for fields in zip(*by_lead, strict=True)]
 
 
-def _of_one_lead(packed: np.ndarray, thresholds: Sequence[float], quantity: str) -> tuple[np.ndarray, ...]:
+def _of_one_lead(packed: np.ndarray, thresholds: Sequence[float], quantity: str) -> Iterator[np.ndarray]:
     members, counts = unpacked(packed, quantity), unpacked(packed, COUNTS)
-    probabilities = [ensemble_probability(counts, threshold) for threshold in thresholds]
-    return (
-        ensemble_mean(members),
-        ensemble_spread(members),
-        np.quantile(members, QUANTILES, axis=0).astype("float32"),
-        np.stack(probabilities) if probabilities else members[:0],
-    )
+    yield ensemble_mean(members, quantity)
+    if quantity != REFLECTIVITY:
+        yield ensemble_spread(members)
+    yield np.quantile(members, QUANTILES, axis=0).astype("float32")
+    if thresholds:
+        yield np.stack([ensemble_probability(counts, threshold) for threshold in thresholds])

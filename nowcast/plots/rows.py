@@ -1,6 +1,6 @@
 """Rows of a picture: the fields of one case that maps and animations show, with their names, colours and times."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -11,13 +11,13 @@ import xarray as xr
 
 from nowcast.data.conventions import TIME, lead_label
 from nowcast.data.observations import Case, Observations
-from nowcast.data.statistics import echo_shares, ensemble_mean, ensemble_probability, ensemble_spread
+from nowcast.data.statistics import echo_shares, ensemble_mean, ensemble_probability, ensemble_spread, mean_counts
 from nowcast.plots.panels import EVENT_THRESHOLD, Look, picture_look, probability_look, spread_look, vil_look
 from pipelines.errors import InputError
 from pipelines.store.amounts import quantity_of_units, threshold_in_counts
 from pipelines.store.kind import VIDEO, kind_of
 from pipelines.store.schema import data_range, pixels
-from pipelines.store.units import COUNTS, from_counts
+from pipelines.store.units import COUNTS, REFLECTIVITY, from_counts
 
 
 class Row(NamedTuple):
@@ -64,7 +64,7 @@ class Terms(NamedTuple):
     """In which terms fields are shown.
 
     Attributes:
-        quantity: A quantity of `pipelines.store.units.QUANTITIES`, in whose unit colour bars and spread are.
+        quantity: A quantity of `pipelines.store.units.QUANTITIES`, in whose unit colour bars, mean and spread are.
         threshold: Threshold of the probability, in counts.
     """
 
@@ -110,6 +110,8 @@ def panel_rows(
 ) -> list[Row]:
     """The rows of one case, from top to bottom.
 
+    There is no spread in dBZ, where it would say little more than how many members are dry.
+
     Args:
         shown: One case (see `one_case`).
         observed: The row of the observations, if any.
@@ -136,18 +138,22 @@ def panel_rows(
     rows = [] if observed is None else [observed]
     if len(values) == 1:
         return [*rows, Row("forecast", seen(values[0]), look)]
-    rows.append(Row("ensemble mean", seen(ensemble_mean(values)), look))
+    mean = ensemble_mean(values) if is_video else _by_lead(lambda counts: mean_counts(counts, quantity), values)
+    rows.append(Row("ensemble mean", seen(mean), look))
     rows += [Row(f"member {member}", seen(values[numbers.index(member)]), look) for member in members]
     if is_video:
         spread = ensemble_spread(values).mean(axis=1)
         return [*rows, Row("spread", spread, replace(spread_look(spread), origin="upper"))]
-    probability = ensemble_probability(values, threshold)
-    spread = ensemble_spread(from_counts(values, quantity))
-    return [
-        *rows,
-        Row("probability", probability, probability_look(threshold, quantity)),
-        Row("spread", spread, spread_look(spread, quantity)),
-    ]
+    rows.append(Row("probability", ensemble_probability(values, threshold), probability_look(threshold, quantity)))
+    if quantity == REFLECTIVITY:
+        return rows
+    spread = _by_lead(lambda counts: ensemble_spread(from_counts(counts, quantity)), values)
+    return [*rows, Row("spread", spread, spread_look(spread, quantity))]
+
+
+def _by_lead(statistic: Callable[[np.ndarray], np.ndarray], members: np.ndarray) -> np.ndarray:
+    """A statistic of members with shape (member, lead_time, ...), one lead time after another to save memory."""
+    return np.stack([statistic(members[:, lead]) for lead in range(members.shape[1])])
 
 
 def observed_row(observations: Observations, shown: xr.Dataset, quantity: str = COUNTS) -> Row:

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nowcast.data.statistics import ensemble_mean, ensemble_onset, ensemble_probability
-from pipelines.store.units import COUNTS, MISSING, QUANTITIES, RAIN_RATE, VIL, from_counts
+from nowcast.data.statistics import ensemble_onset, ensemble_probability, mean_counts
+from pipelines.store.units import MISSING
 
 QUANTILES = {"q10": 0.1, "q25": 0.25, "median": 0.5, "q75": 0.75, "q90": 0.9}
 _LARGEST = 130_000_000  # pixels of the statistics of all lead times; larger grids are averaged
@@ -47,8 +47,7 @@ def ensemble_layers(
     Args:
         members: Counts with shape (member, lead_time, y, x), NaN missing, row 0 in the south.
         thresholds: Counts, `>=`.
-        quantity: One of `pipelines.store.units.QUANTITIES`; the mean of rain rates and of VIL is taken of them, and
-            that of reflectivities and of counts, which are logarithms, of counts.
+        quantity: One of `pipelines.store.units.QUANTITIES`, in whose unit the mean is taken, of reflectivities of Z.
         progress: Wraps the lead times to show how many are done.
     """
     layers: dict[str, str] = {}
@@ -65,9 +64,7 @@ def ensemble_layers(
 
 def _statistics(counts: np.ndarray, thresholds: Sequence[float], quantity: str) -> dict[str, np.ndarray]:
     """The statistics of one lead time as codes, of counts with shape (member, y, x)."""
-    amounts = quantity if quantity in {RAIN_RATE, VIL} else COUNTS
-    mean = ensemble_mean(from_counts(counts, amounts))
-    fields = {"mean": codes(QUANTITIES[amounts].to_counts(mean))}
+    fields = {"mean": codes(mean_counts(counts, quantity))}
     fields |= zip(QUANTILES, codes(np.quantile(counts, list(QUANTILES.values()), axis=0)), strict=True)
     for number, threshold in enumerate(thresholds):
         fields[f"p{number}"] = codes(100 * ensemble_probability(counts, threshold))

@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from nowcast.data.statistics import echo_shares, ensemble_mean, ensemble_onset, ensemble_probability, ensemble_spread
+from nowcast.data.statistics import (
+    echo_shares,
+    ensemble_mean,
+    ensemble_onset,
+    ensemble_probability,
+    ensemble_spread,
+    mean_counts,
+)
+from pipelines.store.units import COUNTS, QUANTITIES, RAIN_RATE, REFLECTIVITY
 
 MEMBERS = np.array([[0.0, 7], [10, 7], [20, 7], [74, np.nan]], "float32")
 
@@ -31,6 +39,22 @@ def test_agree_with_numpy_in_double_precision(members):
 @given(st.floats(0, 254, width=32), st.integers(2, 100))
 def test_equal_members_have_no_spread(value, number):
     assert ensemble_spread(np.full((number, 1), value, "float32")) == 0
+
+
+def test_a_mean_of_reflectivities_is_one_of_z():
+    """Two of five members with 45.6 dBZ, the others dry: 10 log10(2/5 x 10^4.56) = 45.6 - 3.98 = 41.62 dBZ."""
+    members = np.array([[-32, -32, 45.6], [45.6, -32, np.nan], [45.6, -32, 0], [-32, -32, 0], [-32, -32, 0]], "float32")
+    mean = ensemble_mean(members, REFLECTIVITY)
+    assert mean.dtype == "float32" and mean[0] == pytest.approx(41.62, abs=0.005)
+    assert mean[1] == -32 and np.isnan(mean[2])
+
+
+@pytest.mark.parametrize(("quantity", "amounts", "mean"), [(COUNTS, (10, 90), 50), (RAIN_RATE, (0, 6), 3),
+                                                           (REFLECTIVITY, (-32, 40), 36.99)])  # fmt: skip
+def test_mean_counts_are_those_of_the_mean_in_the_unit(quantity, amounts, mean):
+    known = QUANTITIES[quantity]
+    members = known.to_counts(np.array(amounts, "float64"))[:, None]
+    assert known.from_counts(mean_counts(members, quantity))[0] == pytest.approx(mean, abs=0.01)
 
 
 def test_members_are_left_as_they_were():

@@ -82,7 +82,23 @@ def test_spread_is_that_of_converted_members():
     counts = [counts_of(1, RAIN_RATE), counts_of(3, RAIN_RATE)]
     rows = rows_of(make_forecast(counts, quantity=RAIN_RATE))
     np.testing.assert_allclose(rows["spread"].fields, np.sqrt(2), rtol=1e-4)
-    np.testing.assert_allclose(rows["ensemble mean"].fields, np.mean(counts), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "amounts", "mean"),
+    [(COUNTS, (10, 90), 50), (RAIN_RATE, (0, 6), 3), (VIL, (1, 3), 2), (REFLECTIVITY, (-32, 40), 36.99)],
+)
+def test_the_mean_is_that_of_converted_members(quantity, amounts, mean):
+    """The mean of 0 and 6 mm/h is 3 mm/h; half of the Z of 40 dBZ is 3.01 dB less. The fields stay in counts."""
+    forecast = make_forecast([counts_of(amount, quantity) for amount in amounts], quantity=quantity)
+    fields = rows_of(forecast)["ensemble mean"].fields
+    np.testing.assert_allclose(QUANTITIES[quantity].from_counts(fields.astype("float64")), mean, atol=0.01)
+
+
+def test_there_is_no_spread_in_decibels():
+    """It would say little more than how many members are dry."""
+    names = list(rows_of(make_forecast([0, 100], quantity=REFLECTIVITY)))
+    assert names == ["ensemble mean", "member 0", "probability"]
 
 
 @pytest.mark.parametrize("threshold", ["2mm/h", "2", 2, f"{counts_of(2, RAIN_RATE)}counts"])
