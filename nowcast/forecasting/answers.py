@@ -8,6 +8,7 @@ in the file). Other units do not accumulate.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,8 @@ def answer(
         time_quantile: `amount` of each member, `amount_quantile`, `probability` at or above each threshold; in mm h-1
         `accumulation` and `accumulation_quantile` in mm since the init time; `probability_any` that a threshold is
         reached at any lead time, and of the members that reach it the quantiles of `onset`, the first valid time at
-        or above it, and `end`, the valid time after the last one (NaT: after the forecast). `inside`: share of the
+        or above it, and `end`, the valid time after the last one (NaT: after the forecast). With observations also
+        `observed`, and `already`: whether a threshold was reached at the init time. `inside`: share of the
         place that lies in the domain and was observed; `reached`: share of it that advection reaches, where the file
         says it. NaN where nothing was observed.
 
@@ -69,7 +71,7 @@ def answer(
     counts = list(dict.fromkeys(threshold_in_counts(each, quantity) for each in asked or DEFAULT_THRESHOLDS[quantity]))
     found = list(located(forecast, places, case))
     read = {number: _members(forecast, number, found) for number in sorted({number for _, number, _ in found})}
-    seen = {number: observations.fields(Case.of(forecast.isel(case=number))) for number in read if observations}
+    seen = {number: _observed(forecast, number, observations) for number in read if observations}
     parts = []
     for place, number, cells in found:
         one = forecast.isel(case=number)
@@ -81,6 +83,12 @@ def answer(
     texts = ("threshold", [amount_text(each, quantity) for each in counts])
     result = xr.concat(parts, "place", coords="all").assign_coords(threshold_text=texts)
     return _described(result, forecast, quantity)
+
+
+def _observed(forecast: xr.Dataset, number: int, observations: Observations) -> np.ndarray:
+    """Observed counts of a case at its init time and its valid times, dims (time, y, x); NaN where there are none."""
+    case = Case.of(forecast.isel(case=number))
+    return observations.fields(replace(case, valid_times=np.append(case.init_time, case.valid_times)))
 
 
 def _members(forecast: xr.Dataset, case: int, found: Sequence[tuple[Place, int, Cells]]) -> list[np.ndarray]:
@@ -109,11 +117,8 @@ def _statistics(
     leads = one["lead_time"].values
     amounts = from_counts(counts.astype("float64"), quantity)
     series = _reduced(amounts, how, quantity)
-    if how == "mean":
-        compared = QUANTITIES[quantity].to_counts(series) + _ROUNDING
-    else:
-        compared = _reduced(counts.astype("float64"), how, COUNTS)
-    above = compared >= np.array(thresholds)[:, None, None]  # (threshold, member, lead_time)
+    levels = np.array(thresholds)
+    above = _compared(counts, how, quantity) >= levels[:, None, None]  # (threshold, member, lead_time)
     known = np.isfinite(series).all(axis=0)
     values: dict[str, Any] = {
         "amount": (("member", "lead_time"), series),
@@ -130,13 +135,22 @@ def _statistics(
     for number, name in enumerate(("onset", "end")):
         values[name] = (("threshold", "time_quantile"), np.stack([pair[number] for pair in times]))
     if truth is not None:
-        values["observed"] = ("lead_time", _reduced(from_counts(truth.astype("float64"), quantity), how, quantity))
+        values["observed"] = ("lead_time", _reduced(from_counts(truth[1:].astype("float64"), quantity), how, quantity))
+        values["already"] = ("threshold", _compared(truth[0], how, quantity) >= levels)
     coords = {
         "quantile": list(QUANTILES),
-        "threshold": [float(f"{level:.6g}") for level in from_counts(np.array(thresholds), quantity)],
+        "threshold": [float(f"{level:.6g}") for level in from_counts(levels, quantity)],
         "time_quantile": list(TIME_QUANTILES),
     }
     return xr.Dataset(values, coords | {"lead_time": leads, "member": one["member"].values})
+
+
+def _compared(counts: np.ndarray, how: str, quantity: str) -> np.ndarray:
+    """The counts of a series, which thresholds are compared with, of those of its pixels on the last axis."""
+    counts = counts.astype("float64")
+    if how != "mean":
+        return _reduced(counts, how, COUNTS)
+    return QUANTITIES[quantity].to_counts(_reduced(from_counts(counts, quantity), how, quantity)) + _ROUNDING
 
 
 def _reduced(amounts: np.ndarray, how: str, quantity: str) -> np.ndarray:
@@ -193,6 +207,7 @@ def _described(result: xr.Dataset, forecast: xr.Dataset, quantity: str) -> xr.Da
         "amount": known,
         "amount_quantile": {**known, "long_name": f"quantile of {known['long_name']}"},
         "observed": {**known, "long_name": f"observed {known['long_name']}"},
+        "already": {"long_name": "whether it was observed at or above the threshold at the init time"},
         "probability": {**share, "long_name": "share of the members at or above the threshold"},
         "probability_any": {**share, "long_name": "share of the members at or above the threshold at any lead time"},
         "accumulation": {

@@ -17,35 +17,73 @@ def sentence(one: xr.Dataset, threshold: int = 0, *, with_case: bool = False) ->
         threshold: Position of the threshold.
         with_case: Whether to name the case.
     """
-    at = one.isel(threshold=threshold)
     init: Any = one["init_time"].values[()]
-    valid = one["valid_time"].values
     subject = str(one["name"].item()) + ("" if one["series"] == "pixel" else f" ({one['series'].item()})")
     subject += f", case {one['case'].item()} of event {one['event'].item()}" if with_case else ""
     if one["inside"] == 0:
         return f"{subject}: the radar never observed it, so there is no forecast."
-    span = f"within {lead_label(one['lead_time'].values[-1])} of {minute_text(init)} UTC"
-    text, chance = at["threshold_text"].item(), at["probability_any"].item()
-    onset, end = ([clock(time, init) for time in at[name].values] if chance else [] for name in ("onset", "end"))
-    many = one.sizes["member"] > 1
-    if not chance:
-        none = f" (none of {one.sizes['member']} members)" if many else ""
-        said = f"{text} or more is {'unlikely' if many else 'not forecast'} {span}{none}"
-    elif not many:
-        said = f"{text} or more {span}, from {onset[1]}" + (f" to {end[1]} UTC" if end[1] else " UTC, without end")
-    else:
-        said = f"{percent(chance)} chance of {text} or more {span}, most likely from {onset[1]}{_between(onset)}"
-        said += f" until {end[1]}{_between(end)} UTC" if end[1] else f" UTC, and still at {clock(valid[-1], init)}"
+    said = _reached(one.isel(threshold=threshold), init)
     if "accumulation_quantile" in one and (sums := one["accumulation_quantile"].isel(lead_time=-1)).notnull().all():
         low, middle, high = sums.sel(quantile=[0.05, 0.5, 0.95]).values
-        said += f"; {middle:.1f} mm{f' ({low:.1f} to {high:.1f})' if many else ''} by {clock(valid[-1], init)}"
+        among = f" ({low:.1f} to {high:.1f})" if one.sizes["member"] > 1 else ""
+        said += f"; {middle:.1f} mm{among} by {clock(one['valid_time'].values[-1], init)}"
     return f"{subject}: {said}.{_limits(one, init)}"
 
 
-def _between(times: list[str]) -> str:
-    """The first and the last of three times in brackets, where they differ."""
-    first, last = times[0], times[2] or "later"
-    return f" ({first} to {last})" if first != last else ""
+def _reached(at: xr.Dataset, init: np.datetime64) -> str:
+    """When one threshold is reached and left, and how surely; all members have it is as little certain as none has."""
+    text, chance, members = at["threshold_text"].item(), at["probability_any"].item(), at.sizes["member"]
+    span = f"within {lead_label(at['lead_time'].values[-1])} of {minute_text(init)} UTC"
+    already = "already" in at and bool(at["already"])
+    if not chance:
+        none = f"unlikely {span} (none of {members} members)" if members > 1 else f"not forecast {span}"
+        return f"{text} or more is {none}" + f", though observed at {clock(init, init)}" * already
+    if members == 1:
+        said = f"{text} or more {span}, "
+    elif chance == 1:
+        said = f"{text} or more is likely {span} (all of {members} members); "
+    else:
+        said = f"{percent(chance)} chance of {text} or more {span}; "
+    return said + _begins(at, init, already) + _ends(at, init) + _break(at, init)
+
+
+def _begins(at: xr.Dataset, init: np.datetime64, already: bool) -> str:
+    """When most of the members that reach the threshold first have it."""
+    onset = at["onset"].values
+    first, about = onset[1] == at["valid_time"].values[0], "most likely about " * (at.sizes["member"] > 1)
+    if already:
+        again = "" if first else f", again {about or 'from '}{_times(onset, init)}"
+        return f"observed already at {clock(init, init)}{again}"
+    if first:
+        return f"from the first lead time on, {_times(onset, init)}"
+    return f"{f'begins {about}' if about else 'from '}{_times(onset, init)}"
+
+
+def _ends(at: xr.Dataset, init: np.datetime64) -> str:
+    """When most of the members that reach the threshold have it no more."""
+    end = at["end"].values
+    if np.isnat(end[1]):
+        return f", and still at {clock(at['valid_time'].values[-1], init)} UTC"
+    return f", {'last ends about' if at.sizes['member'] > 1 else 'until'} {_times(end, init)} UTC"
+
+
+def _break(at: xr.Dataset, init: np.datetime64) -> str:
+    """That the threshold is hardly reached at a time between its median begin and end, where that is so."""
+    valid, (start, end) = at["valid_time"].values, (at[name].values[1] for name in ("onset", "end"))
+    during = (valid >= start) & (np.isnat(end) | (valid < end))
+    shares = at["probability"].values[during]
+    lowest = shares.argmin()
+    if shares[lowest] >= at["probability_any"].item() / 2:
+        return ""
+    if at.sizes["member"] == 1:
+        return ", with breaks"
+    return f", down to {percent(shares[lowest])} at {clock(valid[during][lowest], init)} in between"
+
+
+def _times(times: np.ndarray, init: np.datetime64) -> str:
+    """The median of three times, and the first and last of them in brackets where they differ."""
+    first, median, last = (clock(time, init) or "later" for time in times)
+    return median + (f" (10 to 90 %: {first} to {last})" if first != last else "")
 
 
 def _limits(one: xr.Dataset, init: np.datetime64) -> str:

@@ -57,7 +57,7 @@ def ensemble_layers(
     onsets = []
     for threshold in thresholds:
         share, numbers = ensemble_onset(members, threshold)
-        onsets.append(pack([codes(100 * share), *codes(numbers)]))
+        onsets.append(pack([percents(share), *codes(numbers)]))
     held = {f"m{number}": text for number, text in enumerate(_within(members, _MEMBER_BYTES))}
     return Ensemble(layers | held, onsets, len(held))
 
@@ -67,7 +67,7 @@ def _statistics(counts: np.ndarray, thresholds: Sequence[float], quantity: str) 
     fields = {"mean": codes(mean_counts(counts, quantity))}
     fields |= zip(QUANTILES, codes(np.quantile(counts, list(QUANTILES.values()), axis=0)), strict=True)
     for number, threshold in enumerate(thresholds):
-        fields[f"p{number}"] = codes(100 * ensemble_probability(counts, threshold))
+        fields[f"p{number}"] = percents(ensemble_probability(counts, threshold))
     return fields
 
 
@@ -97,6 +97,11 @@ def averaging(shape: tuple[int, ...], thresholds: int) -> int:
 def codes(fields: np.ndarray) -> np.ndarray:
     """Whole numbers from 0 to 254 as bytes, of values of any shape; NaN becomes 255."""
     return np.where(np.isnan(fields), MISSING, np.rint(np.clip(fields, 0, MISSING - 1))).astype("uint8")
+
+
+def percents(shares: np.ndarray) -> np.ndarray:
+    """Shares of the members as whole percent in bytes, never 0 or 100 where some members differ; NaN becomes 255."""
+    return codes(np.where((shares > 0) & (shares < 1), np.clip(100 * shares, 1, 99), 100 * shares))
 
 
 def pack(fields: Sequence[np.ndarray]) -> str:

@@ -137,22 +137,28 @@ function drawOnsets(of) {
   const many = page.size > 1, now = past ? of.observed[past - 1] : MISSING;
   const onsets = page.thresholds.map(({ text, counts }, number) => {
     const [share, early, median, late] = of[`onset${number}`];
-    const known = share !== MISSING, reached = known && share > 0;
+    const known = share !== MISSING, reached = known && share > 0, already = now !== MISSING && now >= counts;
     return {
-      text,
+      text, share, median, already,
       chance: !known || many ? percent(share) : share ? "yes" : "no",
-      begins: !reached ? "–" : now !== MISSING && now >= counts ? "already" : clockAt(median),
+      begins: !reached ? "–" : already ? "already" : clockAt(median),
       range: !reached || early === late ? "" : `${clockAt(early)} to ${clockAt(late)}`,
     };
   });
   const heads = ["threshold", many ? "probability" : "forecast", "from, UTC", ...(many ? ["10 to 90 %"] : [])];
   part("onsets").replaceChildren(table(`Reached within ${lasting}`, heads,
     onsets.map(({ text, chance, begins, range }) => [text, chance, begins, ...(many ? [range] : [])])));
-  const { text, chance, begins, range } = onsets[0];
+  const { text, share, chance, median, already, range } = onsets[0];
+  const about = many ? "most likely about " : "from ", when = `${clockAt(median)} UTC${range ? ` (10 to 90 %: ${range})` : ""}`;
   if (chance === "–") return "The radar did not see this place: there is no forecast.";
-  if (begins === "–") return `Within ${lasting}, ${text} is not forecast.`;
-  const from = begins === "already" ? "observed already" : `from ${begins} UTC${range ? ` (${range})` : ""}`;
-  return `${text} within ${lasting}: ${many ? `${chance}, ` : ""}${from}.`;
+  if (!share) {
+    const none = many ? `unlikely (none of ${page.size} members)` : "not forecast";
+    return `Within ${lasting}, ${text} is ${none}${already ? ", though observed already" : ""}.`;
+  }
+  const whose = !many ? "" : share === 100 ? `all of ${page.size} members, ` : `${chance}, `;
+  const from = already ? `observed already${median ? `, again ${about}${when}` : ""}`
+    : median ? `${many ? "begins " : ""}${about}${when}` : `from the first lead time on, ${when}`;
+  return `${text} within ${lasting}: ${whose}${from}.`;
 }
 
 function drawNumbers(of) {

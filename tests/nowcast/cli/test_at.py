@@ -31,7 +31,7 @@ def test_the_storm_arrives_when_it_should(nowcast, forecast):
     code, text, _ = nowcast("at", forecast, "--point", f"Ahead={ahead}", "--threshold", "74counts")
     lines = text.splitlines()
     assert code == 0 and lines[0] == (
-        "Ahead: 74 counts or more within 50 min of 2024-07-01 12:45 UTC, from 13:30 UTC, without end."
+        "Ahead: 74 counts or more within 50 min of 2024-07-01 12:45 UTC, from 13:30, and still at 13:35 UTC."
     )
     assert sum(" +" in line for line in lines[1:]) == 11  # ten lead times and the heading
     assert any(line.split() == ["UTC,", "+min", "median", "5", "to", "95", "%", "P(≥", "74)"] for line in lines)

@@ -85,8 +85,9 @@ def test_the_sentence_says_when_how_surely_how_long_and_how_much(by_hand):
     places = [Place("Here", *degrees(1.5, 2.5)), Place("Dry", *degrees(0.5, 0.5))]
     here, dry = sentences(answer(by_hand, places, thresholds=["1mm/h"]))
     assert here == (
-        "Here: 67 % chance of 1 mm h⁻¹ or more within 60 min of 2021-07-04 14:00 UTC, most likely from 14:30 (14:30 to "
-        "14:45) until 15:00 (15:00 to later) UTC; 1.6 mm (0.2 to 3.8) by 15:00."
+        "Here: 67 % chance of 1 mm h⁻¹ or more within 60 min of 2021-07-04 14:00 UTC; begins most likely about 14:30 "
+        "(10 to 90 %: 14:30 to 14:45), last ends about 15:00 (10 to 90 %: 15:00 to later) UTC; 1.6 mm (0.2 "
+        "to 3.8) by 15:00."
     )
     assert dry == (
         "Dry: 1 mm h⁻¹ or more is unlikely within 60 min of 2021-07-04 14:00 UTC (none of 3 members); 0.0 mm (0.0 to "
@@ -94,7 +95,7 @@ def test_the_sentence_says_when_how_surely_how_long_and_how_much(by_hand):
     )
     (alone,) = sentences(answer(by_hand.isel(member=[0]), places[:1], thresholds=[1]))
     assert alone == (
-        "Here: 1 mm h⁻¹ or more within 60 min of 2021-07-04 14:00 UTC, from 14:30 to 15:00 UTC; 1.6 mm by 15:00."
+        "Here: 1 mm h⁻¹ or more within 60 min of 2021-07-04 14:00 UTC, from 14:30, until 15:00 UTC; 1.6 mm by 15:00."
     )
 
 

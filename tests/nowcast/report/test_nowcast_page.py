@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from nowcast.cli.app import app
-from nowcast.report.layers import averaging, codes, ensemble_layers, pack
+from nowcast.report.layers import averaging, codes, ensemble_layers, pack, percents
 from nowcast.report.nowcast_page import write_page
 from pipelines.errors import InputError
 from pipelines.store.schema import open_store
@@ -41,6 +41,11 @@ def test_a_layer_comes_back_as_it_was():
 
 def test_codes_are_rounded_and_cut_and_missing_is_255():
     assert codes(np.array([0.4, 0.6, -3, 300, np.nan])).tolist() == [0, 1, 0, 254, 255]
+
+
+def test_percents_are_none_or_all_only_where_the_members_are():
+    shares = np.array([0, 1 / 300, 0.25, 299 / 300, 1, np.nan], "float32")
+    assert percents(shares).tolist() == [0, 1, 25, 99, 100, 255]
 
 
 def test_layers_worked_out_by_hand():

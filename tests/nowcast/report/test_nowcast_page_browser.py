@@ -235,7 +235,36 @@ def test_onset_of_a_known_pixel(opened, forecast, tmp_path):
         ["≥ 74 counts", "67 %", "00:00", "00:00 to 00:05"],
         ["≥ 200 counts", "0 %", "–", ""],
     ]
-    assert page.text_content("#summary") == "≥ 74 counts within 25 minutes: 67 %, from 00:00 UTC (00:00 to 00:05)."
+    assert page.text_content("#summary") == (
+        "≥ 74 counts within 25 minutes: 67 %, begins most likely about 00:00 UTC (10 to 90 %: 00:00 to 00:05)."
+    )
+
+
+def test_all_none_and_the_first_lead_time_in_the_sentence(opened, forecast, tmp_path):
+    known = forecast.isel(case=[0]).copy(deep=True)
+    known["vil"].values[:] = 0
+    known["vil"].values[0, :, 0, 8, 8] = 80
+    page = opened(write_page(known, tmp_path / "page.html", thresholds=[74]))
+    assert page.text_content("#summary") == (
+        "≥ 74 counts within 25 minutes: all of 3 members, from the first lead time on, 23:50 UTC."
+    )
+    click(page, 5, 11)
+    assert page.text_content("#summary") == "Within 25 minutes, ≥ 74 counts is unlikely (none of 3 members)."
+
+
+def test_what_is_observed_at_the_init_time_is_said(opened, forecast, small_store, tmp_path):
+    known, store = forecast.isel(case=[0]).copy(deep=True), open_store(small_store).isel(event=[4]).load()
+    known["vil"].values[:] = 0
+    known["vil"].values[0, :, 2, 8, 8] = 80
+    store["vil"].values[:, 9, 8, 8:10] = 90
+    page = opened(write_page(known, tmp_path / "page.html", thresholds=[74], store=store))
+    assert page.text_content("#summary") == (
+        "≥ 74 counts within 25 minutes: all of 3 members, observed already, again most likely about 00:00 UTC."
+    )
+    click(page, 8, 9)
+    assert page.text_content("#summary") == (
+        "Within 25 minutes, ≥ 74 counts is unlikely (none of 3 members), though observed already."
+    )
 
 
 def test_the_place_moves_by_keyboard_and_a_click_hits_it_when_zoomed(page):
