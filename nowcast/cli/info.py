@@ -17,6 +17,7 @@ from nowcast.training.config import config_names, find_config
 from pipelines.errors import InputError
 from pipelines.store.amounts import quantity_of_units
 from pipelines.store.paths import near
+from pipelines.store.reading import open_dataset
 from pipelines.store.units import QUANTITIES
 
 SHOWN = 10  # lines of a list, unless all are asked for
@@ -90,7 +91,7 @@ def _first_line(error: Exception) -> str:
 def _netcdf(path: Path, shown: int | None) -> str:
     from nowcast.cli import words
 
-    with xr.open_dataset(path, decode_timedelta=True, decode_coords="all") as dataset:
+    with open_dataset(path, decode_timedelta=True, decode_coords="all") as dataset:
         if words.is_scores(dataset):
             return words.describe_scores(dataset, everything=shown is None)
         if words.is_sums(dataset):

@@ -28,7 +28,7 @@ from nowcast.data.observations import COUNT_UNITS
 from nowcast.data.packing import FILL, counts_again, in_unit, pack
 from nowcast.data.pysteps_file import from_pysteps
 from pipelines.errors import InputError
-from pipelines.store.reading import guarded, readable
+from pipelines.store.reading import guarded, open_dataset, readable
 from pipelines.store.schema import consolidate, pixels
 from pipelines.store.units import COUNTS, QUANTITIES, quantity_of
 from pipelines.store.whole import whole
@@ -53,9 +53,8 @@ def open_forecast(path: Path) -> xr.Dataset:
     """
     if not path.exists():
         raise InputError(f"no forecast {path}")
-    engine: dict[str, Any] = {"engine": "zarr", "consolidated": False} if path.is_dir() else {}
     with readable(path):
-        forecast = xr.open_dataset(path, decode_timedelta=True, decode_coords="all", **engine)
+        forecast = open_dataset(path, decode_timedelta=True, decode_coords="all")
         forecast = from_pysteps(forecast, path)
     if forecast.attrs.get("summary_of"):
         raise InputError(

@@ -25,6 +25,7 @@ from pipelines.radar.grid import on_square, square
 from pipelines.radar.series import Frame, Series, find_series, scan, scan_newest
 from pipelines.store.kind import RADAR
 from pipelines.store.paths import near
+from pipelines.store.reading import open_dataset
 from pipelines.store.schema import Event, open_store, template
 from pipelines.store.units import MISSING, QUANTITIES
 
@@ -50,7 +51,7 @@ def is_store(path: Path) -> bool:
 def is_forecast(path: Path) -> bool:
     """Whether a path is a NetCDF or Zarr file with the dimensions of a forecast."""
     try:
-        with xr.open_dataset(path, decode_cf=False, **_engine(path)) as dataset:
+        with open_dataset(path, decode_cf=False) as dataset:
             return {"case", "lead_time"} <= set(dataset.dims)
     except Exception:  # the libraries have exceptions of their own for damaged files
         return False
@@ -221,7 +222,3 @@ class _Reader:
             return np.full((rows.stop - rows.start, columns.stop - columns.start), np.float32(np.nan))
         counts = on_square(whole, self._header.grid, *self._window)
         return np.where(counts == MISSING, np.float32(np.nan), counts).astype("float32")
-
-
-def _engine(path: Path) -> dict:
-    return {"engine": "zarr", "consolidated": False} if path.is_dir() else {}

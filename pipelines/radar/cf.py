@@ -33,6 +33,7 @@ from pipelines.radar.cf_axes import (
 from pipelines.radar.files import Header, time_in_name
 from pipelines.radar.grid import Grid
 from pipelines.radar.mrms import CODES
+from pipelines.store.reading import open_dataset
 from pipelines.store.units import COUNTS, QUANTITIES, RAIN_RATE, REFLECTIVITY, VIL, known_name, quantity_of
 
 log = logging.getLogger(__name__)
@@ -123,8 +124,7 @@ def places(dataset: xr.Dataset, field: xr.DataArray) -> tuple[np.ndarray, np.nda
 
 @contextmanager
 def _open(path: Path) -> Iterator[xr.Dataset]:
-    engine: dict = {"engine": "zarr", "consolidated": False} if path.is_dir() else {}
-    with xr.open_dataset(path, decode_cf=False, **engine) as dataset, warnings.catch_warnings():
+    with open_dataset(path, decode_cf=False) as dataset, warnings.catch_warnings():
         warnings.simplefilter("ignore", xr.SerializationWarning)  # of two codes of missing pixels
         for variable in dataset.variables.values():
             attrs = variable.attrs

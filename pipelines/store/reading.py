@@ -14,6 +14,7 @@ from xarray.core import indexing
 from pipelines.errors import InputError
 
 DAMAGED = "it may be damaged: remove it and make it again"
+_UNREADABLE = "it may be damaged, or open for writing elsewhere"  # of a file, which may be the only one
 
 
 @contextmanager
@@ -29,7 +30,29 @@ def readable(path: str | Path) -> Iterator[None]:
         raise
     except Exception as error:  # codecs and formats have exceptions of their own
         got = f"{type(error).__name__}: {error}"
-        raise InputError(f"{path} cannot be read", got=got, remedy=DAMAGED) from error
+        remedy = DAMAGED if Path(path).is_dir() else _UNREADABLE
+        raise InputError(f"{path} cannot be read", got=got, remedy=remedy) from error
+
+
+def open_dataset(path: Path, **options: Any) -> xr.Dataset:
+    """A NetCDF file or a Zarr folder, opened lazily by xarray.
+
+    HDF5 cannot open a file that is open elsewhere in the process, where a text of it was read through a handle that was
+    closed since (HDFGroup/hdf5, issue 5359): such a file is read into memory.
+
+    Args:
+        path: The file or folder.
+        options: Those of `xarray.open_dataset`.
+    """
+    if path.is_dir():
+        return xr.open_dataset(path, engine="zarr", consolidated=False, **options)
+    try:
+        return xr.open_dataset(path, **options)
+    except RuntimeError as error:
+        try:
+            return xr.open_dataset(path.read_bytes(), engine="netcdf4", **options)
+        except (OSError, RuntimeError):
+            raise error from None
 
 
 class Pixels:

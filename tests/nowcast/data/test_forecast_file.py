@@ -5,6 +5,7 @@ import pytest
 import xarray as xr
 
 from nowcast.data.forecast_file import as_counts, open_forecast
+from nowcast.data.radar_file import is_forecast
 from nowcast.forecasting.forecast import Request, write_forecast
 from nowcast.forecasting.summary import QUANTILES
 from nowcast.models.persistence import Persistence
@@ -129,3 +130,18 @@ def test_what_is_no_forecast_is_refused(counts):
     for wrong in (counts.drop_vars("vil"), counts.rename(vil="rain")):
         with pytest.raises(InputError, match="the forecast is not a forecast; got the variables"):
             as_counts(wrong)
+
+
+def test_a_file_that_is_open_elsewhere_in_the_process_is_opened_again_and_again(small_store, tmp_path):
+    names = xr.Dataset({"vil": (("case", "lead_time", "y", "x"), np.ones((1, 2, 3, 4)), {"units": "1"})})
+    names = names.assign_coords(event=("case", ["storm"]), lead_time=np.array([5, 10], "m8[m]").astype("m8[ns]"))
+    theirs, other = tmp_path / "theirs.nc", tmp_path / "other.nc"
+    names.to_netcdf(theirs)
+    names.drop_vars("event").to_netcdf(other)
+    for path in (theirs, make(small_store, tmp_path / "ours.nc")):
+        with xr.open_dataset(path):
+            with xr.open_dataset(path) as closed:  # HDF5's issue 5359 needs a text that was read through it
+                event = closed["event"].values[0]
+            with xr.open_dataset(other):
+                assert is_forecast(path)
+                assert open_forecast(path)["event"].values[0] == event
