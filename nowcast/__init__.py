@@ -136,10 +136,10 @@ def at(
 
     Returns:
         See `nowcast.forecasting.answers.answer`; `nowcast.forecasting.sentences.sentences` puts it in words, and
-        `nowcast.plots.plume.plot_plume` draws it.
+        `nowcast.plots.plume.plot_plume` draws it. Its attribute `left_out` names the places outside of the forecast.
 
     Raises:
-        InputError: for a place outside of the forecast, by its name, and inputs that are not what they should be.
+        InputError: where no place lies in the forecast, and for inputs that are not what they should be.
     """
     from nowcast.data.forecast_file import open_forecast
     from nowcast.data.observations import Observations

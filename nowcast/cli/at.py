@@ -44,7 +44,7 @@ def at(
 
     Prints a sentence for each place and a table by lead time. A point is the pixel that contains it, an area the mean
     and the maximum of the pixels whose centres it contains. Accumulations are sums over the lead times of each member,
-    in mm, where the unit is mm/h.
+    in mm, where the unit is mm/h. Places outside of the forecast are left out, with a line for each.
     """
     from nowcast.data.forecast_file import open_forecast
     from nowcast.data.observations import Observations
@@ -72,6 +72,8 @@ def at(
     )
     if out and not out.suffix:
         targets = _drawable(targets, answered.sizes["place"])
+    for line in answered.attrs.get("left_out", "").splitlines():
+        note(f"left out: {line}")
     for line in sentences(answered):
         tell(line)
     _print_tables(answered)

@@ -57,10 +57,11 @@ def answer(
         or above it, and `end`, the valid time after the last one (NaT: after the forecast). With observations also
         `observed`, and `already`: whether a threshold was reached at the init time. `inside`: share of the
         place that lies in the domain and was observed; `reached`: share of it that advection reaches, where the file
-        says it. NaN where nothing was observed.
+        says it. NaN where nothing was observed. The attribute `left_out` has one line for each place that is outside of
+        the domain, or contains no pixel's centre.
 
     Raises:
-        InputError: for a place outside of the domain, a case or threshold that cannot be, and a forecast of video.
+        InputError: when all places are left out, and for a case or threshold that cannot be, and a forecast of video.
     """
     if kind_of(forecast) is not RADAR:
         raise InputError("a forecast of video has no places on Earth")
@@ -69,7 +70,7 @@ def answer(
     quantity = quantity or str(forecast.attrs.get("quantity", COUNTS))
     asked: list[Any] = list(np.atleast_1d(np.asarray(thresholds, object)))
     counts = list(dict.fromkeys(threshold_in_counts(each, quantity) for each in asked or DEFAULT_THRESHOLDS[quantity]))
-    found = list(located(forecast, places, case))
+    found, left_out = located(forecast, places, case)
     read = {number: _members(forecast, number, found) for number in sorted({number for _, number, _ in found})}
     seen = {number: _observed(forecast, number, observations) for number in read if observations}
     parts = []
@@ -82,7 +83,7 @@ def answer(
             parts.append(part.assign_coords(_labels(place, number, cells, how, values, one)))
     texts = ("threshold", [amount_text(each, quantity) for each in counts])
     result = xr.concat(parts, "place", coords="all").assign_coords(threshold_text=texts)
-    return _described(result, forecast, quantity)
+    return _described(result, forecast, quantity).assign_attrs({"left_out": "\n".join(left_out)} if left_out else {})
 
 
 def _observed(forecast: xr.Dataset, number: int, observations: Observations) -> np.ndarray:
@@ -240,7 +241,7 @@ def probability_at(forecast: xr.Dataset, latitude: float, longitude: float, thre
     quantity = str(forecast.attrs.get("quantity", COUNTS))
     level = threshold_in_counts(threshold, quantity)
     place = Place(f"{latitude:g} N {longitude:g} E", latitude, longitude)
-    holding = list(located(forecast, [place]))
+    holding, _ = located(forecast, [place])
     if len(holding) > 1:
         got = f"cases {', '.join(str(number) for _, number, _ in holding)}"
         raise InputError(f"several cases hold {place.name}", got=got, expected="one: forecast.isel(case=NUMBER)")

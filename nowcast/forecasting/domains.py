@@ -5,7 +5,7 @@ centre is nearest, if the point is no farther from it than its corners are. An a
 contains; its edges are straight in longitude and latitude, as GeoJSON has them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -160,32 +160,56 @@ def _of_case(array: xr.DataArray, case: int) -> xr.DataArray:
 
 def located(
     forecast: xr.Dataset, places: Sequence[Place], case: int | None = None
-) -> Iterator[tuple[Place, int, Cells]]:
-    """Each place in each case that holds it: the place, the number of the case, and its pixels.
+) -> tuple[list[tuple[Place, int, Cells]], list[str]]:
+    """Each place in each case that holds it, and why the other places are left out.
 
     Args:
         forecast: A forecast with dim case.
         places: The places.
         case: Number of the only case to look in.
 
+    Returns:
+        The place, the number of the case, and its pixels, for each of them; and one line for each place that no case
+        holds, or which contains no pixel's centre.
+
     Raises:
-        InputError: for a place that no case holds, and a case that is not there.
+        InputError: with the first of these lines when no place is left, and for a case that is not there.
     """
     all_cases = range(forecast.sizes["case"])
     if case is not None and case not in all_cases:
         raise InputError(f"no case {case} in the forecast", expected=f"0 to {all_cases[-1]}")
-    cases = all_cases if case is None else [case]
     grids = domains(forecast)
+    cases = all_cases if case is None else [case]
+    found: list[tuple[Place, int, Cells]] = []
+    left_out: list[str] = []
     for place in places:
-        found = {grid: grid.cells(place) for grid in {grids[number] for number in cases}}
-        holding = [(number, cells) for number in cases if (cells := found[grids[number]]) is not None]
-        if not holding:
-            nearest = min(found, key=lambda grid: grid.away_km(place))
-            where = degrees_text(round(place.latitude, 4), round(place.longitude, 4))
-            raise InputError(
-                f"{place.name}{'' if place.name == where else f' ({where})'} lies outside of the forecast",
-                got=f"{nearest.away_km(place):.0f} km to its nearest pixel",
-                expected=f"between {nearest}",
-            )
-        for number, cells in holding:
-            yield place, number, cells
+        try:
+            held = _held(place, {grids[number] for number in cases})
+        except InputError as error:
+            left_out.append(str(error))
+        else:
+            found += [(place, number, held[grids[number]]) for number in cases if grids[number] in held]
+    if not found:
+        raise InputError(left_out[0])
+    return found, left_out
+
+
+def _held(place: Place, grids: Collection[Domain]) -> dict[Domain, Cells]:
+    """The pixels of a place in each domain that holds it.
+
+    Raises:
+        InputError: for a place that none of them holds.
+    """
+    held = {grid: cells for grid in grids if (cells := grid.cells(place)) is not None}
+    if held:
+        return held
+    nearest = min(grids, key=lambda grid: grid.away_km(place))
+    where = degrees_text(round(place.latitude, 4), round(place.longitude, 4))
+    swapped = Place(place.name, place.longitude, place.latitude)
+    inside = abs(place.longitude) <= 90 and any(grid.cells(swapped) for grid in grids)
+    raise InputError(
+        f"{place.name}{'' if place.name == where else f' ({where})'} lies outside of the forecast",
+        got=f"{nearest.away_km(place):.0f} km to its nearest pixel",
+        expected=f"between {nearest}",
+        remedy="with latitude and longitude swapped it lies inside" if inside else None,
+    )

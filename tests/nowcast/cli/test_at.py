@@ -83,3 +83,13 @@ def test_more_answers_than_a_plume_can_show_are_written_without_it(nowcast, fore
     code, _, notes = nowcast("at", forecast, *points, "--out", tmp_path / "out")
     assert code == 0 and "no plume of 13 answers; at most 12 can be drawn" in notes
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["leads.csv", "places.nc", "thresholds.csv"]
+
+
+def test_places_outside_are_left_out_and_the_others_answered(nowcast, forecast, tmp_path):
+    points = tmp_path / "points.csv"
+    inside = place(forecast, 32, 45).replace(",", ";")
+    points.write_text(f"name;lat;lon\nBern;46.9;7.4\nAhead;{inside}\n")
+    code, text, notes = nowcast("at", forecast, "--points", points, "--threshold", "74counts")
+    assert code == 0 and text.startswith("Ahead: 74 counts or more within")
+    left = [line for line in notes.splitlines() if line.startswith("left out: ")]
+    assert len(left) == 1 and left[0].startswith("left out: Bern (46.9 N 7.4 E) lies outside of the forecast; got ")
