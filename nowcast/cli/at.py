@@ -24,7 +24,9 @@ def at(
     point: Annotated[
         list[str] | None, typer.Option(help="LATITUDE,LONGITUDE or NAME=LATITUDE,LONGITUDE. Repeat for more.")
     ] = None,
-    points: Annotated[Path | None, typer.Option(help="CSV file with the columns name, lat and lon.")] = None,
+    points: Annotated[
+        Path | None, typer.Option(help="CSV file with the columns name, lat and lon; also with semicolons.")
+    ] = None,
     areas: Annotated[Path | None, typer.Option(help="GeoJSON file of polygons, such as catchments.")] = None,
     threshold: Annotated[
         list[str] | None,

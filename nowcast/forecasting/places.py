@@ -15,8 +15,11 @@ from shapely.geometry.base import BaseGeometry
 
 from pipelines.errors import InputError
 
-_COLUMNS = {"name": "name", "lat": "lat", "latitude": "lat", "lon": "lon", "lng": "lon", "longitude": "lon"}
-_NAMES = ("name", "title", "id")  # of a feature, the first that it has
+_COLUMNS = {"latitude": "lat", "lng": "lon", "long": "lon", "longitude": "lon"}
+_TITLES = ("name", "station", "place", "site", "title", "id")  # of the column of names, the first that there is
+_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+_NAMES = ("name", "name_3", "name_2", "name_1", "title", "id")  # of a feature, the first that it has
+_DEGREES = re.compile(r".*\b(CRS84|4326|4269|4258)")  # WGS 84, and NAD83 and ETRS89, which are within two metres of it
 _POINT = re.compile(r"(?:(.*)=)?\s*([-+.\d]+)\s*,\s*([-+.\d]+)\s*")
 
 
@@ -71,21 +74,27 @@ def _pair(name: str | None, where: Sequence[float]) -> Place:
 def read_points(path: Path) -> list[Place]:
     """Places of a CSV file with the columns name, lat and lon, in any order and case.
 
+    The name may also be headed station, place, site, title or id. Semicolons or tabs may stand for the commas.
+
     Raises:
         InputError: when the file cannot be read or lacks a column; for a wrong row, by the number of its line.
     """
     lines = _text(path).splitlines()
-    separator = ";" if lines and lines[0].count(";") > lines[0].count(",") else ","
+    separator = max(_SEPARATORS, key=lines[0].count) if lines else ","
     rows = csv.reader(lines, delimiter=separator)
-    header = [_COLUMNS.get(title.strip().lower(), "") for title in next(rows, [])]
+    titles = [title.strip().lower() for title in next(rows, [])]
+    names = next((title for title in _TITLES if title in titles), "name")
+    header = ["name" if title == names else _COLUMNS.get(title, title) for title in titles]
     if lacking := [column for column in ("name", "lat", "lon") if header.count(column) != 1]:
-        got = lines[0] if lines else "an empty file"
+        got = f"{lines[0]}, separated by {_SEPARATORS[separator]}" if lines else "an empty file"
         raise InputError(f"{path.name} has not one column {lacking[0]}", got=got, expected="name, lat and lon")
     places = []
     for row in rows:
         if any(cell.strip() for cell in row):
             said = dict(zip(header, row, strict=False))
             name, lat, lon = (said.get(column, "").strip() for column in ("name", "lat", "lon"))
+            if separator != ",":
+                lat, lon = lat.replace(",", "."), lon.replace(",", ".")
             places.append(_at(name, lat, lon, f"line {rows.line_num} of {path.name}"))
     if not places:
         raise InputError(f"{path.name} has no point")
@@ -101,6 +110,7 @@ def read_areas(source: Path | Mapping[str, Any]) -> list[Place]:
     name = source.name if isinstance(source, Path) else "the GeoJSON"
     try:
         content = json.loads(_text(source)) if isinstance(source, Path) else source
+        _check_degrees(content.get("crs"), name)
         features = content.get("features", [content])
         if not features:
             raise InputError(f"{name} has no area")
@@ -109,6 +119,20 @@ def read_areas(source: Path | Mapping[str, Any]) -> list[Place]:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{name} is no GeoJSON", got=f"{type(error).__name__}: {error}") from error
+
+
+def _check_degrees(crs: Mapping[str, Any] | None, file: str) -> None:
+    """Refuse the `crs` that older GeoJSON declares, unless it is longitude and latitude."""
+    if crs is None:
+        return
+    named = crs.get("properties", {}).get("name", crs)
+    if not _DEGREES.fullmatch(str(named)):
+        raise InputError(
+            f"{file} is not in degrees of WGS 84",
+            got=named,
+            expected="longitude and latitude (RFC 7946)",
+            remedy="convert it: ogr2ogr -t_srs EPSG:4326 degrees.geojson FILE",
+        )
 
 
 def _feature(feature: Mapping[str, Any], number: int, file: str) -> Place:
@@ -145,7 +169,13 @@ def _at(name: str | None, latitude: str | float, longitude: str | float, where: 
         except (TypeError, ValueError):
             raise InputError(f"{where} has no {what}", got=repr(value), expected="degrees, such as 46.2") from None
         if not least <= number <= most:
-            raise InputError(f"{where} has no such {what}", got=f"{number:g}", expected=f"{least} to {most} degrees")
+            swapped = what == "latitude" and -180 <= number <= 360
+            raise InputError(
+                f"{where} has no such {what}",
+                got=f"{number:g}",
+                expected=f"{least} to {most} degrees",
+                remedy="are latitude and longitude swapped?" if swapped else None,
+            )
         degrees.append(number)
     return Place((name or "").strip() or degrees_text(*degrees), *degrees)
 

@@ -47,7 +47,14 @@ def test_points_of_python():
 
 
 @pytest.mark.parametrize(
-    "text", ["name,lat,lon\nA,46.2,6.1\n\nB,-1,2\n", "Longitude;NAME;x;LAT\n6.1;A;?;46.2\n2;B;;-1"]
+    "text",
+    [
+        "name,lat,lon\nA,46.2,6.1\n\nB,-1,2\n",
+        "Longitude;NAME;x;LAT\n6.1;A;?;46.2\n2;B;;-1",
+        "station;latitude;longitude\nA;46,2;6,1\nB;-1;2\n",
+        "Station\tid\tlat\tlng\nA\t1\t46.2\t6.1\nB\t2\t-1\t2\n",
+        "id,site,lat,lon,name\n1,x,46.2,6.1,A\n2,y,-1,2,B\n",
+    ],
 )
 def test_points_of_a_csv_file_with_columns_in_any_order_and_case(tmp_path, text):
     (tmp_path / "points.csv").write_text("\ufeff" + text, encoding="utf-8")
@@ -60,7 +67,14 @@ def test_points_of_a_csv_file_with_columns_in_any_order_and_case(tmp_path, text)
         ("name,lat,lon\nA,46.2,6.1\nB,north,2\n", r"line 3 of points.csv has no latitude; got 'north'"),
         ("name,lat,lon\nA,46.2\n", r"line 2 of points.csv has no longitude; got ''"),
         ("name,lat,lon\nA,6.1,46.2\nB,146,2", r"line 3 of points.csv has no such latitude; got 146"),
-        ("place,lat\nA,1", r"points.csv has not one column name; got place,lat; expected name, lat and lon"),
+        ("town,lat\nA,1", r"points.csv has not one column name; got town,lat, separated by commas; expected name, lat"),
+        ("town;lat\nA;1", r"points.csv has not one column name; got town;lat, separated by semicolons; expected name"),
+        (
+            "place|lat|lon\nA|1|1",
+            r"points.csv has not one column name; got place\|lat\|lon, separated by commas; expect",
+        ),
+        ("name,lat,lon\nA,146.2,6.1", r"no such latitude; got 146.2; expected -90 to 90 degrees; are latitude and"),
+        ("name,lat,lon\nA,646.2,6.1", r"no such latitude; got 646.2; expected -90 to 90 degrees$"),
         ("name,lat,latitude,lon\nA,1,1,1", r"points.csv has not one column lat;"),
         ("", r"points.csv has not one column name; got an empty file"),
         ("name,lat,lon\n", r"points.csv has no point"),
@@ -84,6 +98,45 @@ def test_areas_of_geojson(tmp_path):
     assert aare.area is not None and aare.area.area == pytest.approx(1)
     assert (spot.latitude, spot.longitude, spot.area) == (46.2, 6.1, None)
     assert read_areas(SQUARE)[0].name == "area 1"
+
+
+@pytest.mark.parametrize(
+    ("properties", "name"),
+    [
+        ({"id": 1, "title": "T", "NAME_0": "Switzerland", "NAME_1": "Bern"}, "Bern"),
+        ({"NAME_1": "Bern", "NAME_2": "Thun"}, "Thun"),
+        ({"NAME_1": "Bern", "NAME": "Aare"}, "Aare"),
+        ({"id": 1, "title": "T"}, "T"),
+        ({"GID": "x", "ID": 0}, "0"),
+    ],
+)
+def test_names_of_areas(properties, name):
+    assert read_areas({"type": "Feature", "properties": properties, "geometry": SQUARE})[0].name == name
+
+
+@pytest.mark.parametrize("name", ["urn:ogc:def:crs:OGC:1.3:CRS84", "EPSG:4326", "urn:ogc:def:crs:EPSG::4269"])
+def test_degrees_that_a_file_declares_are_read(name):
+    feature = {"type": "Feature", "properties": {}, "geometry": SQUARE}
+    crs = {"type": "name", "properties": {"name": name}}
+    assert read_areas({"type": "FeatureCollection", "crs": crs, "features": [feature]})[0].longitude == 5.5
+    assert read_areas({"type": "FeatureCollection", "crs": None, "features": [feature]})[0].longitude == 5.5
+
+
+@pytest.mark.parametrize(
+    ("crs", "got"),
+    [
+        ({"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::2056"}}, "urn:ogc:def:crs:EPSG::2056"),
+        ({"type": "name", "properties": {"name": "EPSG:43260"}}, "EPSG:43260"),
+        ({"type": "EPSG", "properties": {"code": 3857}}, "{'type': 'EPSG', 'properties': {'code': 3857}}"),
+    ],
+)
+def test_areas_in_another_projection_are_refused(crs, got):
+    with pytest.raises(InputError) as told:
+        read_areas({"type": "FeatureCollection", "crs": crs, "features": []})
+    assert str(told.value) == (
+        f"the GeoJSON is not in degrees of WGS 84; got {got}; expected longitude and latitude (RFC 7946); "
+        "convert it: ogr2ogr -t_srs EPSG:4326 degrees.geojson FILE"
+    )
 
 
 @pytest.mark.parametrize(
