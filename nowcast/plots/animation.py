@@ -1,8 +1,7 @@
 """One case in motion: the observed past, then every lead time of the forecast, on the maps of `plots`.
 
 One panel each for the observation, the ensemble mean, each member asked for, the probability of a threshold and the
-spread. The past
-is shown in all of them, as an ensemble without spread: storms move on where the forecast takes over. Maps are drawn
+spread. Only the panel of the observation shows the past; the others say that there is no forecast yet. Maps are drawn
 once, pixels and the time in every frame.
 """
 
@@ -124,7 +123,7 @@ def animate_forecast(
     rows = panel_rows(shown, observed, members, terms)
     if observations is not None:
         offsets, seen = _past(observations, shown)
-        rows = [_preceded(row, seen, terms.threshold) for row in rows]
+        rows = [_preceded(row, seen) for row in rows]
         leads = np.concatenate([offsets, leads])
     figure, panels = _figure(rows, find_place(shown))
     height = figure.get_figheight()
@@ -133,12 +132,12 @@ def animate_forecast(
     if kind_of(shown) is RADAR:
         draw_legend(figure)
     images = [ax.get_images()[0] for ax in panels]
-    note = write_note(panels[0], "")
-    draw = _redraw(figure, images, [clock, note])
+    notes = [write_note(ax, "") for ax in panels]
+    draw = _redraw(figure, images, [clock, *notes])
     for frame, lead in enumerate(progress(list(leads))):
-        for image, row in zip(images, rows, strict=True):
+        for image, note, row in zip(images, notes, rows, strict=True):
             image.set_data(np.ma.masked_invalid(row.fields[frame]))
-        note.set_text(rows[0].notes[frame] if rows[0].notes else "")
+            note.set_text(row.notes[frame] if row.notes else "")
         _set_clock(clock, shown, lead)
         yield draw()
 
@@ -153,14 +152,15 @@ def _past(observations: Observations, shown: xr.Dataset) -> tuple[np.ndarray, np
     return offsets[there], seen[there]
 
 
-def _preceded(row: Row, seen: np.ndarray, threshold: float) -> Row:
-    """A row that begins with the observed past, as an ensemble without spread."""
-    certain = {"probability": (seen >= threshold).astype("float32"), "spread": np.zeros(seen.shape[:3])}
-    past = certain.get(row.name, seen)
-    if past.shape == seen.shape:
-        past = np.where(np.isnan(seen), np.nan, past)
-    notes = [*[""] * len(past), *row.notes] if row.notes else ()
-    return row._replace(fields=np.concatenate([past, row.fields]), notes=notes)
+def _preceded(row: Row, seen: np.ndarray) -> Row:
+    """A row that begins with the observed past where it is that of the observation, else with empty fields."""
+    is_observed = row.name == "observed"
+    past = seen if is_observed else np.full((len(seen), *row.fields.shape[1:]), np.nan, "float32")
+    after = row.notes or [""] * len(row.fields)
+    return row._replace(
+        fields=np.concatenate([past, row.fields]),
+        notes=["" if is_observed else "no forecast yet"] * len(seen) + [*after],
+    )
 
 
 def _figure(rows: Sequence[Row], place: Place | None) -> tuple[Figure, list[Axes]]:

@@ -72,8 +72,20 @@ def test_quiet_past_then_an_echo_in_the_forecast():
     bar = share(frames[0], ECHO)  # the colour bar has it always
     assert bar < 0.01 and all(share(frame, ECHO) == bar for frame in frames[:3])
     assert all(share(frame, ECHO) > 0.15 for frame in frames[3:])  # mean and member
-    assert share(frames[3], QUIET) == pytest.approx(share(frames[0], QUIET) / 3, rel=0.1)  # still observed
+    assert share(frames[3], QUIET) == pytest.approx(share(frames[0], QUIET), rel=0.1)  # in the observed panel only
     assert all((one != other).any() for one, other in pairwise(frames))  # the time, if no more
+
+
+def test_nothing_but_the_observed_panel_shows_the_past():
+    """Of observed, mean, member 0, probability and spread the last four have words on the colour of missing pixels."""
+    missing = np.rint(np.array(to_rgb(MISSING_COLOUR)) * 255)
+    frames = list(animate_forecast(make_forecast(place=False), make_store()))
+    for frame, panels in zip(frames, [4, 4, 4, 0, 0, 0], strict=True):
+        middle = frame[frame.shape[0] // 3 : frame.shape[0] // 2, 55:-25]
+        empty = [(part == missing).all(axis=-1).mean() > 0.5 for part in np.array_split(middle, 5, axis=1)]
+        assert empty == [False] + [panels == 4] * 4
+        letters = [(part.sum(axis=-1) < 100).mean() > 0.002 for part in np.array_split(middle, 5, axis=1)]
+        assert not panels or letters[1:] == [True] * 4
 
 
 def test_past_only_as_far_as_the_store_has_it():

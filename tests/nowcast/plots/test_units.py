@@ -7,7 +7,6 @@ from matplotlib.colors import to_hex
 from typer.testing import CliRunner
 
 from nowcast.cli import app as cli
-from nowcast.plots.animation import _preceded
 from nowcast.plots.maps import plot_forecast
 from nowcast.plots.panels import VIL_COLOURS, probability_look, threshold_text, vil_look
 from nowcast.plots.rows import Row, Terms, one_case, panel_rows
@@ -116,14 +115,6 @@ def test_a_threshold_in_one_unit_is_said_in_the_other():
     )
     assert threshold_text(counts_of(35, REFLECTIVITY), REFLECTIVITY) == "≥ 35 dBZ"
     assert probability_look(133).label == "P(≥ 133 counts = 3.5 kg m⁻²)"
-
-
-def test_the_past_of_an_animation_is_certain_of_its_own_threshold():
-    """Frames of 60 and 80 counts before a forecast."""
-    seen = np.stack([np.full((4, 4), 60.0), np.full((4, 4), 80.0)])
-    row = rows_of(make_forecast([0, 100]), threshold=70)["probability"]
-    assert _preceded(row, seen, 70.0).fields[:, 0, 0].tolist() == [0, 1, 0.5, 0.5]
-    assert _preceded(row, seen, 50.0).fields[:2, 0, 0].tolist() == [1, 1]
 
 
 def test_every_member_that_is_asked_for_has_a_row():
