@@ -156,11 +156,8 @@ def _preceded(row: Row, seen: np.ndarray) -> Row:
     """A row that begins with the observed past where it is that of the observation, else with empty fields."""
     is_observed = row.name == "observed"
     past = seen if is_observed else np.full((len(seen), *row.fields.shape[1:]), np.nan, "float32")
-    after = row.notes or [""] * len(row.fields)
-    return row._replace(
-        fields=np.concatenate([past, row.fields]),
-        notes=["" if is_observed else "no forecast yet"] * len(seen) + [*after],
-    )
+    notes = ["" if is_observed else "no forecast yet"] * len(seen) + [*(row.notes or [""] * len(row.fields))]
+    return row._replace(fields=np.concatenate([past, row.fields]), notes=notes)
 
 
 def _figure(rows: Sequence[Row], place: Place | None) -> tuple[Figure, list[Axes]]:

@@ -87,10 +87,10 @@ def plot_forecast(
         forecast: A forecast file: `vil` in counts, dims (case, member, lead_time, y, x), or `video`, with channel too.
         store: The observed frames: a store or a file of radar, by path or open; without it their row is left out.
         case: Number of the case in the file; by default the case with the most echo.
-        lead_times: Lead times to show; by default four, evenly spread, including the last.
+        lead_times: Lead times to show; by default four, evenly spread from the first to the last.
         members: Numbers of the members to show, a row each; by default the first in the file.
-        threshold: Threshold of the probability, such as 74 or "2.5mm/h", without a unit in `units`; by default 74
-            counts.
+        threshold: Threshold of the probability, such as 74 or "2.5mm/h", without a unit in `units`; by default
+            5 mm h-1, 35 dBZ, 0.8 kg m-2 or 74 counts.
         units: Units of colour bars and spread, such as "mm/h"; by default those of the forecast.
 
     Raises:
@@ -180,9 +180,8 @@ def plot_samples(
 
 
 def _spread_out(available: int) -> list[int]:
-    """Positions of a few lead times, including the last."""
-    number = min(_COLUMNS, available)
-    return [round(part * available / number) - 1 for part in range(1, number + 1)]
+    """Positions of a few lead times from the first to the last."""
+    return np.linspace(0, available - 1, min(_COLUMNS, available)).round().astype(int).tolist()
 
 
 def _annotate(figure: Figure, panels: np.ndarray, rows: Sequence[Row], shown: xr.Dataset) -> None:

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from nowcast.data.conventions import TIME, lead_label
+from nowcast.data.conventions import DEFAULT_THRESHOLDS, TIME, lead_label
 from nowcast.data.observations import Case, Observations
 from nowcast.data.statistics import echo_shares, ensemble_mean, ensemble_probability, ensemble_spread, mean_counts
-from nowcast.plots.panels import EVENT_THRESHOLD, Look, picture_look, probability_look, spread_look, vil_look
+from nowcast.plots.panels import Look, picture_look, probability_look, spread_look, vil_look
 from pipelines.errors import InputError
 from pipelines.store.amounts import quantity_of_units, threshold_in_counts
 from pipelines.store.kind import VIDEO, kind_of
@@ -68,8 +68,8 @@ class Terms(NamedTuple):
         threshold: Threshold of the probability, in counts.
     """
 
-    quantity: str = COUNTS
-    threshold: float = EVENT_THRESHOLD
+    quantity: str
+    threshold: float
 
     @classmethod
     def of(cls, forecast: xr.Dataset, threshold: str | float | None = None, units: str | None = None) -> Self:
@@ -77,7 +77,8 @@ class Terms(NamedTuple):
 
         Args:
             forecast: A forecast file, in counts; its attribute `quantity` says from which quantity it was made.
-            threshold: Such as 74 or "2.5mm/h", without a unit in that of the terms; by default 74 counts.
+            threshold: Such as 74 or "2.5mm/h", without a unit in that of the terms; by default the second of
+                `DEFAULT_THRESHOLDS`.
             units: Such as "mm/h".
 
         Raises:
@@ -86,7 +87,8 @@ class Terms(NamedTuple):
         if kind_of(forecast) is VIDEO and (units is not None or threshold is not None):
             raise InputError("a video has neither units nor thresholds")
         quantity = quantity_of_units(units) if units else str(forecast.attrs.get("quantity", COUNTS))
-        return cls(quantity, EVENT_THRESHOLD if threshold is None else threshold_in_counts(threshold, quantity))
+        asked = DEFAULT_THRESHOLDS[quantity][1] if threshold is None else threshold
+        return cls(quantity, threshold_in_counts(asked, quantity))
 
 
 def chosen_leads(available: np.ndarray, asked: Sequence[np.timedelta64]) -> list[int]:

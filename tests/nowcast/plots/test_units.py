@@ -7,10 +7,12 @@ from matplotlib.colors import to_hex
 from typer.testing import CliRunner
 
 from nowcast.cli import app as cli
+from nowcast.data.conventions import DEFAULT_THRESHOLDS
 from nowcast.plots.maps import plot_forecast
 from nowcast.plots.panels import VIL_COLOURS, probability_look, threshold_text, vil_look
 from nowcast.plots.rows import Row, Terms, one_case, panel_rows
 from pipelines.errors import InputError
+from pipelines.store.amounts import amount_text, threshold_in_counts
 from pipelines.store.units import COUNTS, QUANTITIES, RAIN_RATE, REFLECTIVITY, VIL
 
 INIT = np.datetime64("2019-06-01T12:00:00", "ns")
@@ -63,11 +65,19 @@ def test_colours_begin_at_round_amounts_of_the_unit(quantity, label, amount, col
 
 
 def test_labels_say_the_unit_of_the_forecast():
-    """74 counts are exp((74 - 83.9) / 38.9) = 0.775 kg m-2."""
     labels = [row.look.label for row in rows_of(make_forecast([0, 100], quantity=VIL)).values()]
-    assert labels == ["VIL (kg m⁻²)", "VIL (kg m⁻²)", "P(≥ 0.775 kg m⁻²)", "spread (kg m⁻²)"]
+    assert labels == ["VIL (kg m⁻²)", "VIL (kg m⁻²)", "P(≥ 0.8 kg m⁻²)", "spread (kg m⁻²)"]
     labels = [row.look.label for row in rows_of(make_forecast([0, 100])).values()]
     assert labels == ["VIL (kg m⁻²)", "VIL (kg m⁻²)", "P(≥ 74 counts = 0.78 kg m⁻²)", "spread (counts)"]
+
+
+@pytest.mark.parametrize("quantity", QUANTITIES)
+def test_the_probability_is_of_the_moderate_one_of_the_thresholds_of_pages_and_answers(quantity):
+    """Also where counts are shown in another unit."""
+    label = f"P(≥ {amount_text(threshold_in_counts(DEFAULT_THRESHOLDS[quantity][1], quantity), quantity)}"
+    assert rows_of(make_forecast([0, 100], quantity=quantity))["probability"].look.label.startswith(label)
+    shown = rows_of(make_forecast([0, 100]), units=QUANTITIES[quantity].attrs["units"])
+    assert shown["probability"].look.label.startswith(label)
 
 
 def test_units_that_are_asked_for_replace_those_of_the_forecast():
@@ -152,10 +162,28 @@ def test_the_commands_take_units_thresholds_members_and_lead_times(command, tmp_
     given = {}
     room, name = ("maps", "save_forecast_map") if command == "plot" else ("animation", "save_animation")
     monkeypatch.setattr(f"nowcast.plots.{room}.{name}", lambda forecast, out, **options: given.update(options) or out)
-    words = [command, "f.nc", "map.png", "--member", "2", "--member", "0", "--lead-time", "10"]
-    done = CliRunner().invoke(cli.app, [*words, "--threshold", "2.5mm/h", "--units", "mm/h"])
-    assert done.exit_code == 0, done.output
-    assert (given["members"], given["threshold"], given["units"]) == ([2, 0], "2.5mm/h", "mm/h")
-    assert given["lead_times"] == [np.timedelta64(10, "m")]
+    some = ["--member", "2", "--member", "0", "--lead-time", "10", "--lead-time", "2.5"]
+    for which in (some, ["--members", "2,0", "--lead-times", "10, 2.5"]):
+        done = CliRunner().invoke(
+            cli.app, [command, "f.nc", "map.png", *which, "--threshold", "2mm/h", "--units", "mm/h"]
+        )
+        assert done.exit_code == 0, done.output
+        assert (given["members"], given["threshold"], given["units"]) == ([2, 0], "2mm/h", "mm/h")
+        assert given["lead_times"] == [np.timedelta64(10, "m"), np.timedelta64(150, "s")]
     CliRunner().invoke(cli.app, [command, "f.nc", "map.png"])
     assert [given[name] for name in ("members", "threshold", "units", "lead_times")] == [None] * 4
+
+
+@pytest.mark.parametrize("command", ["plot", "animate"])
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--lead-times", "10;60"], "no lead times in minutes; got '10;60'; expected such as 10 or 10,30,60"),
+        (["--lead-times", "nan"], "no lead times in minutes; got 'nan'"),
+        (["--members", "0,first"], "no numbers of members; got '0,first'; expected such as 0 or 0,1,2"),
+        (["--member", ","], "no numbers of members; got ','"),
+    ],
+)
+def test_what_is_no_list_of_numbers_is_refused(command, words, message):
+    with pytest.raises(InputError, match=message):
+        CliRunner().invoke(cli.app, [command, "f.nc", "map.png", *words], catch_exceptions=False)
