@@ -23,9 +23,7 @@ Members = Annotated[
 ]
 Threshold = Annotated[
     str | None,
-    typer.Option(
-        help='Threshold of the probability, such as "2.5mm/h" or 35dBZ; default: 5mm/h, 35dBZ, 0.8kg/m2 or 74counts.'
-    ),
+    typer.Option(help="Threshold of the probability; default, by the units: 5mm/h, 35dBZ, 0.8kg/m2 or 74counts."),
 ]
 Units = Annotated[
     str | None, typer.Option(help="Units of colours and spread: mm/h, dBZ, kg/m2 or counts; default: the forecast's.")
