@@ -1,5 +1,8 @@
 """The command at. Heavy libraries are imported inside it, as in `nowcast.cli.app`."""
 
+from collections.abc import Callable
+from itertools import accumulate
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -125,34 +128,72 @@ def _print_tables(answered: "xr.Dataset") -> None:
         note(f"tables by lead time of {answered.sizes['place']} answers: --out FOLDER")
         return
     for number in range(answered.sizes["place"]):
-        console.print(_table(answered.isel(place=number)))
+        for table in tables(answered.isel(place=number), console.width):
+            console.print(table)
 
 
-def _table(one: "xr.Dataset") -> "Table":
-    """Median and range, probabilities and accumulation of one place by lead time."""
-    from nowcast.data.conventions import lead_label
-    from nowcast.forecasting.sentences import clock, percent
+def tables(one: "xr.Dataset", width: int) -> list["Table"]:
+    """Median and range, accumulation and probabilities of one place by lead time.
+
+    Args:
+        one: The answer for one place.
+        width: Characters of a line; the columns that find no room stand in further tables.
+    """
+    from nowcast.forecasting.sentences import clock
     from nowcast.verification.tables import plain_table
     from pipelines.store.amounts import units_text
 
-    unit, summed = units_text(one.attrs["quantity"]), "accumulation_quantile" in one
-    columns = ["median", "5 to 95 %", *(f"P(≥ {level:g})" for level in one["threshold"].values)]
-    columns += ["mm", "5 to 95 %"] * summed + ["seen"] * ("observed" in one)
     init: Any = one["init_time"].values[()]
-    sums = f", and mm since {clock(init, init)}" * summed
-    table = plain_table(f"{one['name'].item()}, {one['series'].item()}: {unit}{sums}", "UTC, +min", columns)
-    for column in table.columns:
-        column.no_wrap = True
-    for number, lead in enumerate(one["lead_time"].values):
-        at = one.isel(lead_time=number)
-        valid: Any = at["valid_time"].values[()]
-        cells = _range(at["amount_quantile"]) + [percent(share) for share in at["probability"].values]
-        cells += _range(at["accumulation_quantile"], ".1f") if summed else []
-        cells += [f"{at['observed'].item():.2g}"] if "observed" in one else []
-        table.add_row(f"{clock(valid, init)} +{lead_label(lead).removesuffix(' min')}", *cells)
-    return table
+    sums = f", and mm since {clock(init, init)}" * ("accumulation_quantile" in one)
+    title = f"{one['name'].item()}, {one['series'].item()}: {units_text(one.attrs['quantity'])}{sums}"
+    times, *columns = _columns(one, init)
+    made = []
+    while columns:
+        ends = accumulate(_wide(column) for column in [times, *columns])
+        here = max(1, sum(end - 1 <= width for end in ends) - 1)
+        shown, columns = [times, *columns[:here]], columns[here:]
+        table = plain_table(title, times[0], [heading for heading, *_ in shown[1:]])
+        for row in zip(*(cells for _, *cells in shown), strict=True):
+            table.add_row(*row)
+        for column in table.columns:
+            column.no_wrap = True
+        made.append(table)
+    return made
 
 
-def _range(quantiles: "xr.DataArray", form: str = ".2g") -> list[str]:
-    low, middle, high = (f"{value:{form}}" for value in quantiles.sel(quantile=[0.05, 0.5, 0.95]).values)
-    return [middle, low if low == high else f"{low} to {high}"]
+def _wide(column: list[str]) -> int:
+    """Characters of a column with the two spaces beside it."""
+    return max(map(len, column)) + 2
+
+
+def _columns(one: "xr.Dataset", init: Any) -> list[list[str]]:
+    """The columns of the table of a place, first the times, each with its heading before its cells."""
+    from nowcast.data.conventions import lead_label
+    from nowcast.forecasting.sentences import clock, percent
+
+    times = zip(one["valid_time"].values, one["lead_time"].values, strict=True)
+    columns = [
+        ["UTC, +min", *(f"{clock(valid, init)} +{lead_label(lead).removesuffix(' min')}" for valid, lead in times)]
+    ]
+    columns += _ranges("median", one["amount_quantile"], _short)
+    if "accumulation_quantile" in one:
+        columns += _ranges("mm", one["accumulation_quantile"], lambda sum_: "–" if isnan(sum_) else f"{sum_:.1f}")
+    if "observed" in one:
+        columns.append(["seen", *map(_short, one["observed"].values)])
+    shares = zip(one["threshold"].values, one["probability"].transpose("threshold", ...).values, strict=True)
+    return columns + [[f"P(≥ {level:.3g})", *map(percent, row)] for level, row in shares]
+
+
+def _ranges(heading: str, quantiles: "xr.DataArray", text: Callable[[float], str]) -> list[list[str]]:
+    """The columns of the median and of the range of 90 %."""
+    leads = quantiles.sel(quantile=[0.05, 0.5, 0.95]).transpose("lead_time", "quantile").values
+    rows = [list(map(text, lead)) for lead in leads]
+    ranges = [low if low == high else f"{low} to {high}" for low, _, high in rows]
+    return [[heading, *(median for _, median, _ in rows)], ["5 to 95 %", *ranges]]
+
+
+def _short(amount: float) -> str:
+    """An amount in two digits, whole from ten on, without exponent; a dash where it is not known."""
+    if isnan(amount):
+        return "–"
+    return f"{amount:.0f}" if abs(amount) >= 10 else f"{round(amount, 3) + 0.0:.2g}"

@@ -21,7 +21,7 @@ from nowcast.forecasting.domains import Cells, located
 from nowcast.forecasting.places import Place
 from nowcast.forecasting.summary import QUANTILES
 from pipelines.errors import InputError
-from pipelines.store.amounts import amount_text, threshold_in_counts
+from pipelines.store.amounts import amount_text, said_text, threshold_in_counts
 from pipelines.store.kind import RADAR, kind_of
 from pipelines.store.units import COUNTS, QUANTITIES, RAIN_RATE, VIL, from_counts, vil_to_counts
 
@@ -69,7 +69,9 @@ def answer(
         raise InputError("no place", expected="a point or an area")
     quantity = quantity or str(forecast.attrs.get("quantity", COUNTS))
     asked: list[Any] = list(np.atleast_1d(np.asarray(thresholds, object)))
-    counts = list(dict.fromkeys(threshold_in_counts(each, quantity) for each in asked or DEFAULT_THRESHOLDS[quantity]))
+    said: dict[float, str] = {}
+    for each in asked or DEFAULT_THRESHOLDS[quantity]:
+        said.setdefault(threshold_in_counts(each, quantity), said_text(each, quantity))
     found, left_out = located(forecast, places, case)
     read = {number: _members(forecast, number, found) for number in sorted({number for _, number, _ in found})}
     seen = {number: _observed(forecast, number, observations) for number in read if observations}
@@ -79,10 +81,9 @@ def answer(
         values = read[number].pop(0)
         truth = seen[number][:, cells.rows, cells.columns] if seen else None
         for how in ("pixel",) if place.area is None else ("mean", "maximum"):
-            part = _statistics(values, truth, how, quantity, counts, one)
+            part = _statistics(values, truth, how, quantity, list(said), one)
             parts.append(part.assign_coords(_labels(place, number, cells, how, values, one)))
-    texts = ("threshold", [amount_text(each, quantity) for each in counts])
-    result = xr.concat(parts, "place", coords="all").assign_coords(threshold_text=texts)
+    result = xr.concat(parts, "place", coords="all").assign_coords(threshold_text=("threshold", list(said.values())))
     return _described(result, forecast, quantity).assign_attrs({"left_out": "\n".join(left_out)} if left_out else {})
 
 
@@ -227,7 +228,7 @@ def _described(result: xr.Dataset, forecast: xr.Dataset, quantity: str) -> xr.Da
         "reached": {"long_name": "share of the place that advection reaches from inside the domain", **share},
         "case": {"long_name": "number of the case in the forecast file", **share},
         "event": {"long_name": "event"},
-        "threshold_text": {"long_name": "threshold with its unit"},
+        "threshold_text": {"long_name": "threshold in the unit that was given, and in that of the answer"},
         **COORDINATE_ATTRS,
     }
     for name in result.variables:

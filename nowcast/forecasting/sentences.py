@@ -18,8 +18,7 @@ def sentence(one: xr.Dataset, threshold: int = 0, *, with_case: bool = False) ->
         with_case: Whether to name the case.
     """
     init: Any = one["init_time"].values[()]
-    subject = str(one["name"].item()) + ("" if one["series"] == "pixel" else f" ({one['series'].item()})")
-    subject += f", case {one['case'].item()} of event {one['event'].item()}" if with_case else ""
+    subject = _subject(one, with_case)
     if one["inside"] == 0:
         return f"{subject}: the radar never observed it, so there is no forecast."
     said = _reached(one.isel(threshold=threshold), init)
@@ -28,6 +27,12 @@ def sentence(one: xr.Dataset, threshold: int = 0, *, with_case: bool = False) ->
         among = f" ({low:.1f} to {high:.1f})" if one.sizes["member"] > 1 else ""
         said += f"; {middle:.1f} mm{among} by {clock(one['valid_time'].values[-1], init)}"
     return f"{subject}: {said}.{_limits(one, init)}"
+
+
+def _subject(one: xr.Dataset, with_case: bool) -> str:
+    """The place, and of which pixels and which case."""
+    subject = str(one["name"].item()) + ("" if one["series"] == "pixel" else f" ({one['series'].item()})")
+    return subject + (f", case {one['case'].item()} of event {one['event'].item()}" if with_case else "")
 
 
 def _reached(at: xr.Dataset, init: np.datetime64) -> str:
@@ -98,7 +103,9 @@ def _limits(one: xr.Dataset, init: np.datetime64) -> str:
 
 
 def percent(share: float) -> str:
-    """A share as a whole number of percent, never 0 or 100 where it is not."""
+    """A share as a whole number of percent, never 0 or 100 where it is not; a dash where it is not known."""
+    if np.isnan(share):
+        return "–"
     if 0 < share < 0.005 or 0.995 <= share < 1:
         return "under 1 %" if share < 0.5 else "over 99 %"
     return f"{100 * share:.0f} %"
@@ -113,6 +120,18 @@ def clock(time: np.datetime64, init: np.datetime64) -> str:
 
 
 def sentences(answered: xr.Dataset) -> list[str]:
-    """A sentence for each place, about the first threshold."""
+    """The sentence of each place about the first threshold, and a shorter one about each other.
+
+    Thresholds above one that no member reaches are left out.
+    """
     with_case = len(np.unique(answered["case"])) > 1
-    return [sentence(answered.isel(place=number), with_case=with_case) for number in range(answered.sizes["place"])]
+    lines = []
+    for number in range(answered.sizes["place"]):
+        one = answered.isel(place=number)
+        lines.append(sentence(one, with_case=with_case))
+        init: Any = one["init_time"].values[()]
+        levels, none = one["threshold"].values, one["probability_any"].values == 0
+        others = [other for other in range(1, len(levels)) if not none[levels < levels[other]].any()]
+        for other in others if one["inside"] > 0 else []:
+            lines.append(f"{_subject(one, with_case)}: {_reached(one.isel(threshold=other), init)}.")
+    return lines

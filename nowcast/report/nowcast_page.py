@@ -4,7 +4,7 @@ The page shows what was observed and the layers of the forecast on a map by time
 probabilities and onset. Numbers are taken from all members here; the page's script only draws.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from nowcast.report.layers import QUANTILES, Progress, averaging, codes, ensembl
 from nowcast.report.page import TEMPLATES
 from nowcast.report.scales import amount_scale, amounts_of_counts, probability_scale, script_scales
 from pipelines.errors import InputError
-from pipelines.store.amounts import amount_text, quantity_of_units, threshold_in_counts, units_text
+from pipelines.store.amounts import amount_text, quantity_of_units, said_text, threshold_in_counts, units_text
 from pipelines.store.kind import VIDEO, kind_of
 from pipelines.store.schema import pixels
 from pipelines.store.units import COUNTS
@@ -65,7 +65,8 @@ def write_page(
     if kind_of(opened) is VIDEO:
         raise InputError("a page shows radar", got="a forecast of video", remedy="see `nowcast verify --report`")
     quantity = quantity_of_units(units) if units else opened.attrs.get("quantity", COUNTS)
-    levels = sorted({threshold_in_counts(each, quantity) for each in list(thresholds) or DEFAULT_THRESHOLDS[quantity]})
+    asked = list(thresholds) or DEFAULT_THRESHOLDS[quantity]
+    levels = dict(sorted((threshold_in_counts(each, quantity), said_text(each, quantity)) for each in asked))
     if len(levels) > _MOST_THRESHOLDS:
         raise InputError("too many thresholds", got=len(levels), expected=f"at most {_MOST_THRESHOLDS}")
     shown = one_case(opened, case)
@@ -91,7 +92,7 @@ def write_page(
 def page_data(
     shown: xr.Dataset,
     quantity: str,
-    thresholds: Sequence[float],
+    thresholds: Mapping[float, str],
     observations: Observations | None = None,
     progress: Progress = iter,
 ) -> dict[str, Any]:
@@ -100,7 +101,7 @@ def page_data(
     Args:
         shown: One case of a forecast.
         quantity: One of `pipelines.store.units.QUANTITIES`.
-        thresholds: Counts, in rising order.
+        thresholds: Counts in rising order, each with its text.
         observations: What was observed, if known.
         progress: Wraps the lead times to show how many are done.
     """
@@ -111,7 +112,7 @@ def page_data(
     members = np.concatenate([coarse(part, factor) for part in parts])
     *_, height, width = members.shape
     times, seen = _observed(shown, observations)
-    ensemble = ensemble_layers(members, thresholds, quantity, progress)
+    ensemble = ensemble_layers(members, list(thresholds), quantity, progress)
     packed = ensemble.layers | {f"onset{number}": text for number, text in enumerate(ensemble.onsets)}
     if seen is not None:
         packed["observed"] = pack(list(codes(coarse(seen, factor))))
@@ -132,7 +133,10 @@ def page_data(
         "members": shown["member"].values[: ensemble.held].tolist(),
         "size": len(members),
         "quantiles": list(QUANTILES),
-        "thresholds": [{"counts": level, "text": f"≥ {amount_text(level, quantity)}"} for level in thresholds],
+        "thresholds": [
+            {"counts": level, "text": f"≥ {amount_text(level, quantity)}", "said": f"≥ {said}"}
+            for level, said in thresholds.items()
+        ],
         "unit": units_text(quantity),
         "amounts": amounts_of_counts(quantity),
         "scales": script_scales(quantity),

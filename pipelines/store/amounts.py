@@ -85,3 +85,14 @@ def units_text(quantity: str) -> str:
 def amount_text(counts: float, quantity: str = COUNTS) -> str:
     """An amount of some counts with its unit, such as 2.5 mm h⁻¹, in three digits at most."""
     return f"{float(from_counts(np.array([float(counts)]), quantity)[0]):.3g} {_WRITTEN[quantity]}"
+
+
+def said_text(threshold: str | float, quantity: str = COUNTS) -> str:
+    """A threshold as it was given, and in the unit of `quantity` where that is another: 2.5 mm h⁻¹ (72.1 counts).
+
+    Raises:
+        InputError: see `threshold_in_counts`.
+    """
+    counts, given = threshold_in_counts(threshold, quantity), quantity_of_threshold(threshold, quantity)
+    text = amount_text(counts, quantity)
+    return text if given == quantity else f"{amount_text(counts, given)} ({text})"

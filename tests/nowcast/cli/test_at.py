@@ -1,13 +1,17 @@
 """`nowcast at` as it is typed: sentences, tables and files, on storms of known motion."""
 
+import io
 import json
 
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from rich.console import Console
 
+from nowcast.cli.at import tables
 from nowcast.forecasting.forecast import Request, load_forecaster, write_forecast
+from pipelines.store.units import RAIN_RATE
 
 
 @pytest.fixture(scope="module")
@@ -93,3 +97,44 @@ def test_places_outside_are_left_out_and_the_others_answered(nowcast, forecast, 
     assert code == 0 and text.startswith("Ahead: 74 counts or more within")
     left = [line for line in notes.splitlines() if line.startswith("left out: ")]
     assert len(left) == 1 and left[0].startswith("left out: Bern (46.9 N 7.4 E) lies outside of the forecast; got ")
+
+
+@pytest.fixture
+def answered():
+    """A place with up to 112.4 mm h-1, answered for many thresholds."""
+    rates = np.array([0.00001, 0.0423, 3.456, 28.4, 112.4])
+    lead = np.arange(1, 3) * np.timedelta64(5, "m")
+    init = np.datetime64("2021-07-04T23:55", "ns")
+    levels = [1.0, 2.51234, 5.0, 10.0, 20.0, 40.0]
+    return xr.Dataset(
+        {
+            "amount_quantile": (("quantile", "lead_time"), np.stack([rates, rates[::-1]], 1)),
+            "accumulation_quantile": (("quantile", "lead_time"), np.stack([rates, rates * np.nan], 1)),
+            "probability": (("threshold", "lead_time"), np.full((6, 2), [0.5, np.nan])),
+        },
+        {
+            "name": "Weir",
+            "series": "pixel",
+            "init_time": init,
+            "lead_time": lead,
+            "valid_time": ("lead_time", init + lead),
+            "quantile": [0.05, 0.25, 0.5, 0.75, 0.95],
+            "threshold": levels,
+        },
+        {"quantity": RAIN_RATE},
+    )
+
+
+def test_tables_are_as_wide_as_the_screen_and_cut_no_heading(answered):
+    lines = []
+    for table in tables(answered, 60):
+        screen = Console(file=io.StringIO(), width=60)
+        screen.print(table)
+        lines += screen.file.getvalue().splitlines()
+    text = "\n".join(lines)
+    assert "…" not in text and max(map(len, lines)) <= 60 and "e+" not in text and "e-" not in text
+    for heading in ("median", "5 to 95 %", "mm", "P(≥ 1)", "P(≥ 2.51)", "P(≥ 40)"):
+        assert heading in text
+    assert sum(line.startswith("2021-07-05 00:00 +5 ") for line in lines) == len(tables(answered, 60)) > 1
+    assert len(tables(answered, 200)) == 1
+    assert "3.5 0 to 112" in " ".join(text.split()) and "nan" not in text and "–" in text

@@ -96,3 +96,23 @@ def test_what_is_observed_at_the_init_time_is_there_already():
     assert said(dry, obs=seen) == [f"1 mm h⁻¹ or more is unlikely {SPAN} (none of 2 members), though observed at 14:00"]
     for unseen in (store([0.5, 2, 0, 0, 0]), store([3, 2, 0, 0, 0]).isel(frame=slice(1, None))):
         assert said(wet, obs=unseen) == [likely + "from the first lead time on, 14:15, last ends about 14:45 UTC"]
+
+
+def test_each_threshold_has_its_sentence_up_to_the_first_that_no_member_reaches():
+    rates = [[0, 2, 0, 0], [0, 2, 6, 0], [0, 0, 0, 0]]
+    lines = sentences(nowcast.at(forecast(rates), HERE, thresholds=[1, 5, 20, 40]))
+    assert lines[0].startswith(f"Here: 67 % chance of 1 mm h⁻¹ or more {SPAN}; ") and lines[0].endswith(" by 15:00.")
+    assert lines[1:] == [
+        f"Here: 33 % chance of 5 mm h⁻¹ or more {SPAN}; begins most likely about 14:45, last ends about 15:00 UTC.",
+        f"Here: 20 mm h⁻¹ or more is unlikely {SPAN} (none of 3 members).",
+    ]
+    backwards = sentences(nowcast.at(forecast(rates), HERE, thresholds=[40, 20, 5]))
+    assert [line.split(" mm h⁻¹")[0].split()[-1] for line in backwards] == ["40", "20", "5"]
+
+
+def test_a_threshold_is_said_in_the_unit_that_was_given_and_in_that_of_the_answer():
+    counts = forecast([[0, 2, 0, 0], [0, 3, 6, 0]])
+    del counts.attrs["quantity"]
+    lines = sentences(nowcast.at(counts, HERE, thresholds=["2.5mm/h", "20 dBZ", "74"]))
+    assert lines[0].startswith("Here: 50 % chance of 2.5 mm h⁻¹ (72.1 counts) or more within")
+    assert "20 dBZ (24.1 counts)" in lines[1] and "of 74 counts or more" in lines[2]

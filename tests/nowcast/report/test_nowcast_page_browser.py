@@ -244,12 +244,14 @@ def test_all_none_and_the_first_lead_time_in_the_sentence(opened, forecast, tmp_
     known = forecast.isel(case=[0]).copy(deep=True)
     known["vil"].values[:] = 0
     known["vil"].values[0, :, 0, 8, 8] = 80
-    page = opened(write_page(known, tmp_path / "page.html", thresholds=[74]))
+    page = opened(write_page(known, tmp_path / "page.html", thresholds=["2.5mm/h"]))
     assert page.text_content("#summary") == (
-        "≥ 74 counts within 25 minutes: all of 3 members, from the first lead time on, 23:50 UTC."
+        "≥ 2.5 mm h⁻¹ (72.1 counts) within 25 minutes: all of 3 members, from the first lead time on, 23:50 UTC."
     )
     click(page, 5, 11)
-    assert page.text_content("#summary") == "Within 25 minutes, ≥ 74 counts is unlikely (none of 3 members)."
+    assert page.text_content("#summary") == (
+        "Within 25 minutes, ≥ 2.5 mm h⁻¹ (72.1 counts) is unlikely (none of 3 members)."
+    )
 
 
 def test_what_is_observed_at_the_init_time_is_said(opened, forecast, small_store, tmp_path):

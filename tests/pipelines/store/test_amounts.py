@@ -8,6 +8,7 @@ from pipelines.store.amounts import (
     amount_text,
     quantity_of_counts,
     quantity_of_units,
+    said_text,
     threshold_in_counts,
     units_text,
 )
@@ -47,6 +48,20 @@ def test_wrong_thresholds_are_refused(text, message):
     with pytest.raises(InputError) as error:
         threshold_in_counts(text)
     assert str(error.value) == message
+
+
+@pytest.mark.parametrize(
+    ("said", "quantity", "text"),
+    [
+        ("2.5mm/h", COUNTS, "2.5 mm h⁻¹ (72.1 counts)"),
+        ("2.5", RAIN_RATE, "2.5 mm h⁻¹"),
+        ("2.5 mm h-1", RAIN_RATE, "2.5 mm h⁻¹"),
+        (74, COUNTS, "74 counts"),
+        ("74counts", VIL, "74 counts (0.775 kg m⁻²)"),
+    ],
+)
+def test_a_threshold_is_echoed_in_the_unit_given_and_in_that_of_the_quantity(said, quantity, text):
+    assert said_text(said, quantity) == text
 
 
 @given(st.sampled_from(list(QUANTITIES)), st.integers(6, 254))
