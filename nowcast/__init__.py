@@ -88,12 +88,16 @@ def plot(
 
 
 def probability_at(
-    forecast: "xr.DataArray | xr.Dataset", latitude: float, longitude: float, threshold: float | str = "74counts"
+    forecast: "xr.DataArray | xr.Dataset | str | Path",
+    latitude: float,
+    longitude: float,
+    threshold: float | str = "74counts",
 ) -> "xr.DataArray":
     """Share of the members at or above a threshold in the pixel of a place, by lead time.
 
     Args:
-        forecast: A forecast with coordinates latitude and longitude; of several cases, the one that holds the place.
+        forecast: A forecast with coordinates latitude and longitude, or the path of a forecast file; of several cases,
+            the one that holds the place.
         latitude: Degrees north.
         longitude: Degrees east.
         threshold: A number in the forecast's own unit, or with a unit, such as "2.5mm/h"; 74 counts are 2.64 mm h-1.
@@ -106,10 +110,11 @@ def probability_at(
         InputError: when the place lies outside of the forecast or in several cases, the forecast has no latitude and
             longitude, or the threshold is none that counts can reach (5.5 to 254 counts).
     """
-    from nowcast.data.forecast_file import as_counts
+    from nowcast.data.forecast_file import as_counts, open_forecast
     from nowcast.forecasting.answers import probability_at as at_pixel
 
-    return at_pixel(as_counts(forecast), latitude, longitude, threshold)
+    made = open_forecast(Path(forecast)) if isinstance(forecast, str | Path) else as_counts(forecast)
+    return at_pixel(made, latitude, longitude, threshold)
 
 
 def at(
@@ -164,9 +169,11 @@ def _pair(forecast: Any, obs: Any) -> tuple[Any, Any]:
     import xarray as xr
 
     from nowcast.data.forecast_file import as_counts, open_forecast
-    from nowcast.forecasting.door import observed_store, radar_array
+    from nowcast.forecasting.door import check_xarray, observed_store, radar_array
 
     made = Path(forecast) if isinstance(forecast, str | Path) else as_counts(forecast)
+    if hasattr(obs, "__array__"):
+        check_xarray(obs, "observation")
     obs = radar_array(obs) if isinstance(obs, xr.Dataset) and "event" not in obs.variables else obs
     if isinstance(obs, xr.DataArray):
         made = open_forecast(made) if isinstance(made, Path) else made

@@ -81,6 +81,12 @@ def as_counts(forecast: xr.DataArray | xr.Dataset, name: str | Path = "the forec
     """
     if isinstance(forecast, xr.DataArray):
         forecast = forecast.to_dataset(name=forecast.name or "vil")
+    if not isinstance(forecast, xr.Dataset):
+        raise InputError(
+            f"{name} is no object of xarray",
+            got=f"a {type(forecast).__name__}",
+            expected="a DataArray or Dataset, as `Model.forecast` gives it, or the path of a forecast file",
+        )
     field = _forecast_field(forecast, name)
     forecast = _with_cases(forecast)
     forecast.attrs = {key: value for key, value in field.attrs.items() if key not in _CF} | forecast.attrs

@@ -125,7 +125,12 @@ def load(model: str | Path, *, device: str | None = None, sampling: dict[str, An
 
 
 def _placed(history: xr.DataArray | xr.Dataset) -> xr.DataArray:
-    """The history as a DataArray with its grid mapping, called crs, and latitude and longitude where it tells them."""
+    """The history as a DataArray with its grid mapping, called crs, and latitude and longitude where it tells them.
+
+    Raises:
+        InputError: when it is no object of xarray.
+    """
+    check_xarray(history, "history")
     beside = history if isinstance(history, xr.Dataset) else history.coords.to_dataset()
     history = radar_array(history) if isinstance(history, xr.Dataset) else history
     if mapping := mapping_of(beside, history, "yx"):
@@ -138,6 +143,17 @@ def _placed(history: xr.DataArray | xr.Dataset) -> xr.DataArray:
     except InputError:  # a history without a place is forecast all the same
         return history
     return history.assign_coords(latitude=(("y", "x"), lat), longitude=(("y", "x"), lon))
+
+
+def check_xarray(radar: object, name: str) -> None:
+    """Refuse radar that is given as another thing than an object of xarray, and say how to make one."""
+    if not isinstance(radar, xr.DataArray | xr.Dataset):
+        raise InputError(
+            f"the {name} is no object of xarray",
+            got=f"a {type(radar).__name__}",
+            expected="a DataArray with dims time, y and x",
+            remedy="make one: xarray.DataArray(values, {'time': times}, ('time', 'y', 'x'), attrs={'units': 'mm/h'})",
+        )
 
 
 def radar_array(dataset: xr.Dataset) -> xr.DataArray:

@@ -305,6 +305,30 @@ def test_the_probability_at_a_place_by_hand(showers):
     assert nowcast.probability_at(forecast, *corner).isnull().all()
 
 
+def test_the_probability_at_a_place_is_taken_of_a_file_too(showers, tmp_path):
+    forecast = showers.forecast(make_history(), members=5)
+    forecast.to_netcdf(tmp_path / "f.nc")
+    for path in (tmp_path / "f.nc", str(tmp_path / "f.nc")):
+        xr.testing.assert_equal(
+            nowcast.probability_at(path, 52, 5, 60).drop_attrs(),
+            nowcast.probability_at(forecast, 52, 5, 60).drop_attrs(),
+        )
+
+
+def test_what_is_no_object_of_xarray_is_refused_in_one_line(showers):
+    history = make_history()
+    forecast = showers.forecast(history, members=2)
+    with pytest.raises(InputError, match=r"^the history is no object of xarray; got a ndarray; .*make one: xarray\.D"):
+        showers.forecast(history.values)
+    with pytest.raises(InputError, match=r"^the observation is no object of xarray; got a ndarray; .*make one"):
+        nowcast.verify(forecast, history.values)
+    for function in (nowcast.verify, nowcast.plot, nowcast.at):
+        with pytest.raises(
+            InputError, match=r"^the forecast is no object of xarray; got a ndarray; expected a DataArray"
+        ):
+            function(forecast.values, history)
+
+
 def test_a_place_outside_of_the_forecast_is_refused_and_one_at_its_edge_is_not(showers):
     forecast = showers.forecast(make_history(), members=2)
     edge = lat_lon(PROJ, 0, 0, np.array([20_000.0 - 100]), np.array([24_000.0 - 100]))
