@@ -35,6 +35,8 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 
 _UNUSABLE = PermissionError | FileExistsError | NotADirectoryError | IsADirectoryError  # paths that the user gave
 
+_STOPPED = 130  # exit code after Ctrl-C
+
 
 def _print_version(asked: bool) -> None:
     if asked:
@@ -276,13 +278,14 @@ def main() -> None:
     try:
         code = app(sys.argv[1:] or ["--help"], prog_name="nowcast", standalone_mode=False)
     except typer.Abort:
-        print("nowcast: stopped", file=sys.stderr)
-        sys.exit(130)
+        code = _STOPPED
     except Exception as error:
         if "--debug" in sys.argv:
             raise
         text, code = _one_line(error)
         print(f"nowcast: {text}", file=sys.stderr)
+    if code == _STOPPED:
+        print("nowcast: stopped", file=sys.stderr)
     sys.exit(code or 0)
 
 

@@ -1,5 +1,6 @@
 """The command watch. Heavy libraries are imported inside it, as in `nowcast.cli.app`."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,13 @@ if TYPE_CHECKING:
 
 
 def watch(
-    folder: Annotated[Path, typer.Argument(help="Folder into which files of radar come.")],
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder into which files of radar come, or a wildcard in quotes, such as 'radar/RATE*.h5': those of "
+            "one product."
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="Folder for forecasts, pages, and the links latest.nc and latest.html.")],
     model: Annotated[str, typer.Option(help="Name from `nowcast models`, run folder or checkpoint file.")] = "predldm",
     ensemble: Annotated[int | None, typer.Option(min=1, help="Number of members; 100 by default.")] = None,
@@ -31,7 +38,8 @@ def watch(
     """Forecast from the newest frames of a folder, each time that a new one is complete.
 
     A file is complete when two looks find it unchanged and it can be read. Late, lacking, doubled and broken files and
-    a full disk cost a line each. A stopped watch is resumed by the same command; what is forecast is not made again.
+    a full disk cost a line each; each line begins with the clock time, UTC. A stopped watch is resumed by the same
+    command; what is forecast is not made again.
     """
     from nowcast.forecasting.forecast import Request, load_forecaster, parse_around, parse_lead
     from nowcast.forecasting.watch import Watch
@@ -45,11 +53,15 @@ def watch(
         lead=parse_lead(lead) if lead else None,
         around=parse_around(around) if around else None,
     )
-    watched = Watch(forecaster, described, folder, out, request, keep=keep, page=_page, tell=note)
+    watched = Watch(forecaster, described, folder, out, request, keep=keep, page=_page, tell=_note)
     if not once:
         watched.run(every, tell)
     elif path := watched.once():
         tell(path)
+
+
+def _note(text: str) -> None:
+    note(f"{datetime.now(UTC):%H:%M:%S} {text}")
 
 
 def _page(forecast: Path, out: Path, history: "xr.Dataset") -> None:

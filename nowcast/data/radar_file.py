@@ -40,6 +40,20 @@ Tell = Callable[[str], object]
 log = logging.getLogger(__name__)
 
 
+class SeveralProductsError(InputError):
+    """Files of radar of several products, where those of one are expected.
+
+    Attributes:
+        files: The files of each product that can be read, by its name.
+    """
+
+    def __init__(self, series: Sequence[Series]):
+        self.files = {one.name: sorted({Path(frame.file) for frame in one.frames.values()}) for one in series}
+        names = ", ".join(one.name for one in series[:4]) + ", ..." * (len(series) > 4)
+        remedy = "name them by a wildcard in quotes, as in 'radar/RATE*.h5'"
+        super().__init__("the files are of several products", got=names, expected="one", remedy=remedy)
+
+
 def is_store(path: Path) -> bool:
     """Whether a path is an archive store, of this or another version of its schema."""
     try:
@@ -182,13 +196,10 @@ def _only(series: Sequence[Series]) -> Series:
     """The one series.
 
     Raises:
-        InputError: when there are several.
+        SeveralProductsError: when there are several.
     """
     if len(series) > 1:
-        names = ", ".join(one.name for one in series[:4]) + ", ..." * (len(series) > 4)
-        raise InputError(
-            "the files are of several products", got=names, expected="one", remedy="name them, as in 'radar/RATE*.h5'"
-        )
+        raise SeveralProductsError(series)
     return series[0]
 
 

@@ -13,12 +13,15 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
-from nowcast.data.radar_file import Tell
+from nowcast.data.conventions import minute_text
+from nowcast.data.radar_file import SeveralProductsError, Tell
 from nowcast.forecasting.cases import Cases, Request
 from nowcast.forecasting.forecast import cases_of, write_forecast
 from nowcast.models.forecaster import Forecaster
@@ -32,6 +35,7 @@ Page = Callable[[Path, Path, xr.Dataset], object]
 
 State = dict[Path, tuple[int, int]]  # bytes and time of change of files
 
+_FORM = "%Y%m%dT%H%M%S.nc"
 _NAME = re.compile(r"\d{8}T\d{6}\.nc")
 
 
@@ -42,7 +46,7 @@ class Watch:
     Attributes:
         forecaster: The model.
         described: Attributes of its forecasts (see `nowcast.forecasting.forecast.load_forecaster`).
-        folder: The folder.
+        folder: The folder, or a wildcard of its files.
         out: Folder of the forecasts.
         request: Members and seed.
         keep: Number of forecasts to keep, the newest ones.
@@ -93,13 +97,17 @@ class Watch:
                 time.sleep(every)
 
     def once(self) -> Path | None:
-        """Look once, take all files as complete, and return the forecast that was written.
+        """Look once, take all files as complete, and return the forecast that was written; say so where there is none.
 
         Raises:
             InputError: see `run` and `look`.
         """
         with exclusive(self.out / "forecasts"):
-            return self.look(wait=False)
+            path = self.look(wait=False)
+            if path is None:
+                newest = datetime.strptime(_forecasts(self.out / "forecasts")[-1].name, _FORM)
+                self.tell(f"nothing new since {minute_text(np.datetime64(newest))} UTC")
+            return path
 
     def look(self, *, wait: bool = True) -> Path | None:
         """Forecast from the newest frames, unless that is done already.
@@ -119,7 +127,7 @@ class Watch:
         if not complete or complete == self._done:
             return None
         try:
-            cases = cases_of(self.forecaster, list(complete), self.request, self._tell_once)
+            cases = self._cases(list(complete))
         except InputError:
             self._done = complete  # the same files would be refused again
             raise
@@ -128,14 +136,28 @@ class Watch:
         self._done, self._unwritten = complete, False
         return path
 
+    def _cases(self, paths: list[Path]) -> Cases:
+        """The case of the newest frames, without files of other products where they are the fewer."""
+        try:
+            return cases_of(self.forecaster, paths, self.request, self._tell_once)
+        except SeveralProductsError as error:
+            name, files = max(error.files.items(), key=lambda product: len(product[1]))
+            others = sorted(error.files.keys() - {name})
+            if len(files) <= sum(len(error.files[other]) for other in others):
+                raise
+            self._tell_once(
+                f"files of {', '.join(others)} are left out, those of {name} forecast: name these by a wildcard in "
+                "quotes, as in watch 'radar/RATE*.h5'"
+            )
+            return cases_of(self.forecaster, files, self.request, self._tell_once)
+
     def _forecast(self, cases: Cases) -> Path | None:
         folder = self.out / "forecasts"
         init = cases.init_times[0].astype("datetime64[s]").item()
-        path = folder / f"{init:%Y%m%dT%H%M%S}.nc"
-        known = _forecasts(folder)
+        path, known = folder / f"{init:{_FORM}}", _forecasts(folder)
         if known and known[-1] > path:
             self._tell_once(
-                f"the newest frame, of {init} UTC, is older than the forecast {known[-1]}: "
+                f"the newest frame, of {minute_text(np.datetime64(init))} UTC, is older than the forecast {known[-1]}: "
                 "remove that if its time is wrong"
             )
             return None

@@ -1,8 +1,12 @@
 """`nowcast watch` as it is typed: one look for cron, its page, and what is refused."""
 
+import re
+
 import numpy as np
 import pytest
 import xarray as xr
+
+from nowcast.forecasting import watch as loop
 
 
 @pytest.fixture
@@ -20,10 +24,13 @@ def test_one_look_makes_a_forecast_its_page_and_the_links(folder, tmp_path, nowc
     words = ("watch", folder, "--out", out, "--once", "--model", "persistence")
     code, text, notes = nowcast(*words)
     assert (code, text) == (0, f"{out}/forecasts/20240701T124500.nc\n")
-    assert notes == "1 case, init time 2024-07-01 12:45 UTC, 10 lead times to 50 min, 1 member\n"
+    line = "1 case, init time 2024-07-01 12:45 UTC, 10 lead times to 50 min, 1 member"
+    assert re.fullmatch(rf"\d\d:\d\d:\d\d {line}\n", notes)
     assert (out / "latest.nc").resolve().name == "20240701T124500.nc"
     assert (out / "latest.html").read_text().startswith("<!DOCTYPE html>")
-    assert nowcast(*words) == (0, "", "")
+    code, text, notes = nowcast(*words)
+    assert (code, text) == (0, "")
+    assert re.fullmatch(r"\d\d:\d\d:\d\d nothing new since 2024-07-01 12:45 UTC\n", notes)
 
 
 def test_a_square_about_a_place_is_watched(folder, tmp_path, nowcast):
@@ -50,3 +57,17 @@ def test_what_is_refused(folder, tmp_path, nowcast):
         path.unlink()
     code, out, said = nowcast("watch", folder, "--out", tmp_path / "out", "--model", "persistence", "--once")
     assert code == 2 and "rate holds 2 frames up to 2024-07-01 12:45 UTC; expected 3 frames or more" in said
+    for path in folder.iterdir():
+        path.unlink()
+    code, out, said = nowcast("watch", folder, "--out", tmp_path / "out", "--model", "persistence", "--once")
+    assert code == 2 and not out and said.startswith(f"nowcast: no radar file at {folder}; expected a folder, wildcard")
+
+
+def test_a_loop_that_is_interrupted_says_goodbye(folder, tmp_path, monkeypatch, nowcast):
+    def interrupted(seconds):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop.time, "sleep", interrupted)
+    words = ("watch", folder, "--out", tmp_path / "out", "--model", "persistence")
+    code, out, said = nowcast(*words)
+    assert (code, out, said.strip()) == (130, "", "nowcast: stopped")

@@ -123,7 +123,7 @@ def test_what_is_forecast_is_not_forecast_again_and_the_newest_are_kept(staged, 
     again, told = watching(tmp_path)
     assert again.look(wait=False) is None
     (line,) = told
-    assert line.startswith("the newest frame, of 2024-07-01 12:50:00 UTC, is older than the forecast")
+    assert line.startswith("the newest frame, of 2024-07-01 12:50 UTC, is older than the forecast")
 
 
 class Stopped(BaseException):
@@ -305,3 +305,31 @@ def test_a_page_that_fails_costs_neither_the_forecast_nor_its_link_nor_room(stag
     assert (tmp_path / "out/latest.nc").resolve().name == FORECASTS[11]
     assert [path.name for path in (tmp_path / "out/forecasts").glob("2*")] == [FORECASTS[11]]
     assert not (tmp_path / "out/latest.html").is_symlink()
+
+
+def test_files_of_another_product_are_left_out_while_they_are_the_fewer(staged, live, tmp_path, cf_radar):
+    watch, told = live
+    others = cf_radar(staged[1][:12, :5, :5])
+
+    def stray(numbers):
+        for number in numbers:
+            others.isel(time=[number]).to_netcdf(tmp_path / "radar" / f"other_2024070112{5 * number:02}.nc")
+
+    stray(range(9))
+    assert watch.look(wait=False).name == FORECASTS[9]
+    (line,) = [line for line in told if "other" in line]
+    assert line.startswith("files of other are left out, those of rate forecast") and "watch 'radar/RATE*.h5'" in line
+    shutil.copy(staged[0] / NAMES[10], tmp_path / "radar")
+    assert watch.look(wait=False).name == FORECASTS[10] and told.count(line) == 1
+    stray((9, 10))
+    with pytest.raises(InputError, match=r"several products; got other, rate; .*; name them by a wildcard in quotes"):
+        watch.look(wait=False)
+    watch.folder = tmp_path / "radar" / "rate*.nc"
+    shutil.copy(staged[0] / NAMES[11], tmp_path / "radar")
+    assert watch.look(wait=False).name == FORECASTS[11]
+
+
+def test_one_look_that_finds_nothing_new_says_so(live, tmp_path):
+    assert live[0].once()
+    again, told = watching(tmp_path)
+    assert again.once() is None and told == ["nothing new since 2024-07-01 12:45 UTC"]
