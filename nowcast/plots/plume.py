@@ -1,5 +1,6 @@
 """Plumes: the members of a forecast at places by time, as bands of quantiles, with thresholds and observations."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ _SUFFIXES = (".png", ".pdf", ".svg")
 MOST_PANELS, _MOST_MEMBERS = 12, 20
 _BANDS = ((0.05, 0.95, "#c6dbef", "5 to 95 %"), (0.25, 0.75, "#6baed6", "25 to 75 %"))
 _WIDTH, _HEIGHT = 7.0, 2.5  # inches of a panel
+_LIMIT = "#a63603"  # colour of thresholds
+_APART = 0.09  # of a panel's height, between the names of thresholds
 
 
 def save_plume(answered: xr.Dataset, out: Path, *, overwrite: bool = False) -> Path:
@@ -72,13 +75,21 @@ def _draw(ax: Axes, one: xr.Dataset) -> None:
     ax.plot(times, one["amount_quantile"].sel(quantile=0.5), color="#08306b", linewidth=1.8, marker="o", markersize=3,
             label="median" if members.shape[1] > 1 else "forecast")  # fmt: skip
     if "observed" in one:
-        ax.plot(times, one["observed"], color="black", linestyle="none", marker="x", label="observed")
+        ax.plot(
+            times,
+            one["observed"],
+            color="black",
+            linestyle="none",
+            marker="x",
+            label="observed",
+            clip_on=False,
+            zorder=3,
+        )  # whole and before the axis, also at 0
     highest = np.nanmax([*members.ravel(), *one.get("observed", one["amount"]).values.ravel(), -np.inf])
-    for level, text in zip(one["threshold"].values, one["threshold_text"].values, strict=True):
-        if level <= 1.5 * highest or level == one["threshold"].values.min():
-            ax.axhline(level, color="#a63603", linewidth=0.8, linestyle="--")
-            ax.annotate(str(text), (1, level), xycoords=("axes fraction", "data"), xytext=(3, 0),
-                        textcoords="offset points", va="center", fontsize=7, color="#a63603")  # fmt: skip
+    levels = sorted(zip(one["threshold"].values, one["threshold_text"].values, strict=True))
+    levels = [(level, text) for level, text in levels if level <= 1.5 * highest or level == levels[0][0]]
+    for level, _ in levels:
+        ax.axhline(level, color=_LIMIT, linewidth=0.8, linestyle="--")
     if "reached" in one.coords and (lost := one["reached"].values < 0.5).any():
         half = (times[-1] - times[0]) / max(2 * len(times) - 2, 1)  # of a step, so that a single time is seen
         ax.axvspan(times[lost][0] - half, times[-1], color="#eeeeee", zorder=0, label="beyond what advection reaches")
@@ -89,6 +100,7 @@ def _draw(ax: Axes, one: xr.Dataset) -> None:
     ax.set_ylabel(f"{QUANTITIES[quantity].attrs['long_name'].partition(',')[0]}\n({units_text(quantity)})", fontsize=8)
     if one["amount"].attrs["units"] != "dBZ":
         ax.set_ylim(0, None)
+    _label(ax, levels)
     locator = AutoDateLocator(maxticks=8)
     ax.xaxis.set_major_locator(locator)
     ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))
@@ -96,3 +108,14 @@ def _draw(ax: Axes, one: xr.Dataset) -> None:
     ax.tick_params(labelsize=7)
     ax.grid(linewidth=0.3)
     ax.spines[["top", "right"]].set_visible(False)
+
+
+def _label(ax: Axes, levels: Sequence[tuple[float, str]]) -> None:
+    """The names of the lines of thresholds, in rising order, beside them or as far above as keeps them apart."""
+    bottom, top = ax.get_ylim()
+    free = -np.inf
+    for level, text in levels:
+        at = max((level - bottom) / (top - bottom), free)
+        ax.annotate(str(text), (1, at), xycoords="axes fraction", xytext=(3, 0), textcoords="offset points",
+                    va="center", fontsize=7, color=_LIMIT)  # fmt: skip
+        free = at + _APART

@@ -1,5 +1,7 @@
 """Plumes of answers made by hand."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -63,3 +65,26 @@ def test_a_place_never_observed_is_noted_and_too_many_are_refused(tmp_path):
     assert save_plume(blind, tmp_path / "plume.png").stat().st_size > 5000
     with pytest.raises(InputError, match="exists; say --overwrite"):
         save_plume(blind, tmp_path / "plume.png")
+
+
+@pytest.mark.parametrize("places", [1, 4])
+@pytest.mark.parametrize("levels", [(0.1, 0.2, 0.3), (0.2, 0.1, 5.0), (4.9, 5.0, 4.8)])
+def test_labels_of_thresholds_do_not_overlap_and_stand_in_their_order(places, levels):
+    texts = ("threshold", [f"{level:g} mm h⁻¹" for level in levels])
+    close = answers(places).drop_dims("threshold").assign_coords(threshold=list(levels), threshold_text=texts)
+    figure = plot_plume(close)
+    figure.canvas.draw()
+    for ax in figure.axes:
+        by_height = sorted(ax.texts, key=lambda text: text.get_window_extent().y0)
+        assert [text.get_text() for text in by_height] == [f"{level:g} mm h⁻¹" for level in sorted(levels)]
+        boxes = [text.get_window_extent() for text in by_height]
+        assert all(below.y1 <= above.y0 for below, above in pairwise(boxes))
+
+
+def test_dry_observations_stand_whole_before_the_axis():
+    one = answers()
+    one["observed"] = (("place", "lead_time"), [[0.0, 0.0, 2.0]])
+    (ax,) = plot_plume(one).axes
+    (observed,) = (line for line in ax.lines if line.get_label() == "observed")
+    axis = ax.spines["bottom"]
+    assert not observed.get_clip_on() and observed.get_zorder() > axis.get_zorder()
