@@ -6,12 +6,13 @@ from typing import TypeVar
 
 from rich.console import Console
 
+from pipelines.store.progress import errors
+
 Item = TypeVar("Item")
 
 _LINE_EVERY_S = 30.0
 
 console = Console()
-errors = Console(stderr=True)
 
 
 def tell(text: object) -> None:

@@ -15,6 +15,7 @@ from pipelines.radar.grid import Grid, square
 from pipelines.radar.series import Frame, Series, find_series, scan
 from pipelines.store.amounts import units_text
 from pipelines.store.geo import projection
+from pipelines.store.progress import progress
 from pipelines.store.schema import TILE
 from pipelines.store.units import COUNTS, MISSING, quantise
 
@@ -96,13 +97,15 @@ def _values(frames: Sequence[Frame], quantity: str, which: str) -> str:
     """The largest value of some frames, with its counts, and the share of their pixels that are missing."""
     largest, missing = [], []
     label = f"values of the {which}{counted(len(frames), 'frame')}"
-    for frame in frames:
-        try:
-            values = read_values(Path(frame.file), frame.number)
-            missing.append(float((quantise(values, quantity) == MISSING).mean()))
-        except InputError as error:
-            return f"{label}: refused by all commands: {error}"
-        largest.append(values[np.isfinite(values)].max(initial=-np.inf))
+    with progress("reading values", len(frames)) as advance:
+        for frame in frames:
+            try:
+                values = read_values(Path(frame.file), frame.number)
+                missing.append(float((quantise(values, quantity) == MISSING).mean()))
+            except InputError as error:
+                return f"{label}: refused by all commands: {error}"
+            largest.append(values[np.isfinite(values)].max(initial=-np.inf))
+            advance()
     top = max(largest)
     if np.isfinite(top):
         counts = f" ({quantise(np.array([top], 'float32'), quantity)[0]} counts)" if quantity != COUNTS else ""

@@ -5,6 +5,7 @@ is put together from all events of the store that share its pixels, such as the 
 Pixels and times that nothing covers are missing. Files of radar are a store of one event (see `radar_file`).
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +20,7 @@ from nowcast.data.radar_file import Sources, open_archive
 from pipelines.errors import InputError
 from pipelines.radar.files import OFF_STEP
 from pipelines.store.kind import RADAR, kind_of
+from pipelines.store.progress import progress
 from pipelines.store.schema import pixels
 from pipelines.store.units import MISSING
 
@@ -191,7 +193,7 @@ class Observations:
         """Counts of an event at some times; NaN where it has no frame."""
         frames = self._frames(event, times)
         array = pixels(self.store).isel(event=event).transpose("frame", ..., "y", "x")
-        counts = counts_of(array.isel(frame=frames[frames >= 0]), self.name)
+        counts = _counts_by_parts(array.isel(frame=frames[frames >= 0]), self.name)
         if (frames >= 0).all():
             return counts
         fields = np.full((len(times), *counts.shape[1:]), np.nan, "float32")
@@ -208,6 +210,20 @@ def _shared(offset: int, size: int, other: int) -> tuple[slice, slice]:
 def texts(names: xr.DataArray) -> list[str]:
     """Text of any kind that files have, as a list."""
     return [name.decode() if isinstance(name, bytes) else str(name) for name in names.values.tolist()]
+
+
+def _counts_by_parts(array: xr.DataArray, name: str) -> np.ndarray:
+    """As `counts_of`, with progress: frames of files of radar may take long."""
+    if array.chunks is None:
+        return counts_of(array, name)
+    at_once = os.cpu_count() or 1
+    parts = []
+    with progress("reading frames", array.sizes["frame"]) as advance:
+        for start in range(0, array.sizes["frame"], at_once):
+            parts.append(counts_of(array.isel(frame=slice(start, start + at_once)), name))
+            for _ in parts[-1]:
+                advance()
+    return np.concatenate(parts)
 
 
 def counts_of(array: xr.DataArray, name: str) -> np.ndarray:

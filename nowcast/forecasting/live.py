@@ -50,8 +50,10 @@ def read_history(
     radar = open_radar(sources, newest=2 * frames, until=init, around=around, tell=tell)
     opened(radar)
     name, times = radar.attrs["source_name"], radar["valid_time"].values[0].astype(TIME)
-    with progress("read", frames) as advance:
-        last, newest = _newest_seen(radar, _last(name, times, init), init is not None, tell)
+    given = _last(name, times, init)
+    _check_number(name, given + 1, times[given], min(LEAST, frames))  # before a frame is read, which may take long
+    with progress("reading frames", frames) as advance:
+        last, newest = _newest_seen(radar, given, init is not None, tell)
         step, numbers = _slots(name, times[: last + 1], frames)
         fields = [np.full_like(newest, np.nan)] * frames
         for slot in range(frames):
@@ -136,12 +138,8 @@ def _slots(name: str, times: np.ndarray, frames: int) -> tuple[np.timedelta64, d
     step = np.timedelta64(commonest_step(times[-max(frames, 2) :].tolist()) or 0, "us").astype(DURATION)
     exact = (times - times[-1]) / step + frames - 1 if step else np.zeros(1)
     nearest = np.rint(exact).astype(int)
-    if (held := len(set(nearest[nearest >= 0].tolist()))) < min(LEAST, frames) or not step:
-        raise InputError(
-            f"{name} holds {held} frame{'s' * (held != 1)} up to {minute_text(times[-1])} UTC",
-            expected=f"{LEAST} frames or more",
-            remedy="where each file holds one frame, give several, their folder or a wildcard",
-        )
+    held = len(set(nearest[nearest >= 0].tolist()))
+    _check_number(name, held, times[-1], min(LEAST, frames) if step else 2)
     inside = nearest >= 0
     before = max(0, int(inside.argmax()) - 1)  # a step into the history is longer where the cadence was another
     gaps = np.diff(nearest[before:])
@@ -155,6 +153,15 @@ def _slots(name: str, times: np.ndarray, frames: int) -> tuple[np.timedelta64, d
         )
     order = np.argsort(-np.abs(exact - nearest), kind="stable")  # of two frames of a step the nearer one is taken
     return step, {int(nearest[number]): int(number) for number in order if inside[number]}
+
+
+def _check_number(name: str, held: int, end: np.datetime64, least: int) -> None:
+    if held < least:
+        raise InputError(
+            f"{name} holds {held} frame{'s' * (held != 1)} up to {minute_text(end)} UTC",
+            expected=f"{LEAST} frames or more",
+            remedy="where each file holds one frame, give several, their folder or a wildcard",
+        )
 
 
 def _check_missing(name: str, times: np.ndarray, lost: np.ndarray, begins: bool, tell: Tell) -> None:

@@ -1,28 +1,31 @@
 """A progress bar for what may take long: on standard error, and only once it does."""
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Timer
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+errors = Console(stderr=True)  # the one console of standard error, on which bars stand one below another
+
+_SHOWN_AFTER_S = 2.0
 
 
 @contextmanager
 def progress(label: str, total: int) -> Iterator[Callable[[], None]]:
     """A progress bar, shown once the work has taken two seconds; gives the function that advances it."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    bar = Progress(*columns, console=Console(stderr=True))
+    bar = Progress(*columns, console=errors)
     task = bar.add_task(label, total=total)
-    shown_from = time.monotonic() + 2
-
-    def advance() -> None:
-        bar.advance(task)
-        if time.monotonic() > shown_from:
-            bar.start()
-
+    timer = Timer(_SHOWN_AFTER_S, bar.start)
+    timer.daemon = True
+    timer.start()
     try:
-        yield advance
+        yield lambda: bar.advance(task)
     finally:
+        timer.cancel()
+        timer.join()
         if bar.live.is_started:  # else it would print an empty line
             bar.stop()

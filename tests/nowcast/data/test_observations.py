@@ -1,5 +1,7 @@
 """Observations by place and time: which pixels are shared, which frames are taken, and what is refused."""
 
+from contextlib import contextmanager
+
 import dask.array
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import CRS
 
+from nowcast.data import observations as module
 from nowcast.data.footprint import Footprint, footprint_of, footprints
 from nowcast.data.observations import Case, Observations
 from nowcast.data.radar_file import open_radar
@@ -156,3 +159,21 @@ def test_the_footprint_of_a_case_is_found_without_reading_its_fields():
     coords = {"y": [500.0, 1500.0, 2500.0], "x": [500.0, 1500.0]}
     found = footprint_of(xr.Dataset({"vil": (("y", "x"), field), **placing}, coords))
     assert found == Footprint("+proj=laea +units=m", 500.0, 0.0, 1000.0, 3, 2)
+
+
+def test_frames_of_files_are_read_in_parts_that_show_progress(cf_radar, tmp_path, monkeypatch):
+    counts = np.random.default_rng(0).integers(6, 254, (7, 8, 9)).astype("float32")
+    cf_radar(counts).to_netcdf(tmp_path / "radar.nc")
+    steps = []
+
+    @contextmanager
+    def counted(label, total):
+        steps.append([label, total])
+        yield lambda: steps.append(1)
+
+    monkeypatch.setattr(module, "progress", counted)
+    store = Observations.open(tmp_path / "radar.nc")
+    times = store.store["valid_time"].values[0]
+    case = Case(store.store["event"].item(), times[0], times[[6, 0, 3, 4, 5]])
+    np.testing.assert_array_equal(store.fields(case), counts[[6, 0, 3, 4, 5]])
+    assert steps == [["reading frames", 5], *[1] * 5]

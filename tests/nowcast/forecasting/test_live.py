@@ -541,3 +541,10 @@ def test_a_forecast_goes_as_far_as_it_is_told(both, tmp_path, source):
     np.testing.assert_array_equal(minutes, np.arange(5, 41, 5))
     with pytest.raises(InputError, match=r"no multiple of the cadence; got 7 min; expected N x 5 min"):
         forecast("steps", both / source, tmp_path / "g.nc", lead=parse_lead("7"), **more)
+
+
+def test_too_few_frames_are_refused_before_one_is_read(tmp_path, monkeypatch):
+    radar(storms(20, 30, 2)).to_netcdf(tmp_path / "short.nc")
+    monkeypatch.setattr(radar_file, "read_counts", None)
+    with pytest.raises(InputError, match=r"short\.nc holds 2 frames up to"):
+        read_history(tmp_path / "short.nc", 10)
