@@ -169,7 +169,7 @@ def _wide(column: list[str]) -> int:
 def _columns(one: "xr.Dataset", init: Any) -> list[list[str]]:
     """The columns of the table of a place, first the times, each with its heading before its cells."""
     from nowcast.data.conventions import lead_label
-    from nowcast.forecasting.sentences import clock, percent
+    from nowcast.forecasting.sentences import clock, depth, percent
 
     times = zip(one["valid_time"].values, one["lead_time"].values, strict=True)
     columns = [
@@ -177,7 +177,7 @@ def _columns(one: "xr.Dataset", init: Any) -> list[list[str]]:
     ]
     columns += _ranges("median", one["amount_quantile"], _short)
     if "accumulation_quantile" in one:
-        columns += _ranges("mm", one["accumulation_quantile"], lambda sum_: "–" if isnan(sum_) else f"{sum_:.1f}")
+        columns += _ranges("mm", one["accumulation_quantile"], depth)
     if "observed" in one:
         columns.append(["seen", *map(_short, one["observed"].values)])
     shares = zip(one["threshold"].values, one["probability"].transpose("threshold", ...).values, strict=True)

@@ -24,8 +24,8 @@ def sentence(one: xr.Dataset, threshold: int = 0, *, with_case: bool = False) ->
     said = _reached(one.isel(threshold=threshold), init)
     if "accumulation_quantile" in one and (sums := one["accumulation_quantile"].isel(lead_time=-1)).notnull().all():
         low, middle, high = sums.sel(quantile=[0.05, 0.5, 0.95]).values
-        among = f" ({low:.1f} to {high:.1f})" if one.sizes["member"] > 1 else ""
-        said += f"; {middle:.1f} mm{among} by {clock(one['valid_time'].values[-1], init)}"
+        among = f" ({depth(low)} to {depth(high)})" if one.sizes["member"] > 1 else ""
+        said += f"; {depth(middle)} mm{among} by {clock(one['valid_time'].values[-1], init)}"
     return f"{subject}: {said}.{_limits(one, init)}"
 
 
@@ -66,9 +66,9 @@ def _begins(at: xr.Dataset, init: np.datetime64, already: bool) -> str:
 
 def _ends(at: xr.Dataset, init: np.datetime64) -> str:
     """When most of the members that reach the threshold have it no more."""
-    end = at["end"].values
+    end, last = at["end"].values, at["valid_time"].values[-1]
     if np.isnat(end[1]):
-        return f", and still at {clock(at['valid_time'].values[-1], init)} UTC"
+        return f"{f', and still at {clock(last, init)}' * bool(at['onset'].values[1] < last)} UTC"
     return f", {'last ends about' if at.sizes['member'] > 1 else 'until'} {_times(end, init)} UTC"
 
 
@@ -82,7 +82,7 @@ def _break(at: xr.Dataset, init: np.datetime64) -> str:
         return ""
     if at.sizes["member"] == 1:
         return ", with breaks"
-    return f", down to {percent(shares[lowest])} at {clock(valid[during][lowest], init)} in between"
+    return f", though only {percent(shares[lowest])} at {clock(valid[during][lowest], init)}"
 
 
 def _times(times: np.ndarray, init: np.datetime64) -> str:
@@ -109,6 +109,13 @@ def percent(share: float) -> str:
     if 0 < share < 0.005 or 0.995 <= share < 1:
         return "under 1 %" if share < 0.5 else "over 99 %"
     return f"{100 * share:.0f} %"
+
+
+def depth(millimetres: float) -> str:
+    """Rain in mm to a tenth, from 100 mm on in whole ones; a dash where it is not known."""
+    if np.isnan(millimetres):
+        return "–"
+    return f"{millimetres:.1f}" if millimetres < 99.95 else f"{millimetres:.0f}"
 
 
 def clock(time: np.datetime64, init: np.datetime64) -> str:

@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 import nowcast
-from nowcast.forecasting.sentences import sentences
+from nowcast.forecasting.sentences import depth, sentences
 from pipelines.store.units import RAIN_RATE, rain_rate_to_counts
 
 INIT = np.datetime64("2021-07-04T14:00", "ns")
@@ -52,11 +52,11 @@ def said(rates, *, thresholds=1, obs=None) -> list[str]:
 def test_a_break_between_the_first_and_the_last_rain_is_said():
     assert said([[2, 0, 0, 2], [2, 0, 0, 2], [0, 2, 0, 2], [0, 0, 0, 0]]) == [
         f"75 % chance of 1 mm h⁻¹ or more {SPAN}; from the first lead time on, 14:15 (10 to 90 %: 14:15 to 14:30), "
-        "and still at 15:00 UTC, down to 0 % at 14:45 in between"
+        "and still at 15:00 UTC, though only 0 % at 14:45"
     ]
     assert said([[0, 2, 0, 2], [0, 2, 0, 2], [0, 2, 2, 0], [0, 0, 0, 0], [0, 0, 0, 0]]) == [
         f"60 % chance of 1 mm h⁻¹ or more {SPAN}; begins most likely about 14:30, and still at 15:00 UTC, "
-        "down to 20 % at 14:45 in between"
+        "though only 20 % at 14:45"
     ]
     (line,) = sentences(nowcast.at(forecast([[0, 2, 0, 2]]), HERE, thresholds=1))
     assert line.startswith(f"Here: 1 mm h⁻¹ or more {SPAN}, from 14:30, and still at 15:00 UTC, with breaks; ")
@@ -116,3 +116,15 @@ def test_a_threshold_is_said_in_the_unit_that_was_given_and_in_that_of_the_answe
     lines = sentences(nowcast.at(counts, HERE, thresholds=["2.5mm/h", "20 dBZ", "74"]))
     assert lines[0].startswith("Here: 50 % chance of 2.5 mm h⁻¹ (72.1 counts) or more within")
     assert "20 dBZ (24.1 counts)" in lines[1] and "of 74 counts or more" in lines[2]
+
+
+def test_what_begins_at_the_last_time_is_not_also_still_there():
+    assert said([[0, 0, 0, 2]] * 2) == [
+        f"1 mm h⁻¹ or more is likely {SPAN} (all of 2 members); begins most likely about 15:00 UTC"
+    ]
+
+
+def test_depths_of_rain_in_three_digits():
+    assert [depth(each) for each in (0, 0.04, 9.96, 99.94, 99.96, 153.1, np.nan)] == [
+        "0.0", "0.0", "10.0", "99.9", "100", "153", "–",
+    ]  # fmt: skip
