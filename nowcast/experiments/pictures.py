@@ -7,12 +7,10 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from nowcast.experiments.bench import Bench, Made
-from nowcast.plots.maps import open_forecast, plot_rows
+from nowcast.plots.maps import evenly_spread, open_forecast, plot_rows
 from nowcast.plots.panels import picture_look, spread_look, vil_look
 from nowcast.plots.rows import Row, observed_row, one_case, pictures
 from nowcast.verification.inputs import open_observations
-
-_COLUMNS = 4  # lead times, evenly spread
 
 
 def samples(made: Sequence[Made], bench: Bench) -> Figure:
@@ -45,8 +43,7 @@ def _cases(made: Sequence[Made]) -> list[xr.Dataset]:
     opened = [open_forecast(one.forecast) for one in made]
     event, init = (one_case(opened[0])[name].values for name in ("event", "init_time"))
     number = int(np.flatnonzero((opened[0]["event"].values == event) & (opened[0]["init_time"].values == init))[0])
-    leads = opened[0].sizes["lead_time"]
-    shown = [round(part * leads / min(_COLUMNS, leads)) - 1 for part in range(1, min(_COLUMNS, leads) + 1)]
+    shown = evenly_spread(opened[0].sizes["lead_time"])
     return [one_case(forecast, number).isel(lead_time=shown) for forecast in opened]
 
 

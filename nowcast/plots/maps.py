@@ -101,7 +101,7 @@ def plot_forecast(
     shown = one_case(forecast, case)
     available = shown["lead_time"].values
     shown = shown.isel(
-        lead_time=_spread_out(len(available)) if lead_times is None else chosen_leads(available, lead_times)
+        lead_time=evenly_spread(len(available)) if lead_times is None else chosen_leads(available, lead_times)
     )
     observed = None if store is None else observed_row(Observations.open(store), shown, terms.quantity)
     return plot_rows(panel_rows(shown, observed, members, terms), shown)
@@ -179,8 +179,8 @@ def plot_samples(
     return figure
 
 
-def _spread_out(available: int) -> list[int]:
-    """Positions of a few lead times from the first to the last."""
+def evenly_spread(available: int) -> list[int]:
+    """Positions of at most four lead times, evenly spread from the first to the last."""
     return np.linspace(0, available - 1, min(_COLUMNS, available)).round().astype(int).tolist()
 
 

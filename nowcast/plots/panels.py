@@ -39,8 +39,8 @@ _LEVELS = {  # in the quantity's unit, where the colours after that of no echo b
     REFLECTIVITY: (10, 15, 20, 25, 30, 35, 40, 45, 55),
     VIL: (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 40),
 }
-VIL_COLOURS = (  # of SEVIR's own display code (Veillette et al. 2020); there, missing pixels are black
-    "#4d4d4d",
+VIL_COLOURS = (  # of SEVIR's own display code (Veillette et al. 2020), but for the ground: its greens fade on dark grey
+    "#f5f5f5",
     "#28be28",
     "#199619",
     "#0a690a",
@@ -51,13 +51,14 @@ VIL_COLOURS = (  # of SEVIR's own display code (Veillette et al. 2020); there, m
     "#a00000",
     "#e700ff",
 )
-MISSING_COLOUR = "#999999"  # as far from the dark grey of no echo as from the white of no chance
+MISSING_COLOUR = "#999999"  # told from the grounds, which are nearly white, of no echo, no chance and no spread
 _TICK_WIDTH, _TICK_HEIGHT = 0.27, 0.12  # of texts beside a colour bar, inches
 _LABEL_SIZE = 8
 _SHORTEST = 15  # letters on a line of a label, at least
 _OUTLINE_WIDTHS = {"coast": 0.7, "border": 0.6, "state": 0.5, "lake": 0.4}
 _THINNER = 500_000  # metres along the longer side of a map, above which outlines are thinner
 _OVER_LINES = 3
+_INK = "black"  # of outlines; every look has a light ground
 _SHARP = 500  # pixels along a side of a field that are drawn as they are
 
 
@@ -71,7 +72,6 @@ class Look:
         label: Label of the colour bar, with the unit; empty for pictures, which have none.
         ticks: Text of the colour bar's ticks by value; None leaves them to matplotlib.
         second: Label and text of the ticks on the other side of the colour bar: one text per boundary of the norm.
-        ink: Colour of outlines that can be seen on it.
         origin: Where row 0 is: "lower" on maps, "upper" in pictures.
     """
 
@@ -80,7 +80,6 @@ class Look:
     label: str
     ticks: Mapping[float, str] | None = None
     second: tuple[str, Sequence[str]] | None = None
-    ink: str = "black"
     origin: Literal["lower", "upper"] = "lower"
 
 
@@ -98,14 +97,12 @@ def vil_look(quantity: str = COUNTS) -> Look:
         ticks = {float(level): f"{amount:.2g}" for level, amount in zip(VIL_LEVELS, vil, strict=True)}
         counts = [f"{level:g}" for level in (*VIL_LEVELS[:-1], MAX_COUNT)]
         norm = BoundaryNorm(VIL_LEVELS, cmap.N)
-        return Look(cmap, norm, "VIL (kg m⁻²)", ticks, second=("counts", counts), ink="white")
+        return Look(cmap, norm, "VIL (kg m⁻²)", ticks, second=("counts", counts))
     levels, known = _LEVELS[quantity], QUANTITIES[quantity]
     begins = [0.0, *known.to_counts(np.array(levels, "float64")).tolist()]
     ticks = dict(zip(begins[1:], map("{:g}".format, levels), strict=True))
     name = "VIL" if quantity == VIL else known.attrs["long_name"]
-    return Look(
-        cmap, BoundaryNorm([*begins, VIL_LEVELS[-1]], cmap.N), f"{name} ({units_text(quantity)})", ticks, ink="white"
-    )
+    return Look(cmap, BoundaryNorm([*begins, VIL_LEVELS[-1]], cmap.N), f"{name} ({units_text(quantity)})", ticks)
 
 
 def probability_look(threshold: float = EVENT_THRESHOLD, quantity: str = COUNTS) -> Look:
@@ -204,8 +201,8 @@ def draw_panel(
     west, east, south, north = place.extent
     thinner = min(1.0, math.sqrt(_THINNER / max(east - west, north - south)))
     for kind, metres in outlines_within(place.proj, place.extent).items():
-        ax.plot(*metres.T, color=look.ink, linewidth=thinner * _OUTLINE_WIDTHS[kind], scalex=False, scaley=False)
-    draw_graticule(ax, place.proj, place.extent, look.ink, labels)
+        ax.plot(*metres.T, color=_INK, linewidth=thinner * _OUTLINE_WIDTHS[kind], scalex=False, scaley=False)
+    draw_graticule(ax, place.proj, place.extent, _INK, labels)
     return ax
 
 

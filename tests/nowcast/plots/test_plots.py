@@ -104,9 +104,23 @@ def luminance(colour) -> float:
     return float(np.dot(parts, [0.2126, 0.7152, 0.0722]))
 
 
+@pytest.mark.parametrize("green", VIL_COLOURS[1:5])
+def test_light_rain_is_seen_on_the_ground(green):
+    """The contrast is at least 2; that of the two darkest greens on the dark grey of SEVIR's display is 1.2."""
+    low, high = sorted(luminance(colour) + 0.05 for colour in (green, VIL_COLOURS[0]))
+    assert high / low >= 2
+
+
+@pytest.mark.parametrize("colour", VIL_COLOURS[1:])
+def test_every_echo_is_seen_on_the_ground_and_on_missing_pixels(colour):
+    """In red, green or blue it is at least 0.3 away from either."""
+    for other in (VIL_COLOURS[0], MISSING_COLOUR):
+        assert np.abs(np.subtract(to_rgb(colour), to_rgb(other))).max() >= 0.3
+
+
 @pytest.mark.parametrize("look", [vil_look(), probability_look(), spread_look(np.zeros(1))])
 def test_missing_pixels_are_told_from_those_of_zero(look):
-    """The contrast is at least 2.5, where black beside the dark grey of no echo has 2.4."""
+    """The contrast is at least 2.5."""
     missing = look.cmap(look.norm(np.ma.masked_invalid([np.nan])))[0]
     assert to_hex(missing) == MISSING_COLOUR
     low, high = sorted(luminance(colour) + 0.05 for colour in (missing, look.cmap(look.norm(0))))
