@@ -47,9 +47,9 @@ def at(
 ) -> None:
     """Answer for points and areas: when it begins and ends, how surely, how strong, and how much.
 
-    Prints a sentence for each place and a table by lead time. A point is the pixel that contains it, an area the mean
-    and the maximum of the pixels whose centres it contains. Accumulations are sums over the lead times of each member,
-    in mm, where the unit is mm/h. Places outside of the forecast are left out, with a line for each.
+    Prints a sentence for each place and threshold, and a table by lead time. A point is the pixel that contains it, an
+    area the mean and the maximum of the pixels whose centres it contains. Accumulations are sums over the lead times of
+    each member, in mm, where the unit is mm/h. Places outside of the forecast are left out, with a line for each.
     """
     from nowcast.data.forecast_file import open_forecast
     from nowcast.data.observations import Observations
@@ -146,6 +146,7 @@ def tables(one: "xr.Dataset", width: int) -> list["Table"]:
     init: Any = one["init_time"].values[()]
     sums = f", and mm since {clock(init, init)}" * ("accumulation_quantile" in one)
     title = f"{one['name'].item()}, {one['series'].item()}: {units_text(one.attrs['quantity'])}{sums}"
+    title += f"; P: share of {one.sizes['member']} members" * (one.sizes["member"] > 1)
     times, *columns = _columns(one, init)
     made = []
     while columns:

@@ -134,7 +134,8 @@ const table = (caption, heads, rows) => tag("table", {}, tag("caption", {}, capt
 
 // When each threshold is first reached, and the sentence that says it of the lowest.
 function drawOnsets(of) {
-  const many = page.size > 1, now = past ? of.observed[past - 1] : MISSING;
+  const many = page.size > 1, newest = past && -page.minutes[past - 1] <= ahead[0] / 10;
+  const now = newest ? of.observed[past - 1] : MISSING;
   const onsets = page.thresholds.map(({ said: text, counts }, number) => {
     const [share, early, median, late] = of[`onset${number}`];
     const known = share !== MISSING, reached = known && share > 0, already = now !== MISSING && now >= counts;

@@ -120,6 +120,7 @@ def answered():
             "valid_time": ("lead_time", init + lead),
             "quantile": [0.05, 0.25, 0.5, 0.75, 0.95],
             "threshold": levels,
+            "member": range(20),
         },
         {"quantity": RAIN_RATE},
     )
@@ -137,4 +138,5 @@ def test_tables_are_as_wide_as_the_screen_and_cut_no_heading(answered):
         assert heading in text
     assert sum(line.startswith("2021-07-05 00:00 +5 ") for line in lines) == len(tables(answered, 60)) > 1
     assert len(tables(answered, 200)) == 1
+    assert " ".join(text.split()).startswith("Weir, pixel: mm h⁻¹, and mm since 23:55; P: share of 20 members")
     assert "3.5 0 to 112" in " ".join(text.split()) and "nan" not in text and "–" in text

@@ -269,6 +269,15 @@ def test_what_is_observed_at_the_init_time_is_said(opened, forecast, small_store
     )
 
 
+def test_what_was_observed_before_the_init_time_is_not_there_already(opened, forecast, small_store, tmp_path):
+    known, store = forecast.isel(case=[0]).copy(deep=True), open_store(small_store).isel(event=[4]).load()
+    known["vil"].values[:] = 0
+    known["vil"].values[0, :, 2, 8, 8] = 80
+    older = store.isel(frame=slice(0, 9)).assign(vil=store["vil"].isel(frame=slice(0, 9)) * 0 + 90)
+    page = opened(write_page(known, tmp_path / "older.html", thresholds=[74], store=older))
+    assert page.text_content("#summary").endswith("all of 3 members, begins most likely about 00:00 UTC.")
+
+
 def test_the_place_moves_by_keyboard_and_a_click_hits_it_when_zoomed(page):
     click(page, 5, 11)
     page.focus("#map")
