@@ -88,10 +88,10 @@ for prepare in (prepare_sevir, prepare_radar, prepare_kth, prepare_kitti, prepar
 @app.command()
 def info(
     path: Annotated[
-        Path,
+        list[Path],
         typer.Argument(
-            help="Store, run, checkpoint, forecast, score file or configuration; or files of radar: one, a folder, or "
-            "a wildcard in quotes."
+            help="Store, run, checkpoint, forecast, score file or configuration; or files of radar: one or several, a "
+            "folder, or a wildcard."
         ),
     ],
     everything: Annotated[bool, typer.Option("--all", help="List everything, not only the first lines.")] = False,
@@ -101,8 +101,9 @@ def info(
     Of radar: grid, place, times, gaps and values, and what would be refused and why.
     """
     from nowcast.cli.info import describe
+    from nowcast.cli.info_radar import describe_radar
 
-    tell(describe(path, everything=everything))
+    tell(describe(*path, everything=everything) if len(path) == 1 else describe_radar(path, everything=everything))
 
 
 @app.command()

@@ -62,7 +62,7 @@ def forecast(
     From a store, each window of the split is a case that `nowcast verify` can score; with --init, the frames up to
     that time are used. From files, and from a store too short to be scored, the newest frames are used, or with
     --init those up to that time. Files may hold one frame or several, in any order. A quarter of the frames that a
-    model sees may be missing, and all before the first file, but not the newest three. A name of `nowcast models`
+    model sees may be missing, and all before the first file, but three must be there. A name of `nowcast models`
     wins over a folder of that name: write ./NAME for the folder.
     """
     from nowcast.data.radar_file import is_radar

@@ -62,7 +62,7 @@ def _describe(path: Path, everything: bool) -> str:
         with xr.open_zarr(path, chunks=None, consolidated=False, decode_timedelta=True) as dataset:
             return _dataset(dataset, shown)
     try:
-        return describe_radar(path, everything=everything)
+        return describe_radar([path], everything=everything)
     except InputError as error:
         raise InputError(f"{path} is nothing that nowcast made, and is not read as radar", got=error) from error
 
@@ -99,7 +99,7 @@ def _netcdf(path: Path, shown: int | None) -> str:
         if is_forecast(path):
             return _dataset(dataset, shown)
         try:
-            return describe_radar(path, everything=shown is None)
+            return describe_radar([path], everything=shown is None)
         except InputError as error:
             return f"{_dataset(dataset, shown)}\nnot read as radar: {error}"
 

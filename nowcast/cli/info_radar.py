@@ -23,22 +23,22 @@ _GAPS = 5  # that are listed
 _CORNERS = {"south-west": (0, 0), "south-east": (0, 1), "north-east": (1, 1), "north-west": (1, 0)}
 
 
-def describe_radar(path: Path, *, everything: bool = False) -> str:
-    """What is read of a file of radar, a folder or a wildcard.
+def describe_radar(sources: Sequence[Path], *, everything: bool = False) -> str:
+    """What is read of files of radar, folders and wildcards.
 
     Args:
-        path: Its path.
+        sources: Their paths.
         everything: Look at the values of all frames, not of the newest ten.
 
     Raises:
         InputError: when no file of radar is there, or none can be read.
     """
-    files, left_out = find_files([path]), list[LeftOut]()
+    files, left_out = find_files(sources), list[LeftOut]()
     lines = []
     for series in find_series(scan(files), left_out):
         name = files[0].name if len(files) == 1 else series.name
         lines += [*_series(name, series, everything)]
-    return "\n".join([*lines, *listed("left out", left_out), *_forecast(path)])
+    return "\n".join([*lines, *listed("left out", left_out), *_forecast(sources)])
 
 
 def _series(name: str, series: Series, everything: bool) -> Iterator[str]:
@@ -115,11 +115,11 @@ def _values(frames: Sequence[Frame], quantity: str, which: str) -> str:
     return f"{label}: {most}, {np.mean(missing):.1%} of pixels missing"
 
 
-def _forecast(path: Path) -> list[str]:
+def _forecast(sources: Sequence[Path]) -> list[str]:
     """What `nowcast forecast` makes of the files, by lines; the reason where it refuses them."""
     notes: list[str] = []
     try:
-        history = read_history(path, LENGTH, tell=notes.append)
+        history = read_history(sources, LENGTH, tell=notes.append)
     except InputError as error:
         return [f"forecast: refused: {error}"]
     return [f"forecast: starts from {_minute(history['valid_time'].values[0, -1].astype('datetime64[s]').item())} UTC",

@@ -1,5 +1,6 @@
 """Where fields lie on a map, and which pixels two of them share."""
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -9,9 +10,11 @@ from pyproj import CRS
 
 from pipelines.errors import InputError
 from pipelines.radar.cf_mapping import proj_of
+from pipelines.store.geo import SEVIR_PROJ
 from pipelines.store.unit_text import metres
 
 _PLACING = ("proj", "corner_x", "corner_y")
+_CENTRE = re.compile(r"\+(lat|lon)_0=\S+")
 _OFF_GRID = 0.05  # pixels between two grids that are the same
 
 
@@ -50,6 +53,11 @@ class Footprint:
     def same_as(self, other: "Footprint") -> bool:
         """Whether both have the same pixels."""
         return self.offset(other) == (0, 0) and (self.rows, self.columns) == (other.rows, other.columns)
+
+    def is_beside(self, other: "Footprint") -> bool:
+        """Whether both are squares laid on grids of latitude and longitude (`pipelines.radar.grid.square`) apart."""
+        shapes = {_CENTRE.sub("", footprint.proj) for footprint in (self, other)}
+        return shapes == {_CENTRE.sub("", SEVIR_PROJ)} and len({self.proj, other.proj, SEVIR_PROJ}) == 3
 
     def __str__(self) -> str:
         size = f"{self.rows} x {self.columns} pixels of {self.pixel_m:g} m"

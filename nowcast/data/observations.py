@@ -175,6 +175,12 @@ class Observations:
         shared = [(event, offset) for event, offset in offsets if offset is not None]
         if not shared:
             other = next((other for other in self._footprints if other), "events of other forecasts")
+            if isinstance(other, Footprint) and place.is_beside(other):
+                raise InputError(
+                    f"{self.name} and the forecast's event {case.event} are of grids of latitude and longitude with "
+                    "other centres, and such a grid is laid on squares about its centre",
+                    remedy="give the files that it was made from, or later ones of the same grid",
+                )
             raise InputError(
                 f"{self.name} has no pixel of the forecast's event {case.event}", got=other, expected=place
             )

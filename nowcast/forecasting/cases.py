@@ -198,7 +198,7 @@ def _windows(store: xr.Dataset, request: Request, history: int, lead: int, strid
     windows = [window for window in windows if times[window.event, window.start + history - 1] == init]
     if not windows:
         raise InputError(
-            f"the store has no {history} frames that end at {init}",
+            f"the store has no {history} frames that end at {minute_text(init)} UTC",
             remedy="see `nowcast info STORE` for its events and times",
         )
     return windows

@@ -53,7 +53,8 @@ def read_history(
     given = _last(name, times, init)
     _check_number(name, given + 1, times[given], min(LEAST, frames))  # before a frame is read, which may take long
     with progress("reading frames", frames) as advance:
-        last, newest = _newest_seen(radar, given, init is not None, tell)
+        where = "the square of {2:g} km about {0:g}, {1:g} in ".format(*around) if around else ""
+        last, newest = _newest_seen(radar, where + name, given, init is not None, tell)
         step, numbers = _slots(name, times[: last + 1], frames)
         fields = [np.full_like(newest, np.nan)] * frames
         for slot in range(frames):
@@ -79,11 +80,19 @@ def _last(name: str, times: np.ndarray, init: np.datetime64 | None) -> int:
         return len(times) - 1
     last = int(np.searchsorted(times, init.astype(TIME), side="right")) - 1
     if last < 0 or times[last] != init:
-        raise InputError(f"{name} has no frame of {init}", expected=f"{times.min()} to {times.max()}")
+        after = int(np.searchsorted(times, init.astype(TIME)))
+        beside = " and ".join(minute_text(time) for time in times[max(0, after - 1) : after + 1])
+        step = commonest_step(times.tolist())
+        every = f", every {step.total_seconds() / 60:g} minutes" if step else ""
+        raise InputError(
+            f"{name} has no frame at {minute_text(init)} UTC",
+            got=f"frames from {minute_text(times[0])} to {minute_text(times[-1])} UTC{every}",
+            expected=f"the time of one; the nearest to it: {beside}",
+        )
     return last
 
 
-def _newest_seen(radar: xr.Dataset, last: int, given: bool, tell: Tell) -> tuple[int, np.ndarray]:
+def _newest_seen(radar: xr.Dataset, name: str, last: int, given: bool, tell: Tell) -> tuple[int, np.ndarray]:
     """The number and counts of the newest frame, from `last` back, that has an observed pixel.
 
     A future that an archive filled with missing pixels may be years long: beyond the newest frames it is searched in
@@ -92,7 +101,7 @@ def _newest_seen(radar: xr.Dataset, last: int, given: bool, tell: Tell) -> tuple
     Raises:
         InputError: when none has, or `last` itself has none and was given by the user.
     """
-    name, times = radar.attrs["source_name"], radar["valid_time"].values[0]
+    times = radar["valid_time"].values[0]
     fields: dict[int, np.ndarray] = {}
 
     def seen(number: int) -> bool:

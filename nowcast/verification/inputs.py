@@ -233,11 +233,11 @@ def observed_part(forecast: Forecast, observations: Observations) -> tuple[Forec
     near = np.array([observations.near(case) for case in cases]) & ~seen
     for case, any_seen, any_near, own in zip(cases, whole, near.any(axis=1), times, strict=True):
         if not any_seen and (case.valid_times[0] <= own[-1] or not whole.any()):
-            what = f"{observations.name} has no frame of event {case.event} at {case.valid_times[0]}"
+            what = f"{observations.name} has no frame of event {case.event} at {minute_text(case.valid_times[0])} UTC"
             raise InputError(
                 what,
                 got="one that misses it by more than a tenth of a step" if any_near else None,
-                expected=f"{own[0]} to {own[-1]}",
+                expected=f"{minute_text(own[0])} to {minute_text(own[-1])} UTC",
                 remedy="give files of radar, or a store (`nowcast prepare-radar`), of what came after",
             )
     not_yet = all((case.valid_times[~row] > own[-1]).all() for case, row, own in zip(cases, seen, times, strict=True))

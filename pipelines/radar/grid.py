@@ -55,6 +55,19 @@ class Grid:
         same_place = np.allclose(mine, theirs, rtol=0, atol=_SAME * self.width_m)
         return same_place and (self.proj, self.rows, self.columns) == (other.proj, other.rows, other.columns)
 
+    def difference(self, other: "Grid") -> str:
+        """How another grid differs, by the first of size, pixel, projection and origin that does; empty if none."""
+        unit = "degrees" if self.is_lat_lon else "m"
+        for what, form in (
+            ("{} pixels (rows x columns)", lambda grid: f"{grid.rows} x {grid.columns}"),
+            ("pixels of {} " + unit, lambda grid: f"{grid.height_m:.10g} x {grid.width_m:.10g}"),
+            ("the projection {}", lambda grid: grid.proj),
+            ("its south-west corner at {} " + unit, lambda grid: f"{grid.west:.10g}, {grid.south:.10g}"),
+        ):
+            if form(self) != form(other):
+                return f"{what.format(form(other))}, not {form(self)}"
+        return ""
+
 
 @dataclass(frozen=True)
 class Tiling:

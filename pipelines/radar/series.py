@@ -172,4 +172,6 @@ def _odd(path: Path, header: Header, usual: Header) -> str:
     """How a file differs from the others of its series."""
     if header.quantity != usual.quantity:
         return f"{path.name} has {header.quantity}, not {usual.quantity} as the files before it"
-    return "" if header.grid.same_as(usual.grid) else f"{path.name} has another grid than the files before it"
+    if header.grid.same_as(usual.grid):
+        return ""
+    return f"{path.name} has another grid than the files before it: {usual.grid.difference(header.grid)}"

@@ -62,10 +62,13 @@ def state_of(path: Path) -> tuple[int, int]:
 def near(path: Path, others: Iterable[str] = ()) -> str:
     """Names like that of a path that does not exist, such as ", near it: forecast.nc"; empty where there is none.
 
+    Names that begin with a dot are left out: they are locks, and outputs that were not finished.
+
     Args:
         path: The path. The names of its folder are searched.
         others: More names to search.
     """
     beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+    beside = [name for name in beside if not name.startswith(".")]
     names = get_close_matches(path.name, [*beside, *others], n=3)
     return f", near it: {', '.join(names)}" if names else ""

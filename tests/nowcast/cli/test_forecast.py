@@ -236,7 +236,7 @@ def test_a_run_without_a_finished_stage_says_so(toy_config, small_store, tmp_pat
 def test_version_help_and_surplus_arguments(nowcast):
     assert nowcast("--version") == (0, "nowcast 0.1.0\n", "")
     assert nowcast()[:2] == nowcast("--help")[:2] and nowcast()[0] == 0
-    for words in (("info", "a", "b"), ("models", "x"), ("info",), ("plto",), ("info", "--nope", "x")):
+    for words in (("page", "a", "b"), ("models", "x"), ("info",), ("plto",), ("info", "--nope", "x")):
         code, out, line = nowcast(*words)
         assert code == 2 and not out and line.startswith("nowcast: ") and line.count("\n") == 1, line
         assert "--help`" in line

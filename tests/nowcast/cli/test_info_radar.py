@@ -110,3 +110,8 @@ def test_a_zarr_of_radar(cf_radar, tmp_path):
     xr.Dataset({"a": 1}).to_zarr(tmp_path / "other.zarr", consolidated=False)
     with pytest.raises(InputError, match=r"other\.zarr cannot be read: 0 of its variables a are radar"):
         describe(tmp_path / "other.zarr")
+
+
+def test_several_files_are_described_as_one_series(folder, nowcast):
+    code, said, _ = nowcast("info", *sorted(folder.glob("echo*.nc")))
+    assert code == 0 and said.rstrip("\n") == describe(folder)

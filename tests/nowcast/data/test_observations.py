@@ -15,6 +15,7 @@ from nowcast.data.footprint import Footprint, footprint_of, footprints
 from nowcast.data.observations import Case, Observations
 from nowcast.data.radar_file import open_radar
 from pipelines.errors import InputError
+from pipelines.store.geo import SEVIR_PROJ
 
 PROJ = "+proj=laea +lat_0=52 +lon_0=10 +R=6371000 +units=m"  # of cf_radar, as WHOLE is
 START = np.datetime64("2024-07-01T12:00", "us")
@@ -177,3 +178,19 @@ def test_frames_of_files_are_read_in_parts_that_show_progress(cf_radar, tmp_path
     case = Case(store.store["event"].item(), times[0], times[[6, 0, 3, 4, 5]])
     np.testing.assert_array_equal(store.fields(case), counts[[6, 0, 3, 4, 5]])
     assert steps == [["reading frames", 5], *[1] * 5]
+
+
+def test_squares_about_other_centres_are_explained():
+    store = store_of({"b": (np.full((3, 10, 10), 9.0), 0, 0)})
+    ours, theirs = (SEVIR_PROJ.replace("+lat_0=38 +lon_0=-98", f"+lat_0={lat} +lon_0=7.5") for lat in (46.1, 46.6))
+    store = store.assign_coords(proj=("event", [ours]))
+    for proj, line in (
+        (
+            theirs,
+            r"live are of grids of latitude and longitude with other centres, .* laid on squares about its centre; ",
+        ),
+        (ours, "no pixel of the forecast's event live; got 10 x 10"),
+        (SEVIR_PROJ, "no pixel of the forecast's event live; got 10 x 10"),
+    ):
+        with pytest.raises(InputError, match=line):
+            Observations.open(store).fields(case(Footprint(proj, 9e6, 9e6, 1000.0, 10, 10)))

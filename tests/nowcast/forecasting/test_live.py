@@ -367,7 +367,11 @@ def test_wrong_histories_are_one_line_and_write_nothing(tmp_path):
     (tmp_path / "f.nc").unlink()
     for request, words in (
         ({"events": ("other",)}, "no event other; expected whole"),
-        ({"init": np.datetime64("2021-07-04T12:51")}, "whole.nc has no frame of 2021-07-04T12:51"),
+        (
+            {"init": np.datetime64("2021-07-04T12:51", "us")},
+            "whole.nc has no frame at 2021-07-04 12:51 UTC; got frames from 2021-07-04 12:00 to 2021-07-04 13:00 UTC, "
+            "every 5 minutes; expected the time of one; the nearest to it: 2021-07-04 12:50 and 2021-07-04 12:55$",
+        ),
     ):
         with pytest.raises(InputError, match=words):
             forecast("persistence", tmp_path / "whole.nc", tmp_path / "f.nc", **request)
@@ -548,3 +552,16 @@ def test_too_few_frames_are_refused_before_one_is_read(tmp_path, monkeypatch):
     monkeypatch.setattr(radar_file, "read_counts", None)
     with pytest.raises(InputError, match=r"short\.nc holds 2 frames up to"):
         read_history(tmp_path / "short.nc", 10)
+
+
+def test_a_square_of_missing_pixels_is_named(tmp_path):
+    counts = storms(20, 30, 12)
+    counts[:, 6:14, 11:19] = np.nan
+    radar(counts).to_netcdf(tmp_path / "now.nc")
+    whole = open_forecast(forecast("persistence", tmp_path / "now.nc", tmp_path / "f.nc"))
+    lat, lon = (float(whole[name][0, 10, 15]) for name in ("latitude", "longitude"))
+    km = 4 * float(whole["x"].diff("x")[0]) / 1000
+    with pytest.raises(
+        InputError, match=rf"^the square of {km:g} km about {lat:g}, {lon:g} in now\.nc has nothing but"
+    ):
+        forecast("persistence", tmp_path / "now.nc", tmp_path / "g.nc", around=(lat, lon, km))

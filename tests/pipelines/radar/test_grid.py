@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -130,3 +132,17 @@ def test_a_part_of_the_square_grid_is_that_part_of_the_whole():
     part = on_square(counts, source, rows, columns)
     assert part.shape == (60, 60) and (part != 255).all()
     np.testing.assert_array_equal(part, on_square(counts, source)[rows, columns])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({}, ""),
+        ({"rows": 301, "west": 0}, "301 x 700 pixels (rows x columns), not 300 x 700"),
+        ({"width_m": 1000.5}, "pixels of 1000 x 1000.5 m, not 1000 x 1000"),
+        ({"proj": "+proj=longlat"}, "the projection +proj=longlat, not " + PROJ),
+        ({"south": -700_000.5}, "its south-west corner at 500000, -700000.5 m, not 500000, -700000"),
+    ],
+)
+def test_the_first_difference_between_grids_is_said(change, words):
+    assert grid(300, 700).difference(replace(grid(300, 700), **change)) == words

@@ -70,3 +70,6 @@ def test_names_near_one_that_is_not_there(here):
     assert near(Path("raw/radra.nc")) == ", near it: radar.nc"
     assert near(Path("demmo"), ["demo", "predldm"]) == ", near it: demo"
     assert near(Path("nowhere/radar.nc")) == "" and near(Path("zzz")) == ""
+    for name in (".knmi.nc.lock", ".knmi.partial.nc"):
+        Path("raw", name).write_text("")
+    assert near(Path("raw/knmi.nc")) == ""
