@@ -1,7 +1,7 @@
 """Lines of latitude and longitude on a panel, with labels that stay within its edges.
 
-Labels stand where lines cross the left and the bottom edge. One that would reach beyond the panel, or over another, is
-left out, so that the labels of neighbouring panels never meet.
+Labels stand where lines cross the left and the bottom edge. One that would reach beyond the panel is moved until it
+does not, and one that would reach over another is left out, so that the labels of neighbouring panels never meet.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,8 +26,8 @@ class Graticule(NamedTuple):
 
     Attributes:
         lines: The x and y of the vertices of each line in projected metres, not finite where they have none.
-        labels: Where lines cross the left and the bottom edge: the side, how far along it from the south or the west,
-            from 0 to 1, and the degrees, of longitude from -180 to 180.
+        labels: Of lines that cross the left or the bottom edge: the side, how far along it from the south or the west
+            the label stands, from 0 to 1, and the degrees, of longitude from -180 to 180.
     """
 
     lines: list[tuple[np.ndarray, np.ndarray]]
@@ -118,9 +118,10 @@ def _placed(values: np.ndarray, side: str, edge: np.ndarray, length: float) -> I
     for place, value in sorted(zip(places.tolist(), values.tolist(), strict=True)):
         degrees = round((value + 180) % 360 - 180, 6)
         size = TextPath((0, 0), _text(degrees, side), _SIZE).get_extents().width if side == "bottom" else _SIZE
-        if free <= place - size / 2 and place + size / 2 <= length:
-            yield place / length, degrees
-            free = place + size / 2 + _APART
+        within = min(max(place, size / 2), length - size / 2)
+        if free <= within - size / 2:
+            yield within / length, degrees
+            free = within + size / 2 + _APART
 
 
 def _text(degrees: float, side: str) -> str:

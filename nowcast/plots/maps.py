@@ -38,7 +38,7 @@ from pipelines.store.whole import whole
 
 _SUFFIXES = (".png", ".pdf", ".svg")
 _PANEL, _NARROWEST, _WIDEST, _GAP = 1.8, 0.9, 5.0, 0.07  # inches, as all sizes here; a panel has the area of a square
-_LEFT, _RIGHT, _TOP, _BOTTOM = 0.65, 1.25, 0.65, 0.3
+_LEFT, _RIGHT, _TOP, _BOTTOM = 0.65, 1.25, 0.75, 0.3
 _BAR_OFFSET, _BAR, _BAR_MARGIN = 0.42, 0.1, 0.05
 _COLUMNS = 4
 _THUMBNAIL, _THUMBNAIL_GAP, _THUMBNAIL_LEFT = 1.0, 0.06, 0.3
@@ -203,8 +203,11 @@ def _annotate(figure: Figure, panels: np.ndarray, rows: Sequence[Row], shown: xr
         ax.set_title(text.replace(" (", "\n(") if narrow else text, fontsize=8)
     title = forecast_title(shown)
     fits = _LEFT + _LETTER * len(title) < width
-    lines = title if fits else textwrap.fill(title, int((width - 0.2) / (0.75 * _LETTER)))
+    if not fits:
+        letters = int((width - 0.2) / (0.75 * _LETTER))
+        parts = [title] if len(title) <= letters else title.replace(", from ", ",\nfrom ").splitlines()
+        title = "\n".join(textwrap.fill(part, letters) for part in parts)
     left, size = (_LEFT, 10) if fits else (0.1, 8)
-    figure.text(left / width, 1 - 0.06 / height, lines, ha="left", va="top", fontsize=size)
+    figure.text(left / width, 1 - 0.06 / height, title, ha="left", va="top", fontsize=size)
     if kind_of(shown) is RADAR:
         draw_legend(figure)

@@ -125,3 +125,21 @@ def test_longitudes_are_counted_on_across_the_antimeridian():
 
 def test_a_narrow_panel_has_fewer_labels():
     assert len(graticule(52.0, 5.0, 64_000.0, 0.5)) < len(graticule(52.0, 5.0, 64_000.0, 2.0))
+
+
+def test_a_line_that_crosses_an_edge_near_its_end_has_its_label_inside_the_panel():
+    """Half of 223 km are 2.003 degrees of longitude, so that 2 degrees lie 0.1 pt from the end of 144 pt."""
+    labels = graticule(0.0, 0.0, 223_000.0)
+    assert {"2°W", "1°W", "0°", "1°E", "2°E"} <= set(labels)
+    for east, west in (labels["2°E"], labels["2°W"]), (labels["1°E"], labels["1°W"]):
+        assert east[0] == pytest.approx(1 - west[0], abs=0.01)
+    assert 0.02 < labels["2°W"][0] < 0.06 and labels["1°W"][0] == pytest.approx(0.25, abs=0.002)
+
+
+@pytest.mark.parametrize("domain", ["one panel", "tall"])
+def test_a_title_of_two_lines_keeps_the_time_together(domain, monkeypatch):
+    forecast = make_forecast(*DOMAINS[domain][:-1]).assign_coords(event=("case", ["knmi_20100826"]))
+    figure = plot_forecast(forecast)
+    (title,) = (text.get_text() for text in figure.texts if "event" in text.get_text())
+    assert_legible(figure, monkeypatch)
+    assert title.splitlines() == ["steps, 3 members: event knmi_20100826,", "from 2019-06-01 12:00 UTC"]
