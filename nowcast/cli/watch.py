@@ -41,11 +41,12 @@ def watch(
     a full disk cost a line each; each line begins with the clock time, UTC. A stopped watch is resumed by the same
     command; what is forecast is not made again.
     """
+    from nowcast.data.radar_file import is_wildcard
     from nowcast.forecasting.forecast import Request, load_forecaster, parse_around, parse_lead
     from nowcast.forecasting.watch import Watch
 
     refuse_inputs(out, [folder])
-    refuse_inside(out, [folder])
+    refuse_inside(out, [folder.parent if is_wildcard(folder) else folder])
     forecaster, described = load_forecaster(model, device=device)
     request = Request(
         members=ensemble,

@@ -53,6 +53,8 @@ def test_what_is_refused(folder, tmp_path, nowcast):
     ):
         code, out, said = nowcast("watch", folder, "--model", "persistence", "--once", *words)
         assert code == 2 and not out and line in said
+    code, _, said = nowcast("watch", folder / "*", "--out", folder / "out", "--once")
+    assert code == 2 and f"the output {folder}/out lies inside the input {folder}" in said
     for path in sorted(folder.iterdir())[:-2]:
         path.unlink()
     code, out, said = nowcast("watch", folder, "--out", tmp_path / "out", "--model", "persistence", "--once")
