@@ -23,7 +23,7 @@ from nowcast.forecasting.summary import QUANTILES
 from pipelines.errors import InputError
 from pipelines.store.amounts import amount_text, said_text, threshold_in_counts
 from pipelines.store.kind import RADAR, kind_of
-from pipelines.store.units import COUNTS, QUANTITIES, RAIN_RATE, VIL, from_counts, vil_to_counts
+from pipelines.store.units import COUNTS, QUANTITIES, RAIN_RATE, REFLECTIVITY, VIL, from_counts, vil_to_counts
 
 _AT_ONCE = 8  # members read at once where the file does not say
 _ROUNDING = 1e-5  # counts by which a mean may miss a threshold; the counts of pixels are exact
@@ -206,7 +206,7 @@ def _described(result: xr.Dataset, forecast: xr.Dataset, quantity: str) -> xr.Da
     known = QUANTITIES[quantity].attrs
     share = {"units": "1"}
     attrs: dict[str, dict[str, str]] = {
-        "amount": known,
+        "amount": known | ({"comment": "mean of an area: mean of Z, in dBZ"} if quantity == REFLECTIVITY else {}),
         "amount_quantile": {**known, "long_name": f"quantile of {known['long_name']}"},
         "observed": {**known, "long_name": f"observed {known['long_name']}"},
         "already": {"long_name": "whether it was observed at or above the threshold at the init time"},

@@ -193,6 +193,8 @@ def _notes(data: dict[str, Any]) -> list[str]:
     notes = ["A threshold is reached at or above it, from the first lead time at which it is."]
     if size > 1:
         notes.append(f"Probabilities are shares of {size} members; times are those of the members that reach it.")
+        if data["unit"] == "dBZ":
+            notes.append("The mean is the mean of Z, in dBZ.")
     if held < size:
         notes.append(f"The first {held} members can be looked at; all other numbers are of all {size}.")
     if factor > 1:

@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 
 from nowcast.cli.app import app
 from nowcast.report.layers import averaging, codes, ensemble_layers, pack, percents
-from nowcast.report.nowcast_page import write_page
+from nowcast.report.nowcast_page import _notes, write_page
 from pipelines.errors import InputError
 from pipelines.store.schema import open_store
-from pipelines.store.units import COUNTS, RAIN_RATE, from_counts
+from pipelines.store.units import COUNTS, QUANTITIES, RAIN_RATE, REFLECTIVITY, from_counts
 
 
 def unpack(text: str, rows: int, columns: int) -> np.ndarray:
@@ -80,6 +80,17 @@ def test_the_mean_of_rain_rates_is_taken_in_mm_per_hour():
     members = np.array([39.53, 117.68], "float32").reshape(2, 1, 1, 1)
     means = {q: unpack(ensemble_layers(members, [], q).layers["mean"], 1, 1).item() for q in (RAIN_RATE, COUNTS)}
     assert means == {RAIN_RATE: 97, COUNTS: 79}
+
+
+@pytest.mark.parametrize(("unit", "said"), [("dBZ", True), ("mm h⁻¹", False)])
+def test_the_mean_of_reflectivities_is_one_of_z_and_says_so(unit, said):
+    """Half of the Z of 40 dBZ is 36.99 dBZ."""
+    known = QUANTITIES[REFLECTIVITY]
+    counts = known.to_counts(np.array([-32.0, 40]))[:, None, None, None]
+    mean = unpack(ensemble_layers(counts, [], REFLECTIVITY).layers["mean"], 1, 1).item()
+    assert mean == np.rint(known.to_counts(np.array([36.99]))[0])
+    notes = _notes({"size": 2, "members": [0, 1], "averaged": 1, "unit": unit})
+    assert any("mean of Z" in note for note in notes) == said
 
 
 def test_large_grids_are_averaged():
