@@ -6,6 +6,7 @@
     nowcast.probability_at(forecast, 52.1, 5.2, "2.5mm/h")   # P(>= 2.5 mm/h) at a place, by lead time
     scores = nowcast.verify(forecast, obs)
     nowcast.plot(forecast, obs).savefig("map.png")
+    nowcast.page(forecast, "now.html", obs)                  # one file to look at
 
 Libraries are imported when a function is called, so that `import nowcast` costs nothing.
 """
@@ -85,6 +86,32 @@ def plot(
     shown, store = _pair(forecast, obs)
     shown = open_forecast(shown) if isinstance(shown, Path) else shown
     return plot_forecast(shown, store, **options)
+
+
+def page(
+    forecast: "xr.DataArray | xr.Dataset | str | Path",
+    out: str | Path,
+    obs: "xr.DataArray | xr.Dataset | str | Path | None" = None,
+    **options: Any,
+) -> Path:
+    """Write one HTML file of one case, to look at without a server: a map by time, and the plume of a clicked place.
+
+    Args:
+        forecast: A forecast of `Model.forecast`, or the path of a forecast file.
+        out: HTML file to write.
+        obs: Observed radar as for `verify`; the page then shows the past and what was observed.
+        options: Those of `nowcast.report.nowcast_page.write_page`: case, thresholds, units, overwrite.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        InputError: when the file exists, or see `nowcast.report.nowcast_page.write_page`.
+    """
+    from nowcast.report.nowcast_page import write_page
+
+    shown, store = _pair(forecast, obs)
+    return write_page(shown, Path(out), store=store, **options)
 
 
 def probability_at(

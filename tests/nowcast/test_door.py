@@ -406,6 +406,17 @@ def test_plot_draws_a_forecast_with_and_without_its_observation(showers):
     assert len(both.axes) > len(alone.axes)
 
 
+def test_page_of_a_forecast_is_in_its_unit_with_and_without_its_observation(showers, tmp_path):
+    whole = make_history(frames=22)
+    rates = whole.copy(data=counts_to_rain_rate(whole.values)).assign_attrs(units="mm h-1")
+    forecast = showers.forecast(rates.isel(time=slice(12)), members=3)
+    alone = nowcast.page(forecast, tmp_path / "alone.html").read_text()
+    both = nowcast.page(forecast, str(tmp_path / "both.html"), rates).read_text()
+    assert "mm h\u207b\u00b9" in alone and "Nowcast from 2021-07-04 12:55" in alone and len(both) > len(alone)
+    with pytest.raises(InputError, match="alone.html"):
+        nowcast.page(forecast, tmp_path / "alone.html")
+
+
 def test_import_of_nowcast_is_light():
     code = "import sys, nowcast; print([m for m in ('torch', 'xarray', 'numpy', 'dask') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
