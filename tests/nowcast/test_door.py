@@ -413,7 +413,7 @@ def test_page_of_a_forecast_is_in_its_unit_with_and_without_its_observation(show
     alone = nowcast.page(forecast, tmp_path / "alone.html").read_text()
     both = nowcast.page(forecast, str(tmp_path / "both.html"), rates).read_text()
     assert "mm h\u207b\u00b9" in alone and "Nowcast from 2021-07-04 12:55" in alone and len(both) > len(alone)
-    with pytest.raises(InputError, match="alone.html"):
+    with pytest.raises(InputError, match=r"alone\.html"):
         nowcast.page(forecast, tmp_path / "alone.html")
 
 
