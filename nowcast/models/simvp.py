@@ -59,7 +59,7 @@ class SimVP(RegressionNetwork):
         self.translator = self._translator(settings)
         self.decoder = nn.ModuleList(_decoding(settings.hidden, stride) for stride in reversed(strides))
         self.last = nn.Conv2d(settings.hidden, settings.channels, 1)
-        # A CPU then takes 10 to 40 % less time.
+        # The order in which a CPU convolves these layers fastest.
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def _translator(self, settings: SimVPSettings) -> nn.Module:

@@ -6,7 +6,6 @@ import pytest
 import xarray as xr
 
 from nowcast.models import pysteps as module
-from nowcast.models.advection import Advection
 from nowcast.models.persistence import Persistence
 from nowcast.models.pysteps import PySteps
 from pipelines.errors import InputError
@@ -157,14 +156,3 @@ def test_without_pysteps_the_extra_is_named(history, lead_times, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", refuse)
     with pytest.raises(InputError, match=r"pip install pysteps"):
         PySteps().forecast(history, lead_times(2), 2, 0)
-
-
-def test_crps_on_a_real_storm_is_well_below_the_error_of_advection(shared_data, to_history, lead_times):
-    with xr.open_dataset(shared_data / "sevir_real_128.nc") as sevir:
-        frames = sevir["vil"].values[:1, :18].astype("float32")
-    history, observed = to_history(frames[:, :10]), frames[:, 10:]
-    members = PySteps().forecast(history, lead_times(8), 12, 0).values
-    pairs = np.abs(members[:, :, None] - members[:, None]).sum(axis=(1, 2)) / (12 * 11)
-    crps = (np.abs(members - observed[:, None]).mean(axis=1) - pairs / 2).mean()
-    error = np.abs(Advection().forecast(history, lead_times(8), 1, 0).values[:, 0] - observed).mean()
-    assert crps < 0.85 * error

@@ -254,10 +254,16 @@ def test_all_none_and_the_first_lead_time_in_the_sentence(opened, forecast, tmp_
     )
 
 
-def test_what_is_observed_at_the_init_time_is_said(opened, forecast, small_store, tmp_path):
+def of_one_rain(forecast, small_store):
+    """A forecast of rain at one pixel and lead time in all members, and the store of its event."""
     known, store = forecast.isel(case=[0]).copy(deep=True), open_store(small_store).isel(event=[4]).load()
     known["vil"].values[:] = 0
     known["vil"].values[0, :, 2, 8, 8] = 80
+    return known, store
+
+
+def test_what_is_observed_at_the_init_time_is_said(opened, forecast, small_store, tmp_path):
+    known, store = of_one_rain(forecast, small_store)
     store["vil"].values[:, 9, 8, 8:10] = 90
     page = opened(write_page(known, tmp_path / "page.html", thresholds=[74], store=store))
     assert page.text_content("#summary") == (
@@ -270,9 +276,7 @@ def test_what_is_observed_at_the_init_time_is_said(opened, forecast, small_store
 
 
 def test_what_was_observed_before_the_init_time_is_not_there_already(opened, forecast, small_store, tmp_path):
-    known, store = forecast.isel(case=[0]).copy(deep=True), open_store(small_store).isel(event=[4]).load()
-    known["vil"].values[:] = 0
-    known["vil"].values[0, :, 2, 8, 8] = 80
+    known, store = of_one_rain(forecast, small_store)
     older = store.isel(frame=slice(0, 9)).assign(vil=store["vil"].isel(frame=slice(0, 9)) * 0 + 90)
     page = opened(write_page(known, tmp_path / "older.html", thresholds=[74], store=older))
     assert page.text_content("#summary").endswith("all of 3 members, begins most likely about 00:00 UTC.")
