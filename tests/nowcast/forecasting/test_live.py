@@ -174,6 +174,20 @@ def test_a_frame_may_miss_its_time_by_a_quarter_of_a_step(tmp_path, place, off, 
         read_history(tmp_path / "now.nc", 10)
 
 
+@pytest.mark.parametrize(("places", "taken"), [((0, 4), True), ((4, 9), False)])
+def test_how_far_a_frame_misses_its_time_is_counted_from_the_newest(tmp_path, places, taken):
+    """Two frames are off by a fifth of a step, in opposite directions: together by two fifths."""
+    dataset = radar(storms(20, 30, 10))
+    times = dataset["time"].values.copy()
+    times[list(places)] += np.array([60, -60]) * np.timedelta64(1, "s")
+    dataset.assign_coords(time=times).to_netcdf(tmp_path / "now.nc")
+    if taken:
+        assert read_history(tmp_path / "now.nc", 10).attrs["cadence_minutes"] == 5
+        return
+    with pytest.raises(InputError, match="not evenly spaced"):
+        read_history(tmp_path / "now.nc", 10)
+
+
 def test_frames_every_two_and_a_half_minutes_keep_that_cadence(tmp_path):
     dataset = radar(storms(20, 30, 10), step=np.timedelta64(150, "s"))
     for name, seconds in (("even", np.zeros(10, int)), ("off", np.array([1, -2, 0, 3, -1, 2, 0, -3, 1, 2]))):

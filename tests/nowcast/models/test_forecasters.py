@@ -72,6 +72,12 @@ def test_a_case_does_not_depend_on_the_cases_beside_it_or_their_order(model, his
     assert_same(model, model.forecast(history.isel(case=[1]), lead_times(2), 2, 0), whole.isel(case=[1]))
 
 
+def test_cases_of_equal_history_have_noise_of_their_own(model, history, lead_times):
+    twins = history.isel(case=[0, 0]).assign_coords(event=("case", ["S0", "S1"]))
+    one, other = model.forecast(twins, lead_times(1), 1, 0).values
+    assert np.allclose(one, other, rtol=1e-5, atol=1e-3) == model.deterministic
+
+
 def test_the_history_is_left_as_it_was(model, history, lead_times):
     before = history.copy(deep=True)
     model.forecast(history, lead_times(2), 2, 0)

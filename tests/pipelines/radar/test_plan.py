@@ -80,6 +80,8 @@ def test_as_many_lacking_frames_as_an_event_has_end_a_sequence(tmp_path):
     assert taken(plan) == [[0, 1, 2], [None, None, 3], [4, None, None]]
     plan = make_plan([write(tmp_path / "three.nc", [0, 10, 20, 60, 70])], RULES, frames=3)
     assert taken(plan) == [[0, 1, 2], [3, 4, None]]
+    plan = make_plan([write(tmp_path / "anew.nc", [0, 10, 50, 60, 70])], RULES, frames=3)
+    assert taken(plan) == [[0, 1, None], [2, 3, 4]]  # the events of the second sequence begin with it
 
 
 def test_a_file_that_can_be_read_takes_the_place_of_a_broken_one_of_its_time(tmp_path):

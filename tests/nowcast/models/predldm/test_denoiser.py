@@ -173,3 +173,14 @@ def test_history_and_future_stand_at_their_own_times(denoiser):
     as_history = denoiser(history, t)
     denoiser.positions = denoiser.positions.roll(-HISTORY, 0)
     assert (denoiser(history, t) - as_history).abs().max() > 1e-3
+
+
+def test_with_a_context_frames_stand_at_the_futures_times(denoiser):
+    z, t, history, valid = inputs()
+    context = denoiser.context(history, valid)
+    before = denoiser(z, t, context)
+    past, ahead = denoiser.positions[:HISTORY], denoiser.positions[HISTORY:]
+    denoiser.positions = torch.cat([past.flip(0), ahead])
+    assert torch.equal(denoiser(z, t, context), before)
+    denoiser.positions = torch.cat([past, ahead.flip(0)])
+    assert (denoiser(z, t, context) - before).abs().max() > 1e-3
