@@ -14,6 +14,7 @@ from scipy.fft import irfft2, rfft2
 
 LEVELS = 6
 FRAMES = 3  # frames that an AR(2) process is fitted to
+AROUND = 50.0  # pixels; width of a neighbourhood for the autocorrelations, chosen in tests/benchmarks/lab
 _PRIOR = 0.1  # weight of the whole field where it is fitted to a neighbourhood, as a fraction of the mean variance
 
 

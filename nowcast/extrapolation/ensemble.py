@@ -26,6 +26,7 @@ class PerturbedGuess(NamedTuple):
 
     Attributes:
         last: The newest field without gaps, counts with shape (y, x).
+        past: All fields of the history without gaps (see `first_guess.without_gaps`), shape (frame, y, x).
         seen: True where any frame of the history was observed, shape (y, x).
         expected: The predictable part of the field, not yet moved, counts with shape (lead, y, x).
         gains: Gains of the noise by age (see `Cascade.gains`).
@@ -36,6 +37,7 @@ class PerturbedGuess(NamedTuple):
     """
 
     last: np.ndarray
+    past: np.ndarray
     seen: np.ndarray
     expected: np.ndarray
     gains: np.ndarray
@@ -44,15 +46,21 @@ class PerturbedGuess(NamedTuple):
     heading: np.ndarray
     errors: np.ndarray
 
-    def draw(self, white: np.ndarray, off_course: np.ndarray) -> np.ndarray:
+    def edge(self, frame: int) -> np.ndarray:
+        """A field of the history, counts with shape (y, x); where it has a gap without an earlier value, the newest."""
+        return np.where(np.isnan(self.past[frame]), self.last, self.past[frame])
+
+    def draw(self, white: np.ndarray, off_course: np.ndarray, edge: np.ndarray | None = None) -> np.ndarray:
         """Draw one member.
 
         Args:
             white: Standard normal noise, shape (lead, y, x).
             off_course: Motion errors along the motion and across it, in units of their standard deviations, shape (2,).
+            edge: Counts that all lead times take where the air comes from outside of the domain, shape (y, x); by
+                default the newest.
 
         Returns:
-            Counts with shape (lead, y, x), float32, NaN where the air comes from outside of the domain.
+            Counts with shape (lead, y, x), float32.
         """
         spectra = rfft2(white)
         noise = np.stack([(self.gains[age::-1] * spectra[: age + 1]).sum(0) for age in range(len(white))])
@@ -61,7 +69,8 @@ class PerturbedGuess(NamedTuple):
         off = self.errors * off_course @ np.stack([self.heading, sideways])
         paths = self.paths + off[:, None, None].astype("float32")
         made = advect(fields, self.seen, paths, cv2.INTER_CUBIC)  # linear interpolation would smooth the members
-        return np.clip(made, 0, self.last.max())  # cubic interpolation overshoots
+        made = np.clip(made, 0, self.last.max())  # cubic interpolation overshoots
+        return np.where(np.isnan(made), self.last if edge is None else edge, made).astype("float32")
 
     def _as_was_seen(self, fields: np.ndarray) -> np.ndarray:
         """Fields (lead, y, x) that take the values of the newest field by rank, without echo far from echo."""

@@ -64,7 +64,8 @@ def _one_case(
 ) -> tuple[tuple[np.ndarray, ...], PerturbedGuess]:
     leads = len(errors)
     velocity = motion(frames[None], observed[None])[0]
-    recent = np.nan_to_num(without_gaps(frames, observed)[-FRAMES:].astype("float32"))
+    past = without_gaps(frames, observed).astype("float32")
+    recent = np.nan_to_num(past[-FRAMES:])
     last, seen = recent[-1], np.asarray(observed.any(axis=0))
     paths = departures(velocity, leads + FRAMES - 1)
     advected = [
@@ -76,7 +77,9 @@ def _one_case(
     newest, before, earlier, sprog = (np.where(np.isfinite(field), field, last) for field in (*advected, faded))
     mean = velocity.mean((0, 1))
     heading = mean / max(np.hypot(*mean), 1e-6)
-    perturbed = PerturbedGuess(last, seen, expected, gains, noise_strength(last, seen), paths[:leads], heading, errors)
+    perturbed = PerturbedGuess(
+        last, past, seen, expected, gains, noise_strength(last, seen), paths[:leads], heading, errors
+    )
     return (newest, before, earlier, sprog, np.isfinite(advected[0])), perturbed
 
 

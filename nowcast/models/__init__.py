@@ -27,6 +27,7 @@ MODELS: dict[str, str] = {
     "steps": "nowcast.models.steps:Steps",
     "pysteps": "nowcast.models.pysteps:PySteps",
     "predldm": "nowcast.models.predldm.network:PredLDM",
+    "corrector": "nowcast.models.corrector:Corrector",
     "unet": "nowcast.models.unet:UNet",
     "convlstm": "nowcast.models.convlstm:ConvLSTM",
     "predrnn": "nowcast.models.predrnn:PredRNN",

@@ -106,7 +106,7 @@ class NetworkSettings(BaseModel):
     offset: float = 127.5
     scale: float = 127.5
     echo: float = ECHO
-    first_guess: Literal["none", "advection", "sprog", "steps"] = "none"
+    first_guess: Literal["none", "advection", "sprog", "steps", "members"] = "none"
     motion_errors: tuple[float, float] | None = None
 
     @model_validator(mode="after")

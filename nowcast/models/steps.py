@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from nowcast.data.seeds import numpy_generator
-from nowcast.extrapolation.first_guess import first_guess, without_gaps
+from nowcast.extrapolation.cascade import AROUND
+from nowcast.extrapolation.first_guess import first_guess
 from nowcast.models.forecaster import Cases, Forecaster, Members
 from nowcast.models.guess import draw_members
 
@@ -30,7 +31,7 @@ class Steps(Forecaster):
     )
     member_batch = 20
 
-    def __init__(self, motion_error: float = 1.0, noise: float = 1.0, around: float | None = 50.0):
+    def __init__(self, motion_error: float = 1.0, noise: float = 1.0, around: float | None = AROUND):
         self.motion_error, self.noise, self.around = motion_error, noise, around
 
     def prepare(self, cases: Cases, leads: int, seed: int) -> Members:
@@ -47,19 +48,16 @@ class Steps(Forecaster):
             case._replace(errors=self.motion_error * case.errors, strength=self.noise * case.strength)
             for case in guess.perturbed
         ]
-        pasts = [without_gaps(*case) for case in zip(cases.frames, cases.observed, strict=True)]
 
         def members(numbers: Sequence[int]) -> np.ndarray:
-            draws, edges = [], []
-            for case, past, key in zip(perturbed, pasts, cases.keys, strict=True):
+            draws = []
+            for case, key in zip(perturbed, cases.keys, strict=True):
                 for number in numbers:
                     drawn = numpy_generator(seed, "forecast", key, number)
-                    frame = past[drawn.integers(len(past))]
-                    edges.append(np.where(np.isnan(frame), case.last, frame))
+                    edge = case.edge(int(drawn.integers(len(case.past))))
                     off_course = drawn.laplace(scale=0.5**0.5, size=2)
-                    draws.append((case, drawn.standard_normal(case.expected.shape, "float32"), off_course))
+                    draws.append((case, drawn.standard_normal(case.expected.shape, "float32"), off_course, edge))
             made = draw_members(draws)
-            made = np.where(np.isnan(made), np.stack(edges)[:, None], made)
             return made.reshape(len(perturbed), len(numbers), *made.shape[1:])
 
         return members

@@ -51,6 +51,24 @@ class StageConfig(BaseModel):
     validate_every: PositiveInt = 1000
 
 
+class SceneSettings(BaseModel):
+    """Scenes in which first guesses are made, and windows cut out of them (see nowcast.training.scenes).
+
+    Attributes:
+        side: Pixels along a side, of tiles of the store side by side; fewer where a domain ends, or is one tile.
+        number: Scenes to train on.
+        windows: Windows cut out of a scene.
+        members: Members drawn of a scene.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    side: PositiveInt = 640
+    number: PositiveInt = 400
+    windows: PositiveInt = 12
+    members: PositiveInt = 4
+
+
 class RunConfig(BaseModel):
     """The configuration of a training run.
 
@@ -64,6 +82,8 @@ class RunConfig(BaseModel):
         cadence: Allowed frame spacing in minutes, (min, max). Each store is subsampled to every spacing in this range;
             windows may miss up to a quarter of their frames. None takes the frames of a store as they are.
         least_echo: Events are trained on when at least this share of their pixels reaches 16 counts.
+        scenes: Where first guesses are made on more than a window, once before training; None makes them in each step,
+            on the window alone.
         network: Settings of the network, checked by the model itself.
         stages: How each stage of the network is trained.
     """
@@ -78,6 +98,7 @@ class RunConfig(BaseModel):
     liquid: float = Field(default=1.0, ge=1)
     cadence: tuple[float, float] | None = None
     least_echo: float = Field(default=0.0, ge=0, le=1)
+    scenes: SceneSettings | None = None
     network: dict[str, Any]
     stages: dict[str, StageConfig]
 

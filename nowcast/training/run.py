@@ -92,10 +92,11 @@ def train(
     earlier = names[: names.index(stages[0])]
     if missing := [name for name in earlier if name not in done and (name in config.stages or not done)]:
         raise InputError(f"stage {stages[0]} comes after {', '.join(missing)}", remedy="--init RUN, or predldm")
-    data = TrainingData(config, network.settings, opened, accelerator)
+    data = TrainingData(config, network.settings, opened, accelerator, run)
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         _claim_folder(run, config, base, begun)
+    data.prepare()
     accelerator.wait_for_everyone()
     for name in stages:
         if name not in done:

@@ -12,11 +12,10 @@ from nowcast.data.seeds import numpy_generator
 from nowcast.data.windows import Window, find_windows
 from pipelines.errors import InputError
 from pipelines.store.kind import kind_of
-from pipelines.store.reading import Pixels
 from pipelines.store.schema import open_pixels, open_store, pixels
 from pipelines.store.units import MAX_COUNT, MISSING, counts_to_vil, vil_to_counts
 
-_ECHO = 16  # counts; the least of the thresholds
+ECHO = 16  # counts; the least of the thresholds
 
 
 class TrainingStore:
@@ -42,11 +41,29 @@ class TrainingStore:
         """Kilometres along a side of a pixel."""
         return float(self.store["x"][1] - self.store["x"][0]) / 1000
 
+    def frames(
+        self, window: Window, length: int, square: tuple[slice, slice] = (slice(None), slice(None))
+    ) -> np.ndarray:
+        """So many frames of a window, uint8, missing where the event has none.
+
+        Args:
+            window: Which.
+            length: Frames.
+            square: Rows and columns.
+        """
+        wanted = window.start + window.step * np.arange(length)
+        inside = (wanted >= 0) & (wanted < self.array.shape[1])
+        first, last = wanted[inside][[0, -1]]
+        found = np.asarray(self.array[(window.event, slice(first, last + 1), ..., *square)])[:: window.step]
+        frames = np.full((length, *found.shape[1:]), MISSING, "uint8")
+        frames[inside] = found
+        return frames
+
     @cached_property
     def echo_shares(self) -> np.ndarray:
         """Share of each event's pixels that reach 16 counts."""
         events = (np.asarray(self.array[number]) for number in range(self.array.shape[0]))
-        return np.array([((frames >= _ECHO) & (frames < MISSING)).mean() for frames in events])
+        return np.array([((frames >= ECHO) & (frames < MISSING)).mean() for frames in events])
 
 
 def channels_of(stores: Iterable[TrainingStore]) -> int:
@@ -172,12 +189,14 @@ class TrainingWindows:
     def __getitem__(self, number: int) -> np.ndarray:
         """Counts uint8 with shape (history + lead, [channel,] side, side), missing above data_range."""
         of, window = self._chosen(number)
-        frames = self._read(of.array, window, number)
+        y, x = self._corner(of.array.shape[-2:], number)
+        square = (slice(y, y + self._side), slice(x, x + self._side))
+        frames = of.frames(window, self._length, square)
         if self._reverse and numpy_generator(self._seed, "reverse", number).integers(2):
             frames = frames[::-1]
         if self._liquid > 1:
             power = numpy_generator(self._seed, "liquid", number).uniform(-1, 1)
-            frames = _scaled(self._liquid**power)[frames]
+            frames = scaled(self._liquid**power)[frames]
         return self._turned(frames, number) if self._augment else frames
 
     def _chosen(self, number: int) -> tuple[TrainingStore, Window]:
@@ -191,18 +210,6 @@ class TrainingWindows:
         """Minutes between the frames of sample `number`, and kilometres along a side of its pixels."""
         of, window = self._chosen(number)
         return window.step * of.store.attrs["cadence_minutes"], of.pixel_km
-
-    def _read(self, array: Pixels, window: Window, number: int) -> np.ndarray:
-        """The frames of a window, missing where the event has none."""
-        y, x = self._corner(array.shape[-2:], number)
-        wanted = window.start + window.step * np.arange(self._length)
-        inside = (wanted >= 0) & (wanted < array.shape[1])
-        first, last = wanted[inside][[0, -1]]
-        square = (slice(y, y + self._side), slice(x, x + self._side))
-        found = np.asarray(array[(window.event, slice(first, last + 1), ..., *square)])[:: window.step]
-        frames = np.full((self._length, *found.shape[1:]), MISSING, "uint8")
-        frames[inside] = found
-        return frames
 
     def _corner(self, size: tuple[int, ...], number: int) -> tuple[int, int]:
         room = np.array(size) - self._side
@@ -223,7 +230,7 @@ class TrainingWindows:
         return np.where(seen, counts, 0).astype("float32"), seen
 
 
-def _scaled(factor: float) -> np.ndarray:
+def scaled(factor: float) -> np.ndarray:
     """The count after multiplying the liquid by `factor`, for each count; shape (256,). Missing stays missing."""
     counts = vil_to_counts(factor * counts_to_vil(np.arange(MAX_COUNT + 1.0)))
     return np.append(counts.round(), MISSING).astype("uint8")

@@ -11,8 +11,29 @@ Of single pixels it says nothing of how they go together; means over blocks of s
 from collections.abc import Sequence
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
+
+from nowcast.models.frames import FrameScale
+from nowcast.models.network import Batch
+
+
+class EnsembleSettings(BaseModel):
+    """The loss of members that are trained together.
+
+    Attributes:
+        members: Members drawn of each case.
+        blocks: Sides of the blocks, in pixels, of whose means the fair CRPS is taken.
+        thresholds: Counts; for each the CRPS is taken once more with all below raised to it, so that strong echo is not
+            traded for weak (threshold-weighted CRPS; Gneiting and Ranjan 2011, doi:10.1198/jbes.2010.08110).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    members: int = Field(default=2, ge=2)
+    blocks: tuple[int, ...] = (1, 4, 16)
+    thresholds: tuple[float, ...] = ()
 
 
 def fair_crps(members: Tensor, obs: Tensor) -> Tensor:
@@ -49,3 +70,28 @@ def block_crps(members: Tensor, obs: Tensor, observed: Tensor, sizes: Sequence[i
         score = fair_crps(means[:, :-1], means[:, -1])
         scores.append(score.flatten(1).sum(1) / share.flatten(1).sum(1).clamp(min=1))
     return torch.stack(scores)
+
+
+def ensemble_loss(members: Tensor, batch: Batch, scale: FrameScale, settings: EnsembleSettings) -> dict[str, Tensor]:
+    """Fair CRPS of some members in units of persistence's error and one count, so that light rain weighs as heavy rain.
+
+    Args:
+        members: In network units, shape (B, M, T, C, H, W). No echo is below zero.
+        batch: What they forecast, and from what.
+        scale: The network's units.
+        settings: See there.
+    """
+    future, last = scale.to_values(batch.future.frames), scale.to_values(batch.history.frames[:, -1:])
+    # Each channel of a video counts as a frame of its own.
+    observed = batch.future.observed.expand_as(future).flatten(1, 2)
+    fields = [scale.to_values(members).relu().flatten(2, 3), future.flatten(1, 2), last.expand_as(future).flatten(1, 2)]
+    losses: list[Tensor] = []
+    logged: dict[str, Tensor] = {}
+    for floor in (0.0, *settings.thresholds):
+        made, true, newest = (field.clamp(min=floor) for field in fields)
+        crps = block_crps(made, true, observed, settings.blocks)
+        error = block_crps(newest[:, None], true, observed, (1,))
+        losses.append((crps / (error + 1)).mean())
+        name = f"_above_{floor:g}" if floor else ""
+        logged |= {f"crps_{size}{name}": part.mean() for size, part in zip(settings.blocks, crps, strict=True)}
+    return {"loss": torch.stack(losses).mean(), **logged}

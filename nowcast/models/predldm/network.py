@@ -23,7 +23,7 @@ from torch.nn.functional import avg_pool2d, pixel_unshuffle
 from nowcast.diffusion.objectives import OBJECTIVES
 from nowcast.diffusion.samplers import draw_noise, sample
 from nowcast.models.frames import Clip
-from nowcast.models.guess import GUESSES, Guess
+from nowcast.models.guess import GUESSES, OF_MEMBERS, Guess
 from nowcast.models.layers.tiles import Tile, blend, cover
 from nowcast.models.network import Draws, Network
 from nowcast.models.predldm.autoencoder import AUTOENCODERS
@@ -85,7 +85,7 @@ class PredLDM(Network[Condition]):
         self.mtvae: Any = AUTOENCODERS[settings.autoencoder.kind](settings, pretrained)  # so named in all checkpoints
         channels, guesses = settings.frame_vae.latent_channels, len(GUESSES[settings.first_guess])
         told = guesses * channels + 1 if guesses else 0
-        drawn = settings.frame_vae.factor**2 if settings.first_guess == "steps" else 0
+        drawn = settings.frame_vae.factor**2 if settings.first_guess in OF_MEMBERS else 0
         self.denoiser = Denoiser(
             settings.denoiser, channels, settings.latent_side, settings.history, settings.lead, told, drawn
         )

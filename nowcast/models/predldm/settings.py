@@ -6,6 +6,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from nowcast.diffusion.samplers import check_sampler
+from nowcast.models.layers.crps import EnsembleSettings
 from nowcast.models.network import NetworkSettings, SamplingSettings
 from nowcast.models.predldm.denoiser import DenoiserSettings
 from nowcast.models.predldm.frame_vae import FrameVAESettings
@@ -32,20 +33,6 @@ class PredLDMSampling(SamplingSettings):
         """The temperature of each lead time."""
         first, last = self.temperature if isinstance(self.temperature, tuple) else (self.temperature,) * 2
         return np.linspace(first, last, leads).tolist()
-
-
-class EnsembleSettings(BaseModel):
-    """The loss of the stage that trains members together.
-
-    Attributes:
-        members: Members drawn of each case.
-        blocks: Sides of the blocks, in pixels, of whose means the fair CRPS is taken.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    members: int = Field(default=2, ge=2)
-    blocks: tuple[int, ...] = (1, 4, 16)
 
 
 class AutoencoderSettings(BaseModel):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from nowcast.diffusion.samplers import draw_noise
 from nowcast.models.frames import Clip
-from nowcast.models.layers.crps import block_crps
+from nowcast.models.layers.crps import ensemble_loss
 from nowcast.models.layers.masked import moments, weighted_mean
 from nowcast.models.layers.perceptual import PerceptualTerm
 from nowcast.models.network import Batch, Draws, Stage
@@ -160,18 +160,8 @@ class EnsembleStage(_DenoiserStage):
             self._measure_latents(list(batches))
 
     def loss(self, batch: Batch, draws: Draws) -> dict[str, Tensor]:
-        """Fair CRPS of some members through every sampling step, in units of persistence's error and one count.
-
-        So a window of light rain weighs as much as one of heavy rain. No echo is below zero.
-        """
-        settings, scale = self.network.settings.ensemble, self.network.settings.frame_scale
+        """See `ensemble_loss`; through every sampling step."""
+        settings = self.network.settings
         condition = self.network.condition(batch.history)
-        members = scale.to_values(self.network.members(condition, draws.of_members(settings.members))).relu()
-        future = scale.to_values(batch.future.frames)
-        last = scale.to_values(batch.history.frames[:, -1:]).expand_as(future)
-        observed = batch.future.observed.expand_as(future).flatten(1, 2)  # of video a frame of each colour
-        crps = block_crps(members.flatten(2, 3), future.flatten(1, 2), observed, settings.blocks)
-        error = block_crps(last.flatten(1, 2)[:, None], future.flatten(1, 2), observed, (1,))
-        return {"loss": (crps / (error + 1)).mean()} | {
-            f"crps_{size}": part.mean() for size, part in zip(settings.blocks, crps, strict=True)
-        }
+        members = self.network.members(condition, draws.of_members(settings.ensemble.members))
+        return ensemble_loss(members, batch, settings.frame_scale, settings.ensemble)

@@ -2,10 +2,11 @@
 
 python tests/benchmarks/lab/trial.py RADAR OUT "TRIAL" ... [--split fit] [--domain composite|windows] [--members 20]
 
-RADAR is the folder of the files that splits.yaml names, OUT a folder for OUT/DOMAIN/TRIAL/SCENE.nc. Scenes that are
-there already, of the same trial, are kept. A scene is one init time of a file: of each half of its time the one with
-the most echo in its newest frame, on the whole composite, or on the square of 768 pixels with the most echo; with
-`--domain windows`, on the four tiles of 128 x 128 pixels with the most echo.
+RADAR is the folder of the files that splits.yaml names, OUT a folder for OUT/DOMAIN/TRIAL/SCENE.nc. A TRIAL is a name
+of trials.yaml, or a run folder or checkpoint, whose own name then stands for it. Scenes that are there already, of the
+same trial, are kept. A scene is one init time of a file: of each half of its time the one with the most echo in its
+newest frame, on the whole composite, or on the square of 768 pixels with the most echo; with `--domain windows`, on the
+four tiles of 128 x 128 pixels with the most echo.
 """
 
 import argparse
@@ -71,11 +72,12 @@ def main() -> None:
     services = yaml.safe_load((HERE / "splits.yaml").read_text())[asked.split]
     for scene in scenes(asked.radar, services, asked.domain):
         for trial in asked.trials:
-            told = json.dumps([known[trial], asked.members])
-            out = asked.out / asked.domain / trial / f"{scene.name}.nc"
+            settings = known.get(trial, {"model": trial})
+            told = json.dumps([settings, asked.members])
+            out = asked.out / asked.domain / Path(trial).name / f"{scene.name}.nc"
             if not (out.is_file() and xr.load_dataset(out).attrs["told"] == told):
                 out.parent.mkdir(parents=True, exist_ok=True)
-                sums = run(scene, known[trial], asked.members)
+                sums = run(scene, settings, asked.members)
                 sums.assign_attrs(told=told, service=scene.service, split=asked.split).to_netcdf(out)
                 print(f"{asked.domain} {scene.name} {trial}: {_crps(sums)}", flush=True)
 

@@ -22,7 +22,7 @@ def guess(path: np.ndarray, leads: int = 4, *, minutes: float = 5, km: float = 3
 
 def _drawn(perturbed: Sequence[PerturbedGuess], seeds: Sequence[int]) -> torch.Tensor:
     """Members of the first case in counts, shape (member, lead, y, x)."""
-    guess = Guess(torch.zeros(()), torch.zeros(()), 0, 1, perturbed)
+    guess = Guess(torch.zeros(()), torch.zeros(()), 0, 1, torch.zeros(()), perturbed)
     return guess.draw([[torch.Generator().manual_seed(seed) for seed in seeds]])[0, :, :, 0]
 
 
@@ -93,8 +93,8 @@ def test_noise_of_an_age_is_that_of_so_many_frames_before():
     gains = np.zeros((3, 16, 9), "float32")
     gains[0] = 1
     case = PerturbedGuess(
-        last, last > 0, np.zeros((3, 16, 16)), gains, np.ones((16, 16)), np.stack([still] * 3), np.float64([1, 0]),
-        np.zeros((3, 2)),
+        last, last[None], last > 0, np.zeros((3, 16, 16)), gains, np.ones((16, 16)), np.stack([still] * 3),
+        np.float64([1, 0]), np.zeros((3, 2)),
     )  # fmt: skip
     white = np.random.default_rng(1).standard_normal((2, 3, 16, 16))
     for age in range(3):  # noise of this age alone: frame k depends on white[k - age] alone

@@ -22,6 +22,7 @@ TINY: dict[str, dict[str, Any]] = {
         "objective": "v",
         "sampling": {"sampler": "ddpm", "steps": 3, "member_batch": 2},
     },
+    "corrector": {"case_widths": [8, 8], "case_blocks": 1, "member_widths": [8], "member_batch": 2},
     "unet": {"widths": [8, 16], "centre": 32},
     "convlstm": {"hidden": 16, "layers": 2, "kernel": 3, "patch": 2},
     "predrnn": {"hidden": 8, "layers": 2, "kernel": 3, "patch": 4},
