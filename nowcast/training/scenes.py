@@ -84,7 +84,8 @@ class SceneWindows:
         """Windows of scenes around the windows of some stores, which are made by `make`.
 
         Args:
-            sources: Stores and their windows; a scene holds one of them, each store having as many scenes.
+            sources: Stores and their windows, of which a scene holds one; each store has about as many scenes, and of
+                these each cadence as many.
             settings: Of the network that is trained.
             scenes: Sizes.
             config: Of the run, for its seed and its augmentations.
@@ -92,12 +93,13 @@ class SceneWindows:
                 twentieth of the scenes, to validate on.
             folder: Where they are kept.
         """
+        sources = [(of, windows) for of, windows in sources if windows]
         self._sources, self._settings, self._scenes = sources, settings, scenes
         self._seed = integer_seed(config.seed, "train" if training else "val")
         self._augment, self._reverse = config.augment and training, config.reverse and training
         self._liquid = config.liquid if training else 1.0
         self._number = scenes.number if training else max(1, scenes.number // 20)
-        self._mosaics = [mosaics(of.store) for of, _ in sources]
+        self._mosaics = {of: mosaics(of.store) for of, _ in sources}
         told = (
             [[of.store.attrs["event_list_hash"], len(windows)] for of, windows in sources],
             settings.history, settings.lead, settings.side, settings.first_guess, scenes.model_dump(),
@@ -184,10 +186,12 @@ class SceneWindows:
 
     def _frames(self, rng: np.random.Generator) -> tuple[np.ndarray, float, float]:
         """Frames of a scene, uint8 with shape (history + lead, y, x), and minutes between them and km of a pixel."""
-        number = int(rng.integers(len(self._sources)))
-        of, windows = self._sources[number]
+        stores = list(self._mosaics)
+        of = stores[int(rng.integers(len(stores)))]
+        cadences = [windows for store, windows in self._sources if store is of]
+        windows = cadences[int(rng.integers(len(cadences)))]
         window = windows[int(rng.integers(len(windows)))]
-        mosaic, side = self._mosaics[number][window.event], of.array.shape[-1]
+        mosaic, side = self._mosaics[of][window.event], of.array.shape[-1]
         most = max(1, self._scenes.side // side)
         block = []
         for place, length in zip(mosaic.place[window.event], mosaic.events.shape, strict=True):

@@ -20,8 +20,6 @@ TRAINABLE = [*NETWORKS, "predldm, 3d", "predldm, 2d+1d"]
 REGRESSING = [name for name in NETWORKS if model_class(name).deterministic]
 GUIDED = [name for name in REGRESSING if model_class(name).Settings.model_fields["first_guess"].annotation != NO_GUESS]
 IN_COLOUR = [name for name in TRAINABLE if name != "corrector"]  # first guesses, which it needs, are of radar
-    name for name in TRAINABLE if name != "corrector"
-]  # a first guess, without which it is nothing, is of radar
 SCALE = FrameScale(0.0, 50.0, 0.0)
 
 
