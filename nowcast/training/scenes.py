@@ -102,7 +102,7 @@ class SceneWindows:
         self._mosaics = {of: mosaics(of.store) for of, _ in sources}
         told = (
             [[of.store.attrs["event_list_hash"], len(windows)] for of, windows in sources],
-            settings.history, settings.lead, settings.side, settings.first_guess, scenes.model_dump(),
+            settings.history, settings.lead, settings.side, settings.first_guess, scenes.model_dump(exclude={"number"}),
             self._seed, self._reverse, self._liquid,
         )  # fmt: skip
         self._folder, self._name = folder, hashlib.sha256(repr(told).encode()).hexdigest()[:12]
