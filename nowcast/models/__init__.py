@@ -33,8 +33,8 @@ MODELS: dict[str, str] = {
     "predrnn": "nowcast.models.predrnn:PredRNN",
     "predrnn_plus": "nowcast.models.predrnn_plus:PredRNNPlus",
     "motionrnn": "nowcast.models.motionrnn:MotionRNN",
-    "simvp": "nowcast.models.simvp:SimVP",
-    "simvp_gsta": "nowcast.models.simvp_gsta:SimVPGSTA",
+    "simvp": "nowcast.models.simvp.network:SimVP",
+    "simvp_gsta": "nowcast.models.simvp.gsta:SimVPGSTA",
     "mcvd": "nowcast.models.mcvd.network:MCVD",
     "pvdm": "nowcast.models.pvdm.network:PVDM",
 }

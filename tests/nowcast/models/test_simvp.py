@@ -10,8 +10,8 @@ from torch.nn import functional
 from nowcast.models import build_network
 from nowcast.models.frames import Clip
 from nowcast.models.network import Batch, Draws
-from nowcast.models.simvp import Inception, Translator
-from nowcast.models.simvp_gsta import GatedBlock
+from nowcast.models.simvp.gsta import GatedBlock
+from nowcast.models.simvp.network import Inception, Translator
 
 MNIST = {"translator_hidden": 512, "translator_blocks": 8, "blocks": 4}
 KTH = {"translator_hidden": 256, "translator_blocks": 6, "blocks": 2}

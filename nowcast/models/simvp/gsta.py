@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from nowcast.models.layers.dropout import Dropout
 from nowcast.models.network import Batch, Draws
 from nowcast.models.regression import Regressed
-from nowcast.models.simvp import SimVP, SimVPSettings
+from nowcast.models.simvp.network import SimVP, SimVPSettings
 
 _FIRST_DROP = 0.01  # of the first block
 _MLP_RATIO = 8

@@ -1,0 +1,1 @@
+"""SimVP: a network of convolutions alone, and its second version with gated spatiotemporal attention."""
