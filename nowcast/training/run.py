@@ -110,8 +110,13 @@ def _begun_with(run: Path, config: RunConfig, base: RunConfig) -> RunConfig:
     files = [run / name for name in (_CONFIG_FILE, _BASE_FILE)]
     if config != base or not all(file.is_file() for file in files):
         return config
-    stored, stored_base = (yaml.safe_load(file.read_text()) for file in files)
-    return parse_config(stored, str(files[0])) if stored_base == base.model_dump(mode="json") else config
+    stored, stored_base = map(_stored, files)
+    return stored if stored_base == base else config
+
+
+def _stored(file: Path) -> RunConfig:
+    """A configuration in a run folder; settings that are newer than the run have their defaults."""
+    return parse_config(yaml.safe_load(file.read_text()), str(file))
 
 
 def _is_begun(run: Path, config: RunConfig, data: str, overwrite: bool) -> bool:
@@ -127,7 +132,7 @@ def _is_begun(run: Path, config: RunConfig, data: str, overwrite: bool) -> bool:
 
 def _disagreement(run: Path, config: RunConfig, data: str, begun: Sequence[Path]) -> str:
     """In which way the run folder is of another training; empty if it is of this one."""
-    stored, own = yaml.safe_load((run / _CONFIG_FILE).read_text()), config.model_dump(mode="json")
+    stored, own = (of.model_dump(mode="json") for of in (_stored(run / _CONFIG_FILE), config))
     if stored != own:
         return f"was started with other settings ({_differences(stored, own)})"
     return "was trained on other stores" if any(read_header(p).get("data", data) != data for p in begun) else ""

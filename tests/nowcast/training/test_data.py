@@ -12,13 +12,13 @@ from pipelines.errors import InputError
 
 
 @pytest.fixture
-def data_of(toy_config, small_store):
+def data_of(toy_config, small_store, tmp_path):
     """The data of one of several processes."""
 
     def build(process: int, processes: int) -> TrainingData:
         accelerator = SimpleNamespace(process_index=process, num_processes=processes, device="cpu")
         settings = NetworkSettings(history=6, lead=4, side=16)
-        return TrainingData(toy_config, settings, [TrainingStore(small_store)], accelerator)
+        return TrainingData(toy_config, settings, [TrainingStore(small_store)], accelerator, tmp_path)
 
     return build
 

@@ -184,6 +184,16 @@ def test_validation_leaves_the_weights_of_the_training(toy_config, small_store, 
     assert all(torch.equal(one[name], two[name]) for name in one)
 
 
+def test_a_run_of_a_version_with_fewer_settings_is_resumed(toy_config, small_store, tmp_path):
+    run = train(toy_config, [small_store], tmp_path / "run", device="cpu", stage="gain").parent
+    for file in (run / "config.yaml", run / "base.yaml"):
+        content = yaml.safe_load(file.read_text())
+        del content["scenes"]
+        file.write_text(yaml.safe_dump(content))
+    train(toy_config, [small_store], run, device="cpu")
+    assert read_header(run / "model.safetensors")["stages"] == ["gain", "offset"]
+
+
 def test_settings_that_differ_are_named_however_many_are_equal(small_store, tmp_path):
     config = parse_config(yaml.safe_load(NETWORK), "test")
     train(config, [small_store], tmp_path / "run", device="cpu", stage="autoencoder")
