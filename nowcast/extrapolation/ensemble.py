@@ -114,6 +114,8 @@ def noise_strength(field: np.ndarray, seen: np.ndarray) -> np.ndarray:
 def nearness(echo: np.ndarray, near: float, far: float) -> np.ndarray:
     """Weights (y, x): 1 within `near` pixels of echo, falling linearly to 0 at `far` pixels; 0 without echo."""
     distance = cv2.distanceTransform((~echo).astype("uint8"), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    # The square of a distance is whole; OpenCV's roots differ in the last bit by where in memory the field lies.
+    distance = np.sqrt(np.rint(distance * distance))
     return np.clip((far - distance) / (far - near), 0, 1)
 
 

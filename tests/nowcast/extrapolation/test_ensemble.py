@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.ndimage import distance_transform_edt
 
-from nowcast.extrapolation.ensemble import PerturbedGuess, motion_errors, noise_strength
+from nowcast.extrapolation.ensemble import PerturbedGuess, motion_errors, nearness, noise_strength
 from nowcast.extrapolation.first_guess import first_guess
 from nowcast.extrapolation.optical_flow import motion
 from nowcast.models.guess import Guess, _randomness
@@ -185,3 +185,15 @@ def test_members_score_within_a_tenth_of_those_of_pysteps_on_real_radar(radar_ca
         spreads.append(members.var(0)[both].mean() ** 0.5)
     assert scores[0] < 1.1 * scores[1]
     assert 0.8 < spreads[0] / spreads[1] < 1.25
+
+
+def test_nearness_is_the_same_wherever_the_field_lies_in_memory():
+    echo = np.random.default_rng(0).random((48, 48)) < 0.01
+    held, first = [], nearness(echo, 8, 24)
+    for size in range(1, 4000, 100):  # other addresses
+        held.append(np.empty(size, "uint8"))
+        assert (nearness(echo.copy(), 8, 24) == first).all()
+    row = np.zeros((1, 40), bool)
+    assert not nearness(row, 8, 24).any()  # without echo
+    row[0, 0] = True
+    np.testing.assert_allclose(nearness(row, 8, 24)[0, [0, 8, 12, 24, 39]], [1, 1, 0.75, 0, 0])
