@@ -1,5 +1,14 @@
 """The one exception for wrong use and wrong input: the command line prints it as a single line and exits with 2."""
 
+import re
+
+_COMMANDS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """Text in which characters that a terminal obeys, such as escape, are shown by their numbers instead: \\x1b."""
+    return _COMMANDS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
 
 class InputError(ValueError):
     """Wrong use or wrong input, described in one line.
@@ -19,4 +28,4 @@ class InputError(ValueError):
             parts.append(f"expected {expected}")
         if remedy is not None:
             parts.append(remedy)
-        super().__init__("; ".join(" ".join(part.split()) for part in parts))
+        super().__init__(printable("; ".join(" ".join(part.split()) for part in parts)))

@@ -28,7 +28,7 @@ from nowcast.cli.prepare import (
     prepare_video,
 )
 from nowcast.cli.watch import watch
-from pipelines.errors import InputError
+from pipelines.errors import InputError, printable
 from pipelines.store.paths import refuse_inputs
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -284,7 +284,7 @@ def main() -> None:
         if "--debug" in sys.argv:
             raise
         text, code = _one_line(error)
-        print(f"nowcast: {text}", file=sys.stderr)
+        print(f"nowcast: {printable(text)}", file=sys.stderr)
     if code == _STOPPED:
         print("nowcast: stopped", file=sys.stderr)
     sys.exit(code or 0)

@@ -4,25 +4,23 @@ from collections.abc import Callable, Iterable, Iterator, Sized
 from time import monotonic
 from typing import TypeVar
 
-from rich.console import Console
-
-from pipelines.store.progress import errors
+from pipelines.store.progress import PlainConsole, errors
 
 Item = TypeVar("Item")
 
 _LINE_EVERY_S = 30.0
 
-console = Console()
+console = PlainConsole()
 
 
 def tell(text: object) -> None:
     """Print text to standard output as it is."""
-    console.print(str(text), markup=False, highlight=False, soft_wrap=True)
+    console.print(str(text), highlight=False, soft_wrap=True)
 
 
 def note(text: object) -> None:
     """Print text to standard error as it is."""
-    errors.print(str(text), markup=False, highlight=False, soft_wrap=True)
+    errors.print(str(text), highlight=False, soft_wrap=True)
 
 
 def bar(label: str) -> Callable[[Iterable[Item]], Iterator[Item]]:
@@ -39,7 +37,12 @@ def bar(label: str) -> Callable[[Iterable[Item]], Iterator[Item]]:
         if not errors.is_terminal:
             yield from _in_lines(items, total, label)
             return
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+        )
         with Progress(*columns, console=errors, transient=True) as progress:
             yield from progress.track(items, total, description=label)
 

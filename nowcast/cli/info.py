@@ -59,7 +59,7 @@ def _describe(path: Path, everything: bool) -> str:
     if path.is_file() and path.suffix == ".nc":
         return _netcdf(path, shown)
     if is_forecast(path):
-        with xr.open_zarr(path, chunks=None, consolidated=False, decode_timedelta=True) as dataset:
+        with open_dataset(path, decode_timedelta=True) as dataset:
             return _dataset(dataset, shown)
     try:
         return describe_radar([path], everything=everything)

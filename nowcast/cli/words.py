@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import xarray as xr
-from rich.console import Console
 from rich.table import Table
 
 from nowcast.data.conventions import lead_label
@@ -14,6 +13,7 @@ from nowcast.verification.headline import each_forecast, headline, number
 from nowcast.verification.metrics.table import METRICS
 from nowcast.verification.scores import roles
 from nowcast.verification.tables import plain_table, print_summary, summary_row
+from pipelines.store.progress import PlainConsole
 
 _OF_A_FORECAST = ("source", "seed", "checkpoint_sha256", "sampler", "steps")  # attributes to print
 _WIDTH = 100
@@ -37,7 +37,7 @@ def describe_scores(scores: xr.Dataset, everything: bool = False) -> str:
         everything: Also where the scores are from, what they are called, and all tables over all lead times.
     """
     ones = list(each_forecast(scores))
-    console = Console(width=_WIDTH)
+    console = PlainConsole(width=_WIDTH)
     with console.capture() as tables:
         console.print(_short_table(scores, ones))
         if everything:

@@ -11,6 +11,7 @@ from pyproj import CRS
 from pipelines.errors import InputError
 from pipelines.radar.cf_mapping import proj_of
 from pipelines.store.geo import SEVIR_PROJ
+from pipelines.store.inside import check_proj
 from pipelines.store.unit_text import metres
 
 _PLACING = ("proj", "corner_x", "corner_y")
@@ -77,6 +78,9 @@ def footprints(dataset: xr.Dataset, dim: str) -> list[Footprint | None]:
             projection coordinates, from the origin of the projection. Or, for all alike, with a CF grid mapping `crs`
             and projection coordinates in metres or km.
         dim: "event" or "case".
+
+    Raises:
+        InputError: when a projection names a file.
     """
     if "proj" not in dataset.variables and "crs" in dataset.variables:
         dataset = _projected(dataset)
@@ -92,7 +96,7 @@ def footprints(dataset: xr.Dataset, dim: str) -> list[Footprint | None]:
         west, south = (0.0, 0.0) if projected else (float(corner_x), float(corner_y))
         west, south = west + float(x[0]) - pixel / 2, south + float(y[0]) - pixel / 2
         known = str(proj) and np.isfinite([west, south]).all()
-        found.append(Footprint(str(proj), west, south, pixel, y.size, x.size) if known else None)
+        found.append(Footprint(check_proj(str(proj)), west, south, pixel, y.size, x.size) if known else None)
     return found
 
 

@@ -23,6 +23,7 @@ from pipelines.radar.files import UnreadableError, find_files, read_counts, read
 from pipelines.radar.grid import around as cut_out
 from pipelines.radar.grid import on_square, square
 from pipelines.radar.series import Frame, Series, find_series, scan, scan_newest
+from pipelines.store.inside import check_inside
 from pipelines.store.kind import RADAR
 from pipelines.store.paths import near
 from pipelines.store.reading import open_dataset
@@ -57,7 +58,10 @@ class SeveralProductsError(InputError):
 def is_store(path: Path) -> bool:
     """Whether a path is an archive store, of this or another version of its schema."""
     try:
-        return path.is_dir() and "schema" in zarr.open_group(path, mode="r").attrs
+        if not any((path / name).is_file() for name in ("zarr.json", ".zgroup")):
+            return False
+        check_inside(path)
+        return "schema" in zarr.open_group(path, mode="r").attrs
     except (OSError, KeyError, ValueError):
         return False
 

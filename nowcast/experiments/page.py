@@ -41,7 +41,7 @@ def markdown(result: xr.Dataset, figure: str) -> str:
     lines += [f"- {line}" for line in attrs["differs"].splitlines()]
     if attrs["left_out"]:
         lines += ["", "## Left out", "", *(f"- {line}" for line in attrs["left_out"].splitlines())]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines).replace("<", "&lt;") + "\n"  # names of rows are text, not HTML
 
 
 def table(result: xr.Dataset) -> Iterator[str]:
@@ -113,4 +113,5 @@ def training(result: xr.Dataset) -> Iterator[str]:
 
 
 def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    escaped = [cell.replace("|", "\\|") for cell in cells]
+    return f"| {' | '.join(escaped)} |"

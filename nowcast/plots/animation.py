@@ -127,7 +127,9 @@ def animate_forecast(
         leads = np.concatenate([offsets, leads])
     figure, panels = _figure(rows, find_place(shown))
     height = figure.get_figheight()
-    figure.text(_LEFT / figure.get_figwidth(), 1 - 0.12 / height, forecast_title(shown), va="top", fontsize=10)
+    figure.text(
+        _LEFT / figure.get_figwidth(), 1 - 0.12 / height, forecast_title(shown), va="top", fontsize=10, parse_math=False
+    )
     clock = figure.text(_LEFT / figure.get_figwidth(), 1 - 0.38 / height, "", va="top", fontsize=12, weight="bold")
     if kind_of(shown) is RADAR:
         draw_legend(figure)
@@ -172,7 +174,7 @@ def _figure(rows: Sequence[Row], place: Place | None) -> tuple[Figure, list[Axes
         left = (_LEFT + column * (panel + _GAP)) / width
         box = (left, _BOTTOM / height, panel / width, panel * tallness / height)
         ax = figure.add_axes(box, **({"projection": place.crs()} if place else {}))
-        ax.set_title(row.name, fontsize=9)
+        ax.set_title(row.name, fontsize=9, parse_math=False)
         panels.append(draw_panel(ax, row.fields[0], row.look, place, ["left", "bottom"] if column == 0 else ["bottom"]))
     for label, group in groupby(zip(rows, panels, strict=True), key=lambda pair: pair[0].look.label):
         members = [(row.look, ax.get_position()) for row, ax in group]

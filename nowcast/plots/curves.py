@@ -21,7 +21,7 @@ def plot_scores(scores: Mapping[str, xr.Dataset]) -> Figure:
         minutes = result["lead_time"].values / np.timedelta64(1, "m")
         at_event = result["csi"].sel(summary="mean").sel(threshold=EVENT_THRESHOLD, method="nearest")
         for ax, score in ((crps, result["crps_fair"]), (csi, at_event), (calibration, result["spread_skill"])):
-            ax.plot(minutes, score.values, marker="o", markersize=3, linewidth=1.5, label=name)
+            ax.plot(minutes, score.values, marker="o", markersize=3, linewidth=1.5, label=name.replace("$", r"\$"))
     calibration.axhline(1, color="black", linewidth=0.8, linestyle="--")
     crps.set(title="Fair CRPS (counts)\none member: its absolute error", ylim=(0, None))
     csi.set(title=f"CSI, ≥ {EVENT_THRESHOLD:g} counts\nensembles: of the ensemble mean", ylim=(0, 1))

@@ -196,7 +196,7 @@ def _annotate(figure: Figure, panels: np.ndarray, rows: Sequence[Row], shown: xr
     for ax, row in zip(panels[:, 0], rows, strict=True):
         middle = (ax.get_position().y0 + ax.get_position().y1) / 2
         size = min(9, 9 * ax.get_position().height * height / _ROW_NAME)
-        figure.text(0.1 / width, middle, row.name, rotation=90, ha="left", va="center", fontsize=size)
+        figure.text(0.1 / width, middle, row.name, rotation=90, ha="left", va="center", fontsize=size, parse_math=False)
     for ax, lead, time in zip(panels[0], shown["lead_time"].values, shown["valid_time"].values, strict=True):
         text = clock_text(shown, time, f"+{lead_label(lead)}")
         narrow = ax.get_position().width * width < _COLUMN_NAME
@@ -208,6 +208,6 @@ def _annotate(figure: Figure, panels: np.ndarray, rows: Sequence[Row], shown: xr
         parts = [title] if len(title) <= letters else title.replace(", from ", ",\nfrom ").splitlines()
         title = "\n".join(textwrap.fill(part, letters) for part in parts)
     left, size = (_LEFT, 10) if fits else (0.1, 8)
-    figure.text(left / width, 1 - 0.06 / height, title, ha="left", va="top", fontsize=size)
+    figure.text(left / width, 1 - 0.06 / height, title, ha="left", va="top", fontsize=size, parse_math=False)
     if kind_of(shown) is RADAR:
         draw_legend(figure)

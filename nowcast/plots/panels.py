@@ -30,6 +30,7 @@ from nowcast.plots.graticule import draw_graticule
 from nowcast.plots.outlines import outlines_within
 from pipelines.store.amounts import amount_text, units_text
 from pipelines.store.geo import projection
+from pipelines.store.inside import check_proj
 from pipelines.store.units import COUNTS, MAX_COUNT, QUANTITIES, RAIN_RATE, REFLECTIVITY, VIL, counts_to_vil
 
 EVENT_THRESHOLD = 74.0  # counts
@@ -158,7 +159,10 @@ def find_place(case: xr.Dataset) -> Place | None:
         return Place.of(footprint)
     proj = str(case["proj"].values) if "proj" in case.variables else ""
     if not proj and "crs" in case.variables:
-        proj = CRS.from_cf(case["crs"].attrs).to_wkt()
+        attrs = case["crs"].attrs
+        for name in ("crs_wkt", "spatial_ref"):
+            check_proj(str(attrs.get(name)))
+        proj = CRS.from_cf(attrs).to_wkt()
     if not proj or not {"latitude", "longitude"} <= set(case.variables):
         return None
     lat, lon = (case[name].transpose("y", "x").values.astype("float64") for name in ("latitude", "longitude"))

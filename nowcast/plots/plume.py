@@ -96,7 +96,7 @@ def _draw(ax: Axes, one: xr.Dataset) -> None:
     if not np.isfinite(members).any():
         ax.text(0.5, 0.5, "never observed", transform=ax.transAxes, ha="center", va="center")
     name = f"{one['name'].item()}" + ("" if one["series"] == "pixel" else f", {one['series'].item()}")
-    ax.set_title(f"{name}: from {minute_text(init)} UTC", fontsize=9, loc="left")
+    ax.set_title(f"{name}: from {minute_text(init)} UTC", fontsize=9, loc="left", parse_math=False)
     ax.set_ylabel(f"{QUANTITIES[quantity].attrs['long_name'].partition(',')[0]}\n({units_text(quantity)})", fontsize=8)
     if one["amount"].attrs["units"] != "dBZ":
         ax.set_ylim(0, None)

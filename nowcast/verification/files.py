@@ -12,6 +12,7 @@ from nowcast import __version__
 from nowcast.verification.aggregate import add
 from nowcast.verification.scores import described, roles
 from pipelines.errors import InputError
+from pipelines.store.inside import check_inside
 from pipelines.store.whole import whole
 
 MINUTES = {"units": "minutes", "dtype": "float64", "_FillValue": None}
@@ -57,6 +58,7 @@ def merge_states(paths: Sequence[Path]) -> list[xr.Dataset]:
 
 def _load_states(path: Path) -> list[xr.Dataset]:
     try:
+        check_inside(path)
         groups = xr.load_datatree(path, decode_timedelta=True)
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{path} cannot be read", got=error, expected="sums written by verify --sums") from error

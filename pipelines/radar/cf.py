@@ -17,7 +17,7 @@ from threading import Lock
 import numpy as np
 import xarray as xr
 
-from pipelines.errors import InputError
+from pipelines.errors import InputError, printable
 from pipelines.radar.cf_amounts import is_amount, per_hour
 from pipelines.radar.cf_axes import (
     EVEN,
@@ -178,7 +178,7 @@ def _quantity(field: xr.DataArray) -> str:
 
 @lru_cache
 def _say(read: str, left_out: str) -> None:
-    log.warning("%s is read, and %s beside it is left out", read, left_out)
+    log.warning("%s is read, and %s beside it is left out", printable(read), printable(left_out))
 
 
 def _unmarked(frame: np.ndarray, quantity: str) -> list[int]:

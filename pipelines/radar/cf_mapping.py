@@ -17,6 +17,7 @@ from pyproj.exceptions import CRSError
 
 from pipelines.errors import InputError
 from pipelines.store.geo import in_metres
+from pipelines.store.inside import check_proj
 
 log = logging.getLogger(__name__)
 _TEXT = ("crs_wkt", "spatial_ref")
@@ -94,7 +95,7 @@ def _warn(origin: str) -> None:
 
 
 def _by_text(mapping: Attrs, scales: tuple[float, float]) -> CRS | None:
-    return next((CRS(mapping[name]) for name in _TEXT if name in mapping), None)
+    return next((CRS(check_proj(str(mapping[name]))) for name in _TEXT if name in mapping), None)
 
 
 def _by_parameters(mapping: Attrs, scales: tuple[float, float]) -> CRS | None:
@@ -109,7 +110,7 @@ def _by_parameters(mapping: Attrs, scales: tuple[float, float]) -> CRS | None:
 
 
 def _by_proj(mapping: Attrs, scales: tuple[float, float]) -> CRS | None:
-    return next((CRS(str(mapping[name])) for name in _PROJ if name in mapping), None)
+    return next((CRS(check_proj(str(mapping[name]))) for name in _PROJ if name in mapping), None)
 
 
 def _by_epsg(mapping: Attrs, scales: tuple[float, float]) -> CRS | None:

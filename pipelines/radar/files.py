@@ -18,11 +18,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
-import h5py
 import numpy as np
 
 from pipelines.errors import InputError
 from pipelines.radar.grid import Grid
+from pipelines.store.inside import open_hdf5
 from pipelines.store.paths import near
 from pipelines.store.plugins import plugins
 from pipelines.store.units import quantise
@@ -245,7 +245,7 @@ def _format(path: Path) -> _Format:
     if module is None:
         raise InputError("its format is not known", got=path.suffix, expected=", ".join(FORMATS))
     if module == "pipelines.radar.odim":
-        with h5py.File(path) as file:
+        with open_hdf5(path) as file:
             module = "pipelines.radar.knmi" if "image1" in file else module if "what" in file else "pipelines.radar.cf"
     return import_module(module) if isinstance(module, str) else module  # type: ignore[return-value]
 

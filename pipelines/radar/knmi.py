@@ -15,6 +15,7 @@ import numpy as np
 from pipelines.errors import InputError
 from pipelines.radar.files import Header, hours, number, text
 from pipelines.radar.grid import Grid
+from pipelines.store.inside import open_hdf5
 from pipelines.store.units import RAIN_RATE, REFLECTIVITY
 
 _QUANTITIES = {"[MM]": RAIN_RATE, "[MM/H]": RAIN_RATE, "[DBZ]": REFLECTIVITY}  # by the unit in the parameter's name
@@ -26,7 +27,7 @@ _NOT_SEEN = ("calibration_missing_data", "calibration_out_of_image")
 
 def header(path: Path) -> Header:
     """See `pipelines.radar.files`."""
-    with h5py.File(path) as file:
+    with open_hdf5(path) as file:
         place = file["geographic"].attrs
         metres = 1000.0 if text(place["geo_dim_pixel"]).startswith("KM") else 1.0
         width, height = (metres * number(place[f"geo_pixel_size_{axis}"]) for axis in "xy")
@@ -39,7 +40,7 @@ def header(path: Path) -> Header:
 
 def values(path: Path, number: int) -> np.ndarray:
     """See `pipelines.radar.files`."""
-    with h5py.File(path) as file:
+    with open_hdf5(path) as file:
         unit, image = _unit(file), file["image1"]
         raw = image["image_data"][:][::-1]
         formula = _FORMULA.search(text(image["calibration"].attrs["calibration_formulas"]))

@@ -18,6 +18,7 @@ from pipelines.errors import InputError
 from pipelines.radar.files import Header, hours, number, text
 from pipelines.radar.grid import Grid
 from pipelines.store.geo import in_metres, projection
+from pipelines.store.inside import open_hdf5
 from pipelines.store.units import RAIN_RATE, REFLECTIVITY, VIL
 
 # In the order in which they are taken from a file that has several.
@@ -30,7 +31,7 @@ _AHEAD = timedelta(minutes=5)  # a scan may begin a little after the time of the
 
 def header(path: Path) -> Header:
     """See `pipelines.radar.files`."""
-    with h5py.File(path) as file:
+    with open_hdf5(path) as file:
         data = _data(file)
         stamp = text(file["what"].attrs["date"]) + text(file["what"].attrs["time"])
         time = datetime.strptime(stamp, "%Y%m%d%H%M%S")
@@ -41,7 +42,7 @@ def header(path: Path) -> Header:
 
 def values(path: Path, number: int) -> np.ndarray:
     """See `pipelines.radar.files`."""
-    with h5py.File(path) as file:
+    with open_hdf5(path) as file:
         data = _data(file)
         raw = data["data"][:][::-1]
         field = _scalar(data, "gain", 1) * raw.astype("float32") + np.float32(_scalar(data, "offset", 0))

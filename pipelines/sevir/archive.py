@@ -17,6 +17,7 @@ import h5py
 from fsspec.implementations.local import LocalFileSystem
 
 from pipelines.errors import InputError
+from pipelines.store.inside import open_hdf5
 
 _OPTIONS = {"s3": {"anon": True}}
 _BLOCK_BYTES = 2**18  # of one range request for HDF5's scattered metadata; an event is one request of its own size
@@ -48,7 +49,7 @@ class Archive:
         """
         if self.is_local:
             root = Path(self.root).resolve()
-            stays = (root / name).resolve().is_relative_to(root)
+            stays = not _is_url(name) and (root / name).resolve().is_relative_to(root)
         else:
             stays = not (PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or _is_url(name))
         if not stays:
@@ -75,14 +76,15 @@ class Archive:
 
         Raises:
             OSError: when it cannot be read.
+            InputError: when it names other files.
         """
         path = f"{self.root}/{name}"
         if self.is_local:
-            with h5py.File(path) as file:
+            with open_hdf5(Path(path)) as file:
                 yield file
         else:
             raw = _filesystem(path).open(path, "rb", block_size=_BLOCK_BYTES, cache_type="readahead")
-            with raw, h5py.File(raw) as file:
+            with raw, open_hdf5(raw) as file:
                 yield file
 
     def trying(self, function: Callable[[], T]) -> T:

@@ -12,6 +12,7 @@ from pyproj import CRS, Proj
 from pyproj.exceptions import ProjError
 
 from pipelines.errors import InputError
+from pipelines.store.inside import check_proj
 
 SEVIR_PROJ = "+proj=laea +lat_0=38 +lon_0=-98 +units=m +a=6370997.0 +ellps=sphere"
 
@@ -26,10 +27,10 @@ def projection(proj: str) -> Proj:
     """The projection of a PROJ string, in metres; latitude and longitude are those of its own sphere or ellipsoid.
 
     Raises:
-        InputError: when PROJ cannot read the string.
+        InputError: when PROJ cannot read the string, or it names a file.
     """
     try:
-        return Proj(in_metres(proj))
+        return Proj(in_metres(check_proj(proj)))
     except ProjError as error:
         raise InputError(f"no map projection {proj!r}", got=error, expected="a PROJ string") from error
 

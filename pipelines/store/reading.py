@@ -12,6 +12,7 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from pipelines.errors import InputError
+from pipelines.store.inside import check_inside
 
 DAMAGED = "it may be damaged: remove it and make it again"
 _UNREADABLE = "it may be damaged, or open for writing elsewhere"  # of a file, which may be the only one
@@ -43,7 +44,11 @@ def open_dataset(path: Path, **options: Any) -> xr.Dataset:
     Args:
         path: The file or folder.
         options: Those of `xarray.open_dataset`.
+
+    Raises:
+        InputError: when it has its reader read other files (see `pipelines.store.inside`).
     """
+    check_inside(path)
     if path.is_dir():
         return xr.open_dataset(path, engine="zarr", consolidated=False, **options)
     try:

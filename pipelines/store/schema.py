@@ -44,6 +44,7 @@ from zarr.codecs import BloscCodec
 from pipelines import __version__
 from pipelines.errors import InputError
 from pipelines.store import geo, rejects
+from pipelines.store.inside import check_inside
 from pipelines.store.kind import RADAR, VIDEO, Kind, kind_of
 from pipelines.store.reading import Pixels, guarded, readable
 from pipelines.store.units import COUNTS, MISSING, QUANTITIES
@@ -262,6 +263,7 @@ def open_store(path: str | Path) -> xr.Dataset:
         raise InputError(f"no store at {path}", remedy="make one with a prepare- command of nowcast")
     if not any((path / name).is_file() for name in ("zarr.json", ".zgroup")):
         raise InputError(f"{path} is not a Zarr store", remedy="make one with a prepare- command of nowcast")
+    check_inside(path)
     with readable(path), warnings.catch_warnings():
         warnings.filterwarnings("ignore", f"Object at {rejects.FILE} is not recognized")
         dataset = xr.open_zarr(path, chunks=None, consolidated=False, decode_coords="all")

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import av
 import cv2
@@ -20,8 +20,13 @@ import numpy as np
 from pipelines.errors import InputError
 
 PICTURES = {".png", ".jpg", ".jpeg", ".bmp"}
+_CONTAINERS = (
+    "avi,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpeg,mpegvideo,mpegts,m4v"  # no playlists: they name other files
+)
 VIDEOS = {".avi", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".seq"}
 
+# By their names in FFmpeg; without playlists, which have it read other files.
+_CONTAINERS = "avi,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpeg,mpegvideo,mpegts,m4v"
 _SEQ_HEADER, _SEQ_FORMAT, _SEQ_FRAMES, _SEQ_JPEG = 1024, 568, 572, {102, 201}
 _SEQ_TIME = 8
 
@@ -50,18 +55,25 @@ def inspect(path: Path) -> Footage:
     if path.is_dir():
         pictures = _pictures(path)
         return Footage(len(pictures), None, sum(picture.stat().st_size for picture in pictures))
+    if not path.is_file():
+        raise InputError(f"{path} is no file")
     size = path.stat().st_size
     if path.suffix == ".seq":
         with path.open("rb") as file:
             return Footage(len(_seq_places(file, path)), None, size)
     try:
-        with av.open(path) as container:
+        with _opened(path) as container:
             stream = container.streams.video[0]
             fps = float(stream.average_rate) if stream.average_rate else None
             frames = stream.frames or sum(packet.size > 0 for packet in container.demux(stream))
             return Footage(frames, fps, size)
     except (av.FFmpegError, IndexError) as error:
         raise InputError(f"{path} cannot be read", got=error, remedy="fetch it anew and run again") from error
+
+
+def _opened(path: Path) -> Any:
+    """A video file, open for reading, whatever its suffix says; only containers that hold their frames themselves."""
+    return av.open(str(path.resolve()), options={"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"})
 
 
 def read(path: Path, numbers: Sequence[int]) -> Iterator[np.ndarray]:
@@ -78,8 +90,8 @@ def read(path: Path, numbers: Sequence[int]) -> Iterator[np.ndarray]:
 
 def _pictures(folder: Path) -> list[Path]:
     """The pictures of a folder by the numbers in their names, so that 10 comes after 9."""
-    pictures = [path for path in folder.iterdir() if path.suffix.lower() in PICTURES]
-    return sorted(pictures, key=lambda path: [int(p) if p.isdigit() else p for p in re.split(r"(\d+)", path.name)])
+    pictures = [path for path in folder.iterdir() if path.suffix.lower() in PICTURES and path.is_file()]
+    return sorted(pictures, key=lambda path: [int(p) if p.isdecimal() else p for p in re.split(r"(\d+)", path.name)])
 
 
 def _of_folder(path: Path, numbers: Sequence[int]) -> Iterator[np.ndarray]:
@@ -99,7 +111,7 @@ def _decoded(content: bytes, name: str) -> np.ndarray:
 def _of_video(path: Path, numbers: Sequence[int]) -> Iterator[np.ndarray]:
     left = list(numbers)
     try:
-        with av.open(path) as container:
+        with _opened(path) as container:
             for number, frame in enumerate(container.decode(video=0)):
                 if number == left[0]:
                     yield frame.to_ndarray(format="rgb24")

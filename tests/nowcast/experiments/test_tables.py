@@ -129,6 +129,13 @@ def test_a_table_has_the_papers_numbers_in_a_column_of_their_own_and_no_number_w
     assert "--lpips-weights FILE" in page and "![T](f.png)" in page and "- d\n" in page
 
 
+def test_names_of_rows_are_text_on_the_page():
+    one = result().assign_coords(row=["<script>alert(1)</script>", "a | b", "c"])
+    one.attrs["title"] = "<img src=x onerror=alert(1)>"
+    page = markdown(one, "f.png")
+    assert "<" not in page and "&lt;script>alert(1)" in page and "| a \\| b |" in page
+
+
 def test_figures_draw_what_has_a_value():
     one = result()
     one["published"][0, 0] = 0.2

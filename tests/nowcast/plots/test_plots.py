@@ -249,6 +249,14 @@ def test_the_title_stays_within_a_narrow_picture():
     assert "\n" in figure.texts[-1].get_text() and box.x0 >= 0 and box.x1 <= figure.bbox.x1
 
 
+@pytest.mark.parametrize("name", [r"$\frac$", "a $5 b $6", r"$\notacommand$"])
+def test_names_of_files_are_no_formulas(name, no_network):
+    figure = plot_forecast(make_forecast().assign_attrs(model=name).assign_coords(event=("case", [name])))
+    figure.draw_without_rendering()
+    texts = [text for text in figure.texts if name in text.get_text()]
+    assert texts and not any(text.get_parse_math() for text in texts)
+
+
 def test_without_a_projection_the_axes_are_plain(no_network):
     figure = plot_forecast(make_forecast().drop_vars(["proj", "latitude", "longitude"]))
     figure.draw_without_rendering()

@@ -1,7 +1,10 @@
 """A browser, and a forecast to look at."""
 
+import re
 import shutil
+from base64 import b64encode
 from collections.abc import Iterator
+from hashlib import sha256
 
 import numpy as np
 import pytest
@@ -37,6 +40,23 @@ def stopped_clock(browser) -> Iterator:
 
     yield stop
     browser.clock.resume()
+
+
+@pytest.fixture(scope="session")
+def check_policy():
+    """Checks that a page allows no more than its own script, its own style and the pictures that it holds."""
+
+    def check(text: str) -> None:
+        (said,) = re.findall(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)">', text)
+        allowed = dict(part.strip().split(" ", 1) for part in said.split(";"))
+        for tag in ("script", "style"):
+            (own,) = re.findall(rf"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
+            assert allowed.pop(f"{tag}-src") == f"'sha256-{b64encode(sha256(own.encode()).digest()).decode()}'"
+        assert allowed == {name: "'none'" for name in ("default-src", "base-uri", "form-action")} | {"img-src": "data:"}
+        assert text.index("Content-Security-Policy") < text.index("<title")
+        assert not re.search(r"<[^>]*\s(style|on\w+)=", text)
+
+    return check
 
 
 @pytest.fixture(scope="session")

@@ -132,6 +132,10 @@ def test_the_past_and_what_was_observed_later_are_there(forecast, small_store, t
     assert [threshold["text"] for threshold in data["thresholds"]] == ["≥ 16 counts", "≥ 74 counts", "≥ 133 counts"]
 
 
+def test_the_page_runs_its_own_script_and_loads_nothing(forecast, tmp_path, check_policy):
+    check_policy(write_page(forecast, tmp_path / "page.html", case=1).read_text(encoding="utf-8"))
+
+
 def test_text_of_files_is_escaped_and_nothing_outside_is_referred_to(forecast, tmp_path, hostile):
     text = write_page(forecast, tmp_path / "page.html", case=1).read_text(encoding="utf-8")
     assert hostile not in text and "<script>alert" not in text and "&lt;/script&gt;" in text

@@ -321,6 +321,21 @@ def test_a_latitude_and_longitude_finds_its_pixel(page, forecast):
         assert said in page.text_content("#refusal")
 
 
+def test_no_other_script_runs_even_where_one_came_in(browser, forecast, tmp_path):
+    path = write_page(forecast, tmp_path / "page.html", case=1)
+    text, added = (
+        path.read_text(encoding="utf-8"),
+        "<script>window.ran = 1</script><img src=x onerror='window.ran = 2'>",
+    )
+    page = browser.new_page()
+    for policy, ran in (("Content-Security-Policy", None), ("X-Nothing", 2)):
+        path.write_text(text.replace("Content-Security-Policy", policy).replace("</body>", f"{added}</body>"))
+        page.goto(path.as_uri())
+        page.wait_for_function(READY)
+        assert page.evaluate("window.ran ?? null") == ran
+    page.close()
+
+
 def test_names_of_files_are_text(opened, forecast, tmp_path, hostile):
     page = opened(write_page(forecast, tmp_path / "page.html", case=1))
     assert hostile in page.text_content("header p")

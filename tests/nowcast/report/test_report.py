@@ -109,6 +109,10 @@ def test_one_file_that_refers_to_nothing_outside_it(verified, text):
     assert "default-src 'none'" in page.all("meta")[1]["content"]
 
 
+def test_the_page_runs_its_own_script_and_loads_nothing(text, check_policy):
+    check_policy(text)
+
+
 def test_calibration_of_an_ensemble_is_drawn(text):
     assert "Reliability, ≥ 16 counts" in text and "Rank histogram" in text
 

@@ -115,7 +115,7 @@ def test_an_index_of_another_event(archive):
         plan_of(archive)
 
 
-@pytest.mark.parametrize("how", ["../outside.h5", "absolute", "link"])
+@pytest.mark.parametrize("how", ["../outside.h5", "absolute", "link", "x::memory://one.h5", "memory://one.h5"])
 def test_a_file_outside_the_archive(archive, how):
     outside = archive.root / "outside.h5"
     (archive.data / "vil/2018/one.h5").rename(outside)

@@ -1,5 +1,7 @@
 """Frames come by number and exactly, from every kind of source."""
 
+import os
+
 import cv2
 import numpy as np
 import pytest
@@ -49,6 +51,24 @@ def test_a_file_that_is_none(tmp_path, name):
     (tmp_path / name).write_bytes(b"not a video" * 200)
     with pytest.raises(InputError, match=name):
         inspect(tmp_path / name)
+
+
+@pytest.mark.parametrize("text", ["ffconcat version 1.0\nfile ours.avi\n",
+    "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nours.avi\n#EXT-X-ENDLIST\n"])  # fmt: skip
+def test_a_playlist_called_a_video_has_no_other_file_read(tmp_path, footage, text):
+    footage.video(tmp_path / "ours.avi", footage.frames(3))
+    (tmp_path / "theirs.avi").write_text(text)
+    with pytest.raises(InputError, match=r"theirs\.avi"):
+        inspect(tmp_path / "theirs.avi")
+    with pytest.raises(InputError, match=r"theirs\.avi"):
+        next(iter(read(tmp_path / "theirs.avi", [0])))
+
+
+def test_a_pipe_is_no_video_and_not_waited_for(tmp_path):
+    for name in ("a.avi", "a.seq"):
+        os.mkfifo(tmp_path / name)
+        with pytest.raises(InputError, match="no file"):
+            inspect(tmp_path / name)
 
 
 def test_a_file_cut_short_gives_its_first_frames_and_then_fails(tmp_path, footage):
