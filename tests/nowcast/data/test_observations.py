@@ -194,3 +194,10 @@ def test_squares_about_other_centres_are_explained():
     ):
         with pytest.raises(InputError, match=line):
             Observations.open(store).fields(case(Footprint(proj, 9e6, 9e6, 1000.0, 10, 10)))
+
+
+def test_a_gap_in_an_event_does_not_widen_how_far_a_truth_may_miss_its_time() -> None:
+    times = START + np.array([0, 5, 10, 40]) * np.timedelta64(1, "m")
+    store = store_of({"a": (np.ones((4, 30, 40)), 0, 0)}).assign_coords(valid_time=(("event", "frame"), times[None]))
+    off = Case("a", START, START + np.array([10, 12]) * np.timedelta64(1, "m"))
+    assert Observations.open(store).seen(off).tolist() == [True, False]

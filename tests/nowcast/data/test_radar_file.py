@@ -176,6 +176,13 @@ def test_all_headers_are_read_where_names_do_not_tell_the_order(write, tmp_path,
     assert minutes(store)[-3:] == [45, 50, 55] and len(set(headers)) == 12
 
 
+def test_names_may_be_of_a_local_time_ahead_of_that_in_the_file(write, tmp_path):
+    for number in range(12):
+        write(number, NAMES["full"](START + timedelta(hours=2, minutes=5 * number)), size=(4, 4))
+    store = open_radar(tmp_path / "radar", newest=3, until=np.datetime64(START + timedelta(minutes=40)))
+    assert set(minutes(store)) >= {30, 35, 40}
+
+
 def test_broken_files_do_not_count_among_the_newest(write, tmp_path, headers):
     for number in range(12):
         path = write(number, NAMES["full"](START + number * timedelta(minutes=5)), size=(4, 4))

@@ -140,6 +140,42 @@ def test_an_error_of_motion_moves_a_member_along_it(moving_storm):
     np.testing.assert_allclose(off, 4 * motion_errors(4, minutes=5, km=3)[-1, 0] * case.heading, atol=0.4)
 
 
+def shifted(last: np.ndarray, by: float) -> np.ndarray:
+    """A member without noise whose air comes from `by` pixels to the west."""
+    rows, columns = last.shape
+    still = np.stack(np.meshgrid(range(columns), range(rows)), -1).astype("float32")
+    return PerturbedGuess(
+        last, last[None], np.ones_like(last, bool), last[None].astype(float),
+        np.zeros((1, rows, columns // 2 + 1), "float32"),
+        np.ones_like(last), (still - np.float32([by, 0]))[None], np.float64([1, 0]), np.zeros((1, 2)),
+    ).draw(np.zeros((1, rows, columns), "float32"), np.zeros(2))[0]  # fmt: skip
+
+
+def test_members_are_carried_by_cubic_interpolation():
+    last = np.full((8, 8), 10.0, "float32")
+    last[:, 4] = 110
+    # OpenCV's cubic kernel with A = -0.75 at half a pixel: ((A + 2) / 2 - (A + 3)) / 4 + 1 = 0.59375
+    np.testing.assert_allclose(shifted(last, 0.5)[4, 4:6], 10 + 59.375, rtol=1e-4)
+
+
+def test_members_do_not_exceed_the_newest_field():
+    last = np.full((8, 16), 10.0, "float32")
+    last[:, 6:] = 110
+    made = shifted(last, 0.5)
+    assert np.nanmax(made) == 110 and made[4, 7] == 110  # 10 + 100 * (1 + 0.09375), by the same kernel
+
+
+def test_an_error_of_motion_across_moves_a_member_across(moving_storm):
+    case = guess(moving_storm((12, 40), (2, -1), 8), 4)
+    still = np.zeros((4, 64, 64), "float32")
+    row, column = np.mgrid[:64, :64]
+    slow, off = (np.nan_to_num(case.draw(still, np.array([0.0, error])))[-1] for error in (0.0, 4.0))
+    moved = [((off * axis).sum() / off.sum() - (slow * axis).sum() / slow.sum()) for axis in (column, row)]
+    size = 4 * motion_errors(4, minutes=5, km=3)[-1, 1]
+    assert np.dot(moved, case.heading) == pytest.approx(0, abs=0.4)
+    assert np.hypot(*moved) == pytest.approx(size, abs=0.4) and size > 2
+
+
 def test_errors_of_motion_have_unit_variance():
     generator = torch.Generator().manual_seed(0)
     off_course = np.stack([_randomness((1,), generator)[1] for _ in range(10_000)])

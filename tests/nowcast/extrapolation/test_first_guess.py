@@ -4,7 +4,7 @@ import io
 import numpy as np
 import pytest
 
-from nowcast.extrapolation.first_guess import first_guess
+from nowcast.extrapolation.first_guess import _match, first_guess
 from nowcast.extrapolation.optical_flow import motion
 from nowcast.models.sprog import Sprog
 
@@ -96,3 +96,26 @@ def test_sprog_is_a_model_of_the_table(to_history, lead_times, moving_storm):
     path = moving_storm((12, 40), (2, -1), 12)
     forecast = Sprog().forecast(to_history(path[None, :6]), lead_times(6), 1, 0)
     np.testing.assert_allclose(forecast[0, 0].values, guess(path[:6]).sprog[0], atol=1e-4)
+
+
+def test_the_area_and_the_mean_of_the_echo_are_matched_by_hand():
+    last = np.array([[20.0, 10.0, 0, 0]])
+    # The larger half, 4 and 3, is moved on by the difference of the means: 15 - 3.5.
+    np.testing.assert_allclose(_match(np.array([[3.0, 1.0, 4.0, 2.0]]), last), [[14.5, 0, 15.5, 0]])
+    # 50 and 1 are moved back by 10.5, and no echo is below zero.
+    np.testing.assert_allclose(_match(np.array([[50.0, 1.0, 0, 0]]), last), [[39.5, 0, 0, 0]])
+
+
+def test_a_fast_storm_that_only_moves_fades_no_more_than_a_slow_one(moving_storm):
+    slow, fast = (guess(moving_storm((14, 32), (speed, 0), 6), 3) for speed in (0.5, 5))
+    for lead in range(3):
+        assert fast.sprog[0, lead].max() > 0.95 * slow.sprog[0, lead].max() > 100
+
+
+def test_there_is_hardly_any_noise_where_nothing_was_seen(moving_storm):
+    frames = moving_storm((20, 32), (1, 0), 6) + 50
+    observed = np.ones(frames.shape, bool)
+    observed[:, :, 40:] = False
+    made = first_guess(np.where(observed, frames, 0)[None], observed[None], 2, minutes=5, km=3)
+    strength = made.perturbed[0].strength
+    assert (strength[:, 40:] < 0.1 * strength[:, 10:30].mean()).all()

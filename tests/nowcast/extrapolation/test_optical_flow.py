@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from nowcast.extrapolation.first_guess import first_guess
-from nowcast.extrapolation.optical_flow import extrapolate, motion, reached, reached_after
+from nowcast.extrapolation.optical_flow import departures, extrapolate, motion, reached, reached_after
 
 
 @pytest.mark.parametrize("velocity", [(2.0, 0.0), (0.0, -1.5), (-1.5, 2.5)])
@@ -89,3 +89,25 @@ def test_a_domain_too_small_for_the_search_stands_still(shape):
     frames = np.full((1, 3, *shape), 50.0, "float32")
     assert not motion(frames, np.ones_like(frames, bool)).any()
     assert reached_after(frames[0], np.array([1, 4])).all()
+
+
+def test_far_from_all_echo_the_air_moves_as_it_does_in_the_mean(moving_storm):
+    frames = moving_storm((30, 30), (2, 1), 4, size=420)[None]
+    found = motion(frames, np.ones_like(frames, bool))[0]
+    np.testing.assert_allclose(found[400, 400], (2, 1), atol=0.3)
+
+
+def test_air_from_outside_moves_as_that_at_the_edge():
+    paths = departures(np.full((8, 8, 2), (2, -1), "float32"), 5)
+    row, column = np.mgrid[:8, :8]
+    for lead, path in enumerate(paths, 1):
+        np.testing.assert_array_equal(path, np.stack([column - 2 * lead, row + lead], -1))
+
+
+def test_a_pixel_is_known_where_half_of_its_weight_is():
+    """Moved by a quarter and by a half of a pixel into one that was never seen, and by three quarters out of it."""
+    field = np.array([[[10.0, 20.0, np.nan, np.nan]]])
+    quarter, half, most = (extrapolate(field, np.full((1, 1, 4, 2), (by, 0)), 1)[0, 0, 0] for by in (0.25, 0.5, 0.75))
+    np.testing.assert_allclose(quarter[1:], [17.5, np.nan, np.nan])
+    np.testing.assert_allclose(half[1:], [15, 20, np.nan])
+    np.testing.assert_allclose(most[1:], [12.5, 20, np.nan])

@@ -8,6 +8,7 @@ import torch
 import zarr
 from safetensors.torch import load_file
 
+from nowcast.models import build_network
 from nowcast.models.checkpoint import load_network, load_tensors, save_half
 from nowcast.training.config import parse_config
 from nowcast.training.loop import TrainingStoppedError, learning_rate
@@ -211,6 +212,36 @@ def test_average_of_weights_by_hand(toy_config, small_store, tmp_path):
         decay = (1 + count) / (10 + count)
         average = decay * average + (1 - decay) * weight
     assert weights(tmp_path / "run")["gain.weight"].item() == pytest.approx(average, rel=1e-6)
+
+
+def test_gradients_are_clipped(toy_config, small_store, tmp_path, monkeypatch):
+    stages = {"gain": {"steps": 3, "batch": 2, "rate": 0.01, "clip": 1e-3, "validate_every": 3}}
+    norms, step = [], torch.optim.AdamW.step
+
+    def watched(self, *args, **kwargs):
+        norms.append(self.param_groups[0]["params"][0].grad.norm().item())
+        return step(self, *args, **kwargs)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", watched)
+    train(changed(toy_config, stages=stages), [small_store], tmp_path / "run", device="cpu")
+    records = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert all(record["gradient_norm"] > 1e-2 for record in records if "loss" in record)
+    assert norms == pytest.approx([1e-3] * 3, rel=1e-3)
+
+
+def test_a_network_is_in_train_mode_in_its_steps_alone(toy_config, small_store, tmp_path, monkeypatch):
+    stage = type(build_network("toy", {}).stages["gain"])
+    modes, loss = [], stage.loss
+
+    def watched(self, batch, draws):
+        modes.append(self.trained.training)
+        return loss(self, batch, draws)
+
+    monkeypatch.setattr(stage, "loss", watched)
+    stages = {"gain": {"steps": 4, "batch": 2, "rate": 0.01, "validate_every": 2}}
+    train(changed(toy_config, stages=stages), [small_store], tmp_path / "run", device="cpu")
+    validation = [False] * ((len(modes) - 4) // 2)
+    assert validation and modes == [True, True, *validation, True, True, *validation]
 
 
 def test_learning_rate_by_hand(toy_config):

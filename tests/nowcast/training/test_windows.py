@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import zarr
 
+from nowcast.data.orientations import turned as turned_to
 from nowcast.data.windows import Window, find_windows, history_of
 from nowcast.training.windows import TrainingStore, TrainingWindows, training_sources
 from pipelines.errors import InputError
@@ -156,3 +157,26 @@ def test_missing_pixels_are_no_echo(small_store, tmp_path):
     counts[1, :, 0, 8:] = 16
     shares = TrainingStore(store).echo_shares
     assert shares[0] == 0 and shares[1] == pytest.approx(8 / 256)
+
+
+def test_windows_are_turned_in_all_eight_ways(source, opened):
+    windows = find_windows(opened, history=10, lead=10, stride=2, split="train")
+    plain, turned = (
+        TrainingWindows([(source, windows)], 10, 10, side=16, seed=1, augment=augment) for augment in (False, True)
+    )
+    ways = [[way for way in range(8) if (turned_to(plain[n], way) == turned[n]).all()] for n in range(60)]
+    assert all(len(way) == 1 for way in ways) and {way for [way] in ways} == set(range(8))
+
+
+def test_a_square_is_cut_at_every_place_where_it_fits(source):
+    cut = TrainingWindows([(source, [Window(0, 0)])], 10, 10, side=15, seed=1, augment=True)
+    assert {cut._corner((16, 17), n) for n in range(60)} == {(y, x) for y in (0, 1) for x in (0, 1, 2)}
+
+
+def test_a_cadence_at_either_end_of_the_range_is_taken(source):
+    choice = {"history": 4, "lead": 4, "stride": 1, "split": "train"}
+    for cadence, steps in (((5, 10), {1, 2}), ((5, 5), {1}), ((10, 10), {2})):
+        sources = training_sources([source], cadence=cadence, **choice)
+        assert {window.step for _, windows in sources for window in windows} == steps
+    with pytest.raises(InputError, match="no store has a window"):
+        training_sources([source], cadence=(6, 9), **choice)

@@ -103,3 +103,17 @@ def test_two_cases_of_one_event_go_into_one_row(make_store, make_forecast) -> No
     (both,) = aggregate([open_forecast(xr.concat(cases, "case"))], store, THRESHOLDS)
     assert both.sizes["event"] == 1
     assert (both["cases"] == 2).all() and (both["pixels"] == 32).all()
+
+
+def test_ties_are_drawn_anew_at_each_lead_time_and_in_each_colour(make_store, make_forecast) -> None:
+    """Echo is nowhere, so each rank is a draw: equal ones would give equal histograms, or even numbers in all ranks."""
+    forecast, store = make_forecast(np.zeros((1, 4, 2, 16, 16))), make_store(np.zeros((1, 3, 16, 16)))
+    (grey,) = aggregate([open_forecast(forecast)], open_observations(store), THRESHOLDS)
+    first, second = grey["pixels_of_rank"].values[0]
+    assert first.sum() == second.sum() == 256 and (first != second).any()
+    colours = [
+        xr.concat([given["vil"]] * 2, "channel").transpose(..., "channel", "y", "x").to_dataset(name="video")
+        for given in (forecast, store)
+    ]
+    (both,) = aggregate([open_forecast(colours[0])], open_observations(colours[1]), ())
+    assert (both["pixels_of_rank"] % 2 == 1).any()

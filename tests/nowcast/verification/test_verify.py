@@ -13,6 +13,7 @@ from nowcast.extrapolation.first_guess import first_guess
 from nowcast.verification import save
 from nowcast.verification.inputs import Case, open_observations
 from nowcast.verification.metrics.table import METRICS
+from nowcast.verification.scores import _independent_events
 from pipelines.errors import InputError
 from pipelines.store.protocol import load_protocol
 
@@ -345,3 +346,14 @@ def test_scores_survive_netcdf_and_are_not_overwritten(radar, members, make_stor
         save(scores, path)
     save(scores, path, overwrite=True)
     assert [entry.name for entry in path.parent.iterdir()] == ["scores.nc"]
+
+
+def test_two_runs_of_one_model_are_two_references(radar, members, make_store, make_forecast) -> None:
+    forecast, store = make_forecast(members), make_store(radar)
+    runs = [forecast.assign_attrs(model="unet", checkpoint_sha256=run) for run in ("aa", "bb")]
+    assert list(verify(forecast, store, reference=runs)["model"].values) == ["unnamed", "unet", "unet"]
+
+
+def test_events_that_begin_at_one_time_are_not_independent() -> None:
+    cases = ["a@2019-07-01T00:00", "b@2019-07-01T00:00", "b@2019-07-01T01:00", "c@2019-07-02T00:00"]
+    assert _independent_events(xr.Dataset(coords={"case": cases})) == 2

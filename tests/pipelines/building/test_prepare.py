@@ -113,3 +113,47 @@ def test_long_lists_are_cut():
     assert lines[-1] == "  old: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more"
     lines = str(plan(1, left_out=tuple(LeftOut("", f"reason {n}") for n in range(12)))).splitlines()
     assert lines[-2:] == ["  reason 9", "  and 2 more reasons"]
+
+
+def test_a_count_of_254_is_seen_and_one_of_255_is_not(tmp_path):
+    def half(events):
+        return np.stack([np.tile(np.array([254, 255], "uint8"), (12, 128, 64))] * len(events))
+
+    prepare(replace(plan(1), read=half), tmp_path / "s.zarr")
+    store = open_store(tmp_path / "s.zarr")
+    assert (store["missing_fraction"] == 0.5).all() and store["vil"].max() == 254
+
+
+def test_a_source_that_was_never_observed_is_no_source_that_cannot_be_read(tmp_path):
+    summary = prepare(
+        replace(plan(1), read=lambda events: np.full((1, 12, 128, 128), 255, "uint8")), tmp_path / "s.zarr"
+    )
+    assert (summary.written, summary.unobserved, summary.rejects) == (1, 1, ())
+
+
+def test_a_finished_store_leaves_the_unfinished_one_of_another_plan(tmp_path):
+    seen, fatal = [], {"20"}
+
+    def reading(events):
+        seen.extend(event.id for event in events)
+        if fatal & {event.id for event in events}:
+            raise Killed
+        return np.zeros((len(events), 12, 128, 128), "uint8")
+
+    one, other = (replace(plan(number), read=reading) for number in (1, 24))
+    prepare(one, tmp_path / "s.zarr")
+    with pytest.raises(Killed):
+        prepare(other, tmp_path / "s.zarr", overwrite=True)
+    assert prepare(one, tmp_path / "s.zarr").written == 0
+    seen.clear(), fatal.clear()
+    prepare(other, tmp_path / "s.zarr", overwrite=True)
+    assert seen == list(map(str, range(16, 24)))
+
+
+def test_a_file_whose_name_begins_like_that_of_a_reject_makes_another_store(tmp_path):
+    events = tuple(FileEvent(**vars(event), file=f"{event.id}.h5") for event in plan(4).events)
+    first = replace(plan(4), events=events, files=(("0.h5", 5), ("3.h5", 5), ("3.h5x", 5)))
+    prepare(first, tmp_path / "s.zarr")  # event 3 cannot be read
+    prepare(replace(first, files=(("0.h5", 5), ("3.h5", 6), ("3.h5x", 5))), tmp_path / "s.zarr")
+    with pytest.raises(InputError, match="holds other events or was made otherwise"):
+        prepare(replace(first, files=(("0.h5", 5), ("3.h5", 6), ("3.h5x", 6))), tmp_path / "s.zarr")

@@ -83,3 +83,8 @@ def test_as_pysteps_reads_it(shared_data, kind):
 def test_the_commonest_step_is_exact_or_in_half_minutes(seconds, step):
     times = [datetime(2024, 7, 1) + timedelta(seconds=second) for second in reversed(seconds)]
     assert commonest_step(times) == (step and timedelta(seconds=step))
+
+
+def test_of_equally_common_steps_the_shortest_is_the_cadence():
+    times = [datetime(2024, 7, 1, 12, minute) for minute in (0, 5, 10, 20, 30)]
+    assert commonest_step(times) == timedelta(minutes=5)

@@ -80,6 +80,15 @@ def test_beyond_each_edge_of_latitudes_all_is_missing():
         assert edge.any()
 
 
+def test_a_square_grid_ends_with_the_pixel_that_holds_the_farthest_place():
+    source = Grid("+proj=longlat", -98.0, 37.0, 0.01, 0.01, 200, 250)
+    target = square(source)
+    lons, lats = np.meshgrid(np.linspace(-98, -95.5, 101), np.linspace(37, 39, 101))
+    x, y = geo.projection(target.proj)(lons, lats)
+    assert 0 <= target.west + 1000 * target.columns - x.max() < 1000 and 0 <= x.min() - target.west < 1000
+    assert 0 <= target.south + 1000 * target.rows - y.max() < 1000 and 0 <= y.min() - target.south < 1000
+
+
 def test_the_antimeridian_is_no_edge():
     source = Grid("+proj=longlat", 179.0, -18.0, 0.01, 0.01, 200, 200)
     counts = np.tile(np.arange(200, dtype="uint8"), (200, 1))

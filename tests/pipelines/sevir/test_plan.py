@@ -1,5 +1,6 @@
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 
 from pipelines.building.plan import LeftOut
@@ -8,6 +9,7 @@ from pipelines.errors import InputError
 from pipelines.sevir.archive import Archive
 from pipelines.sevir.catalog import read_catalog
 from pipelines.sevir.plan import make_plan
+from pipelines.sevir.rows import Usual
 from pipelines.store import geo
 from pipelines.store.protocol import load_protocol
 
@@ -281,3 +283,8 @@ def test_a_plan_in_words(archive):
         "  a repeated row, equal to the one taken: A",
         "  its time_utc cannot be read: D",
     ]
+
+
+def test_of_equally_common_lengths_the_longest_is_usual():
+    rows = pd.DataFrame({"offsets": [(0,) * 5, (0,) * 6, (0,) * 5, (0,) * 6], "width_m": 12e3, "size_x": 12})
+    assert Usual.of(rows, 12) == Usual(12, 6, 1000.0)

@@ -94,7 +94,17 @@ def test_the_event_list_hash_tells_lists_apart():
     assert store.event_list_hash(events) != store.event_list_hash(events[:1])
     assert store.event_list_hash(events) != store.event_list_hash(events[::-1])
     assert store.event_list_hash(events) != store.event_list_hash([event(1), event(2, STEREO)])
-    assert store.event_list_hash(events) != store.event_list_hash([event(1), replace(event(2), split="test")])
+    other = {
+        "split": "test",
+        "time": datetime(2018, 1, 1, 3),
+        "offsets": (-300, 0, 301),
+        "corner_x": 2001.0,
+        "corner_y": -1001.0,
+        "event_type": "Hail",
+    }
+    for name, value in other.items():
+        changed = [event(1), replace(event(2), **{name: value})]
+        assert store.event_list_hash(events) != store.event_list_hash(changed), name
 
 
 def test_frame_times_of_a_video_are_rounded_to_the_nearest_microsecond():

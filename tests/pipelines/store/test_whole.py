@@ -12,6 +12,7 @@ import pytest
 from filelock import FileLock
 
 from pipelines.errors import InputError
+from pipelines.store import whole as module
 from pipelines.store.whole import exclusive, whole
 
 
@@ -186,3 +187,11 @@ with exclusive(pathlib.Path(sys.argv[1])):
     with exclusive(tmp_path / "s.zarr"):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_output_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    out, written = tmp_path / "out.zarr", []
+    monkeypatch.setattr(module, "to_disk", lambda path: written.append((path.name, out.exists())))
+    with whole(out) as growing:
+        write(growing, "new", folder=True)
+    assert written == [(".out.partial.zarr", False), ("inside", False)] and content(out) == "new"
