@@ -69,11 +69,12 @@ class CorrectorSettings(NetworkSettings):
 
 
 class Corrector(Network[tuple[Guess, list[Tensor]]]):
-    """Corrects the members of `steps`, wherever echo is near, in one pass."""
+    """Corrects the members of `steps`, wherever echo is near, in one pass; beyond its lead they go on uncorrected."""
 
     Settings = CorrectorSettings
     source = "our own design, https://arxiv.org/abs/1505.04597 and https://arxiv.org/abs/2412.15832"
     whole_domain = True
+    any_lead = True
 
     def __init__(self, settings: CorrectorSettings, *, pretrained: bool = True):
         super().__init__(settings, pretrained=pretrained)
@@ -95,8 +96,9 @@ class Corrector(Network[tuple[Guess, list[Tensor]]]):
         """
         guess = history.guess
         assert guess is not None
-        fields = [history.frames, history.observed[:, -1:].to(history.frames), *guess.fields.unbind(1),
-                  guess.reached.to(history.frames)]  # fmt: skip
+        leads = self.settings.lead
+        fields = [history.frames, history.observed[:, -1:].to(history.frames), *guess.fields[:, :, :leads].unbind(1),
+                  guess.reached[:, :leads].to(history.frames)]  # fmt: skip
         folded = pixel_unshuffle(torch.cat([field.flatten(1, 2) for field in fields], 1), _FOLD)
         minutes, km = guess.grid.to(folded).unbind(1)
         grid = torch.stack([torch.log(minutes / 5), torch.log(km)], 1)[:, :, None, None]
@@ -107,14 +109,15 @@ class Corrector(Network[tuple[Guess, list[Tensor]]]):
     def generate(self, condition: tuple[Guess, list[Tensor]], draws: Draws) -> Tensor:
         """See `Network.generate`."""
         guess, features = condition
-        fields = guess.draw(draws.generators)  # (B, M, T, 1, H, W)
-        members = fields.shape[1]
-        off_mean = pixel_unshuffle((fields - guess.best[:, None]).flatten(0, 1).flatten(1, 2), _FOLD)
-        noise = torch.stack([_noise(off_mean.shape[-2:], generator) for generator in draws.flat]).to(off_mean)
-        x = torch.cat([off_mean, noise], 1).contiguous(memory_format=torch.channels_last)
-        x = self.of_member(x, [level.repeat_interleave(members, 0) for level in features])[0]
+        noise = [_noise(features[0].shape[-2:], generator) for generator in draws.flat]  # before any longer lead's
+        drawn = guess.draw(draws.generators)  # (B, M, T or more, 1, H, W)
+        fields, later = drawn.tensor_split([self.settings.lead], 2)
+        off_mean = (fields - guess.best[:, None, : self.settings.lead]).flatten(0, 1).flatten(1, 2)
+        told = [pixel_unshuffle(off_mean, _FOLD), torch.stack(noise).to(off_mean)]
+        x = torch.cat(told, 1).contiguous(memory_format=torch.channels_last)
+        x = self.of_member(x, [level.repeat_interleave(fields.shape[1], 0) for level in features])[0]
         correction = pixel_shuffle(self.last(silu(self.last_scale(x))).float(), _FOLD)
-        return fields + guess.near_echo(fields) * correction.view(fields.shape)
+        return torch.cat([fields + guess.near_echo(fields) * correction.view(fields.shape), later], 2)
 
 
 class CorrectorStage(Stage):

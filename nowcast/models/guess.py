@@ -27,6 +27,9 @@ GUESSES: dict[str, tuple[str, ...]] = {
 }
 OF_MEMBERS = ("steps", "members")  # settings with which each member has a guess of its own
 
+Drawn = tuple[PerturbedGuess, np.ndarray, np.ndarray, np.ndarray]
+"""The distribution that a member is drawn from, and the arguments of `PerturbedGuess.draw`."""
+
 
 class Guess(NamedTuple):
     """First guesses of B cases, in a network's units: x = (counts - offset) / scale.
@@ -97,7 +100,7 @@ class Guess(NamedTuple):
         if not self.perturbed:
             return self.best[:, None]
         draws = [
-            (case, *_randomness(case.expected.shape, generator), self._edge(case, generator))
+            self._drawn(case, generator)
             for case, members in zip(self.perturbed, generators, strict=True)
             for generator in members
         ]
@@ -105,10 +108,11 @@ class Guess(NamedTuple):
         fields = (counts.to(self.fields.device) - self.offset) / self.scale
         return fields.unflatten(0, (len(self.perturbed), -1))[:, :, :, None]
 
-    def _edge(self, case: PerturbedGuess, generator: torch.Generator) -> np.ndarray:
-        if not self.past_edges:
-            return case.last
-        return case.edge(int(torch.randint(len(case.past), (1,), generator=generator)))
+    def _drawn(self, case: PerturbedGuess, generator: torch.Generator) -> Drawn:
+        edge = case.last  # drawn before the noise, which is longer for more lead times
+        if self.past_edges:
+            edge = case.edge(int(torch.randint(len(case.past), (1,), generator=generator)))
+        return case, *_randomness(case.expected.shape, generator), edge
 
     def near_echo(self, fields: Tensor) -> Tensor:
         """1 near the echo of fields of `draw`, 0 far from it, same shape.
@@ -155,8 +159,8 @@ def guess_future(
     return Guess((fields - offset) / scale, reached, offset, scale, grid, perturbed, past_edges=as_steps)
 
 
-def draw_members(draws: Sequence[tuple[PerturbedGuess, np.ndarray, np.ndarray, np.ndarray]]) -> np.ndarray:
-    """Members, each of a distribution and the arguments of its `PerturbedGuess.draw`, by the threads of torch.
+def draw_members(draws: Sequence[Drawn]) -> np.ndarray:
+    """Members, by the threads of torch.
 
     Returns:
         Counts with shape (member, lead, y, x), float32.

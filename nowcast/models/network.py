@@ -126,11 +126,13 @@ class NetworkSettings(BaseModel):
         """The network's units."""
         return FrameScale(self.offset, self.scale, self.echo)
 
-    def guess(self, counts: np.ndarray, observed: np.ndarray, minutes: float, km: float) -> Guess | None:
+    def guess(
+        self, counts: np.ndarray, observed: np.ndarray, minutes: float, km: float, lead: int | None = None
+    ) -> Guess | None:
         """The first guesses that the network is given of histories; see `nowcast.models.guess.guess_future`."""
         minutes, km = self.motion_errors or (minutes, km)
         return guess_future(
-            counts, observed, self.lead, self.first_guess, self.offset, self.scale, minutes=minutes, km=km
+            counts, observed, lead or self.lead, self.first_guess, self.offset, self.scale, minutes=minutes, km=km
         )
 
     @property
@@ -196,6 +198,8 @@ class Network(nn.Module, ABC, Generic[C]):
         deterministic: True when it makes one member, whatever its draws.
         whole_domain: True when it takes domains of any size itself; else the forecaster cuts them into tiles of
             `settings.side` pixels.
+        any_lead: True when it makes as many lead times as its first guess has, at least `settings.lead`; else more lead
+            times are rolled out: made from those before.
         stages: Its training stages by name, in order.
     """
 
@@ -203,6 +207,7 @@ class Network(nn.Module, ABC, Generic[C]):
     source: ClassVar[str] = ""
     deterministic: ClassVar[bool] = False
     whole_domain: ClassVar[bool] = False
+    any_lead: ClassVar[bool] = False
     stages: Mapping[str, Stage]
 
     def __init__(self, settings: NetworkSettings, *, pretrained: bool = True):

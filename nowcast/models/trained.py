@@ -70,11 +70,13 @@ class _Block:
         self.forecaster, self.network = forecaster, forecaster.network
         self.cases, self.leads, self.seed, self.block = cases, leads, seed, block
         self.conditions: dict[int, list[tuple[Tile, Any]]] = {}
+        at_once = self.network.settings.lead
+        self._leads = max(leads, at_once) if self.network.any_lead else at_once
 
     def __call__(self, members: Sequence[int]) -> np.ndarray:
         """Counts with shape (case, member, lead, ...)."""
         orientations = np.array(members) % self.network.settings.orientations
-        size = (self.network.settings.lead, *self.cases.frames.shape[2:])
+        size = (self._leads, *self.cases.frames.shape[2:])
         counts = np.empty((len(self.cases.keys), len(members), *size), "float32")
         for orientation in np.unique(orientations).tolist():
             alike = np.flatnonzero(orientations == orientation)
@@ -142,5 +144,5 @@ class _Block:
         frames, observed = (
             padded(turned(array, orientation), settings.multiple) for array in (self.cases.frames, self.cases.observed)
         )
-        guess = settings.guess(frames, observed, self.cases.cadence_minutes, self.cases.pixel_km)
+        guess = settings.guess(frames, observed, self.cases.cadence_minutes, self.cases.pixel_km, self._leads)
         return clip_of(frames, observed, settings.frame_scale)._replace(guess=guess)

@@ -7,10 +7,11 @@ from torch.nn.functional import pad
 
 from nowcast.data.conventions import ECHO
 from nowcast.models import build_network
-from nowcast.models.corrector import Block, CorrectorSettings, UNet
+from nowcast.models.corrector import Block, CorrectorSettings, UNet, _noise
 from nowcast.models.frames import Clip, FrameScale
 from nowcast.models.guess import Guess
 from nowcast.models.network import Draws
+from nowcast.models.trained import TrainedForecaster
 from pipelines.errors import InputError
 
 SIDE = 64
@@ -40,6 +41,15 @@ def made(network, clip: Clip, *seeds: int) -> torch.Tensor:
     return network.generate(network.condition(clip), draws(*seeds))
 
 
+def guesses(clip: Clip, *seeds: int) -> torch.Tensor:
+    """The members' guesses, which are drawn after the network's noise."""
+    generators = draws(*seeds).generators
+    for generator in generators[0]:
+        _noise((SIDE // 2, SIDE // 2), generator)
+    assert clip.guess is not None
+    return clip.guess.draw(generators)
+
+
 def test_parameters_of_the_default_size():
     network = build_network("corrector", {})
     assert sum(parameter.numel() for parameter in network.parameters()) == 7_640_040
@@ -50,12 +60,12 @@ def test_parameters_of_the_default_size():
 def test_before_training_a_member_is_its_guess(clip):
     network = build_network("corrector", {"history": 5, "lead": 3, "side": 32})
     members = made(network, clip, 0, 1)
-    assert (members == clip.guess.draw(draws(0, 1).generators)).all() and (members[:, 0] != members[:, 1]).any()
+    assert (members == guesses(clip, 0, 1)).all() and (members[:, 0] != members[:, 1]).any()
 
 
 def test_far_from_echo_nothing_is_corrected(tiny, clip):
     network = tiny("corrector")
-    fields, members = clip.guess.draw(draws(0).generators)[0, 0], made(network, clip, 0)[0, 0]
+    fields, members = guesses(clip, 0)[0, 0], made(network, clip, 0)[0, 0]
     for field, member in zip(50 * fields[:, 0].numpy(), 50 * members[:, 0].numpy(), strict=True):
         rows, columns = np.nonzero(field >= ECHO)
         y, x = np.mgrid[:SIDE, :SIDE]
@@ -122,6 +132,18 @@ def test_levels_of_the_network_and_their_order():
     for level in range(3):
         changed = [part + (number == level) for number, part in enumerate(told)]
         assert float((network(x, changed)[0] - features[0]).abs().max()) > 1e-4
+
+
+def test_beyond_its_lead_members_go_on_as_their_guesses_do(tiny, to_history, moving_storm, lead_times):
+    history = to_history(moving_storm((12, 12), (1, 1), 5, size=SIDE)[None])
+    network = tiny("corrector")
+    three, seven = (TrainedForecaster(network).forecast(history, lead_times(leads), 2, 0) for leads in (3, 7))
+    np.testing.assert_allclose(seven[:, :, :3], three, atol=0.05)  # sums of other lengths are rounded
+    for layer in (network.last.weight, network.last.bias):
+        torch.nn.init.zeros_(layer)
+    raw = TrainedForecaster(network).forecast(history, lead_times(7), 2, 0)
+    np.testing.assert_array_equal(seven[:, :, 3:], raw[:, :, 3:])
+    assert float(np.abs(seven - raw)[:, :, :3].max()) > 1 and float(raw[:, :, 6].std("member").max()) > 1
 
 
 def test_settings_that_do_not_fit():
