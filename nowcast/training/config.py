@@ -55,15 +55,16 @@ class SceneSettings(BaseModel):
     """Scenes in which first guesses are made, and windows cut out of them (see nowcast.training.scenes).
 
     Attributes:
-        side: Pixels along a side, of tiles of the store side by side; fewer where a domain ends, or is one tile.
-        number: Scenes to train on.
-        windows: Windows cut out of a scene.
+        sides: Pixels along a side, of tiles of the store side by side; fewer where a domain ends, or is one tile.
+            Scenes take these sides in turn. Of small ones fewer windows are cut, and as many more scenes are made.
+        number: Scenes to train on, each with `windows` windows.
+        windows: Windows cut out of a large scene.
         members: Members drawn of a scene.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    side: PositiveInt = 640
+    sides: tuple[PositiveInt, ...] = Field(default=(640, 128), min_length=1)
     number: PositiveInt = 400
     windows: PositiveInt = 12
     members: PositiveInt = 4

@@ -153,38 +153,51 @@ class SceneWindows:
         scene, window = divmod(int(order[position]), self._scenes.windows)
         turn = int(numpy_generator(self._seed, "augment", number).integers(8)) if self._augment else 0
         with np.load(self._file(scene), allow_pickle=False) as kept:
-            minutes, km = kept["grid"]
+            minutes, km = kept[f"grid_{window}"]
             return [turned(kept[f"{name}_{window}"], turn) for name in _ARRAYS], (float(minutes), float(km))
 
     def _make(self, scene: int) -> None:
+        """Write the windows of a scene, or of as many scenes as they need."""
         rng = numpy_generator(self._seed, "scene", scene)
+        side, wanted = self._scenes.sides[scene % len(self._scenes.sides)], self._scenes.windows
+        at_once = max(1, min(wanted, side**2 // (2 * self._settings.side**2)))
+        kept: dict[str, Any] = {}
+        while (begun := len(kept) // (len(_ARRAYS) + 1)) < wanted:
+            frames, grid, corners = self._found(side, min(at_once, wanted - begun), rng)
+            arrays = self._guessed(frames, grid, [scene, begun])
+            size = self._settings.side
+            for number, (y, x) in enumerate(corners, begun):
+                square = (..., slice(y, y + size), slice(x, x + size))
+                kept |= {f"{name}_{number}": array[square] for name, array in zip(_ARRAYS, arrays, strict=True)}
+                kept[f"grid_{number}"] = np.array(grid)
+        with whole(self._file(scene)) as growing:
+            np.savez_compressed(growing, **kept)
+
+    def _found(
+        self, side: int, windows: int, rng: np.random.Generator
+    ) -> tuple[np.ndarray, tuple[float, float], list[tuple[int, int]]]:
+        """Frames of a scene with enough echo, its minutes and kilometres, and the corners of its windows."""
         for _ in range(_TRIES):
-            frames, minutes, km = self._frames(rng)
-            corners = list(self._corners(frames, rng))
-            if len(corners) == self._scenes.windows:
-                break
-        else:
-            raise InputError("no scene of the stores has enough echo", remedy="train on other events")
+            frames, grid = self._frames(side, rng)
+            corners = list(self._corners(frames, windows, rng))
+            if len(corners) == windows:
+                return frames, grid, corners
+        raise InputError("no scene of the stores has enough echo", remedy="train on other events")
+
+    def _guessed(self, frames: np.ndarray, grid: tuple[float, float], keys: list[int]) -> list[np.ndarray]:
+        """The arrays of a scene, 8 bits each."""
         history = self._settings.history
         seen = frames[None, :history] != MISSING
         counts = np.where(seen, frames[:history], 0).astype("float32")
-        guess = self._settings.guess(counts, seen, minutes, km)
+        guess = self._settings.guess(counts, seen, *grid)
         assert guess is not None
-        seeds = (integer_seed(self._seed, "scene", scene, member) for member in range(self._scenes.members))
+        seeds = (integer_seed(self._seed, "scene", *keys, member) for member in range(self._scenes.members))
         members = guess.draw([[torch.Generator().manual_seed(seed) for seed in seeds]])
         scale = self._settings.frame_scale
         fields, drawn = (scale.to_values(x)[0, :, :, 0].round().byte().numpy() for x in (guess.fields, members))
-        arrays = dict(zip(_ARRAYS, (frames, fields, guess.reached[0, :, 0].byte().numpy(), drawn), strict=True))
-        side = self._settings.side
-        cut: dict[str, Any] = {
-            f"{name}_{number}": array[..., y : y + side, x : x + side]
-            for number, (y, x) in enumerate(corners)
-            for name, array in arrays.items()
-        }
-        with whole(self._file(scene)) as growing:
-            np.savez_compressed(growing, grid=np.array([minutes, km]), **cut)
+        return [frames, fields, guess.reached[0, :, 0].byte().numpy(), drawn]
 
-    def _frames(self, rng: np.random.Generator) -> tuple[np.ndarray, float, float]:
+    def _frames(self, longest: int, rng: np.random.Generator) -> tuple[np.ndarray, tuple[float, float]]:
         """Frames of a scene, uint8 with shape (history + lead, y, x), and minutes between them and km of a pixel."""
         stores = list(self._mosaics)
         of = stores[int(rng.integers(len(stores)))]
@@ -192,7 +205,7 @@ class SceneWindows:
         windows = cadences[int(rng.integers(len(cadences)))]
         window = windows[int(rng.integers(len(windows)))]
         mosaic, side = self._mosaics[of][window.event], of.array.shape[-1]
-        most = max(1, self._scenes.side // side)
+        most = max(1, longest // side)
         block = []
         for place, length in zip(mosaic.place[window.event], mosaic.events.shape, strict=True):
             first = int(rng.integers(max(0, place - most + 1), min(place, max(0, length - most)) + 1))
@@ -206,10 +219,10 @@ class SceneWindows:
             frames = frames[::-1]
         if self._liquid > 1:
             frames = scaled(self._liquid ** rng.uniform(-1, 1))[frames]
-        return frames, window.step * of.store.attrs["cadence_minutes"], of.pixel_km
+        return frames, (window.step * of.store.attrs["cadence_minutes"], of.pixel_km)
 
-    def _corners(self, frames: np.ndarray, rng: np.random.Generator) -> Iterator[tuple[int, int]]:
-        """Rows and columns of at most `windows` squares with echo, at random."""
+    def _corners(self, frames: np.ndarray, windows: int, rng: np.random.Generator) -> Iterator[tuple[int, int]]:
+        """Rows and columns of at most so many squares with echo, at random."""
         side, history = self._settings.side, self._settings.history
         known = (frames != MISSING).mean(0)
         wet = ((frames[:history] >= ECHO) & (frames[:history] != MISSING)).mean(0)
@@ -221,5 +234,5 @@ class SceneWindows:
             if known[square].mean() >= _KNOWN and wet[square].mean() >= least:
                 yield int(y), int(x)
                 found += 1
-            if found == self._scenes.windows:
+            if found == windows:
                 return

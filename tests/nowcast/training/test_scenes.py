@@ -56,7 +56,7 @@ def config(**changes) -> RunConfig:
     content = {
         "model": "corrector",
         "protocol": "radar-train-128",
-        "scenes": {"side": 100, "number": 3, "windows": 2, "members": 2},
+        "scenes": {"sides": [100], "number": 3, "windows": 2, "members": 2},
         "network": {
             "history": 5, "lead": 3, "side": 32, "case_widths": [4, 4], "case_blocks": 1, "member_widths": [4],
             "ensemble": {"members": 2, "blocks": [1, 4]},
@@ -111,8 +111,8 @@ def test_scenes_are_made_once_and_the_same_again(tiles, tmp_path):
     again = made(tiles, tmp_path / "one", augment=True, reverse=True, liquid=2.0)
     assert [files[0].stat().st_mtime_ns, files[2].stat().st_mtime_ns] == stamps
     with np.load(files[1]) as kept:
-        assert {name: kept[name].shape for name in ("grid", "frames_0", "drawn_1")} == {
-            "grid": (2,), "frames_0": (8, 32, 32), "drawn_1": (2, 3, 32, 32),
+        assert {name: kept[name].shape for name in ("grid_1", "frames_0", "drawn_1")} == {
+            "grid_1": (2,), "frames_0": (8, 32, 32), "drawn_1": (2, 3, 32, 32),
         }  # fmt: skip
     for number in range(8):
         first, second = (windows.batch(range(number, number + 1)) for windows in (one, again))
@@ -128,10 +128,20 @@ def test_every_window_once_an_epoch(tiles, tmp_path):
     assert sorted(epochs[0]) == sorted(epochs[1]) and epochs[0] != epochs[1]
 
 
+def test_sides_take_turns_and_a_tile_is_one_window(tiles, tmp_path):
+    scenes = {"sides": [100, 32], "number": 2, "windows": 3, "members": 2}
+    made(tiles, tmp_path, scenes=scenes)
+    large, small = (np.load(file) for file in sorted(tmp_path.glob("*.npz")))
+    whole = [TrainingStore(tiles).array[event, :] for event in range(8)]
+    for number in range(3):
+        assert any((large[f"frames_{number}"] == tile).all() for tile in whole) is False
+        assert any((small[f"frames_{number}"] == tile).all() for tile in whole)
+
+
 def test_stores_without_echo_are_refused(tiles, tmp_path):
     sources = training_sources([TrainingStore(tiles)], history=5, lead=3, stride=1, split="train")
     dry = [(of, [window for window in found if window.event == 8]) for of, found in sources]
-    told, scenes = config(), SceneSettings(side=100, number=1)
+    told, scenes = config(), SceneSettings(sides=(100,), number=1)
     windows = SceneWindows(dry, CorrectorSettings(**told.network), scenes, told, training=True, folder=tmp_path)
     with pytest.raises(InputError, match="enough echo"):
         windows.make(0, 1)
