@@ -154,4 +154,7 @@ class Flow(Objective):
         return z - self._levels_like(z, t)[1] * prediction
 
 
-OBJECTIVES: dict[str, type[Objective]] = {"epsilon": Epsilon, "v": Velocity, "x0": Data, "flow": Flow}
+PROCESSES: dict[str, type[Epsilon]] = {"epsilon": Epsilon, "v": Velocity, "x0": Data}
+"""Objectives under betas."""
+
+OBJECTIVES: dict[str, type[Objective]] = {**PROCESSES, "flow": Flow}

@@ -1,4 +1,4 @@
-"""From noise to latents: diffusers' schedulers behind one loop.
+"""From noise to latents: schedulers, most of them diffusers', behind one loop.
 
 z: the current sample, starting as standard normal noise. t: the time that a scheduler visits, in [0, 1000].
 denoise(z, t): the quantity that the objective trained (eps, v, x0 or velocity), t with shape (B,).
@@ -15,13 +15,13 @@ depends neither on its batch mates nor on the device.
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from nowcast.diffusion.objectives import LINEAR, TIMES, Betas
+from nowcast.diffusion.objectives import LINEAR, PROCESSES, TIMES, Betas
 from pipelines.errors import InputError
 
 _PREDICTION = {"epsilon": "epsilon", "v": "v_prediction", "x0": "sample"}
@@ -48,12 +48,28 @@ def _ddpm(objective: str, betas: Betas, steps: int) -> Any:
     return scheduler
 
 
-def _ddim(objective: str, betas: Betas, steps: int) -> Any:
-    from diffusers import DDIMScheduler
+class _Step(NamedTuple):
+    """A step's end, named as diffusers names it."""
 
-    scheduler: Any = DDIMScheduler(**_process(objective, betas), clip_sample=False)
-    scheduler.set_timesteps(steps)
-    return scheduler
+    prev_sample: Tensor
+
+
+class _Ddim:
+    """DDIM without diffusers, which takes seconds to import: the shipped weights are sampled by it."""
+
+    def __init__(self, objective: str, betas: Betas, steps: int):
+        self._process = PROCESSES[objective](betas)
+        self._stride = TIMES // steps
+        self.timesteps = torch.from_numpy(np.arange(TIMES, 0, -TIMES / steps).round().astype("int64") - 1)
+
+    def step(self, prediction: Tensor, t: Tensor, z: Tensor, generator: object) -> _Step:
+        """Straight on to the next time, or to clean latents from the last."""
+        alpha, sigma = self._process.levels(t)
+        x0 = self._process.clean(prediction, z, t)
+        if t < self._stride:
+            return _Step(x0)
+        next_alpha, next_sigma = self._process.levels(t - self._stride)
+        return _Step(next_alpha * x0 + next_sigma * (z - alpha * x0) / sigma)
 
 
 def _dpmsolver(objective: str, betas: Betas, steps: int) -> Any:
@@ -75,13 +91,13 @@ def _euler(objective: str, betas: Betas, steps: int) -> Any:
 
 SAMPLERS: dict[tuple[str, str], Callable[[str, Betas, int], Any]] = {
     ("epsilon", "ddpm"): _ddpm,
-    ("epsilon", "ddim"): _ddim,
+    ("epsilon", "ddim"): _Ddim,
     ("epsilon", "dpmsolver++"): _dpmsolver,
     ("v", "ddpm"): _ddpm,
-    ("v", "ddim"): _ddim,
+    ("v", "ddim"): _Ddim,
     ("v", "dpmsolver++"): _dpmsolver,
     ("x0", "ddpm"): _ddpm,
-    ("x0", "ddim"): _ddim,
+    ("x0", "ddim"): _Ddim,
     ("x0", "dpmsolver++"): _dpmsolver,
     ("flow", "euler"): _euler,
 }

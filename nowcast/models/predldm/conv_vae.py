@@ -90,7 +90,7 @@ class ConvVAE(nn.Module):
             for (_, convolution), temporal in zip(found, self.temporal, strict=True):
                 convolution.register_forward_hook(partial(_then, temporal))
         if not self.is_pretrained:  # a small variance to begin with, as MT-VAE's
-            nn.init.constant_(frame_vae.vae.quant_conv.bias[self.latent_channels :], -10.0)
+            nn.init.constant_(frame_vae.vae.quant_conv.get_parameter("bias")[self.latent_channels :], -10.0)
 
     @property
     def trained(self) -> nn.Module:

@@ -1,4 +1,4 @@
-"""The per-frame encoder E and decoder D of MT-VAE: a 2-D convolutional VAE of diffusers.
+"""The per-frame encoder E and decoder D of MT-VAE: a 2-D convolutional VAE.
 
 Either Stable Diffusion's (the paper: factor 8, 4 channels, frozen), or a small one that is trained from scratch
 together with the temporal transformer. Frames are grey or have three colours. Two things make the small one trainable
@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 from torch.nn.functional import pad, pixel_shuffle, pixel_unshuffle
 
+from nowcast.models.predldm.convolutional_vae import ConvolutionalVAE
 from pipelines.errors import InputError
 
 
@@ -60,12 +61,12 @@ class FrameVAE(nn.Module):
 
     Args:
         settings: Their description.
-        vae: The diffusers AutoencoderKL. If it has three colours and frames are grey, each sees the grey frame, and
+        vae: The VAE of single images. If it has three colours and frames are grey, each sees the grey frame, and
             their outputs are averaged.
         channels: Channels of a frame, K below.
     """
 
-    def __init__(self, settings: FrameVAESettings, vae: Any, channels: int = 1):
+    def __init__(self, settings: FrameVAESettings, vae: ConvolutionalVAE, channels: int = 1):
         super().__init__()
         self.vae, self.channels = vae, channels
         self.fold, self.scale = settings.fold, settings.latent_scale
@@ -78,14 +79,14 @@ class FrameVAE(nn.Module):
     def moments(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance (B, T, C, h, w) of the latents of frames (B, T, K, H, W)."""
         x = pixel_unshuffle(frames.flatten(0, 1).expand(-1, self.colours, -1, -1), self.fold)
-        latents = self.vae.encode(x.contiguous(memory_format=torch.channels_last)).latent_dist
-        mean, log_variance = (moment.unflatten(0, frames.shape[:2]) for moment in (latents.mean, latents.logvar))
+        moments = self.vae.encode(x.contiguous(memory_format=torch.channels_last))
+        mean, log_variance = (moment.unflatten(0, frames.shape[:2]) for moment in moments)
         return mean * self.scale, log_variance + 2 * math.log(self.scale)
 
     def decode(self, latents: Tensor) -> Tensor:
         """D(z): frames (B, T, K, H, W) of latents (B, T, C, h, w)."""
         z = latents.flatten(0, 1) / self.scale
-        x = self.vae.decode(z.contiguous(memory_format=torch.channels_last)).sample
+        x = self.vae.decode(z.contiguous(memory_format=torch.channels_last))
         frames = pixel_shuffle(x, self.fold)
         if self.channels == 1:
             frames = frames.mean(1, keepdim=True)
@@ -95,7 +96,7 @@ class FrameVAE(nn.Module):
 class SmallFrameVAE(FrameVAE):
     """A frame VAE from scratch: a linear one beside the convolutions, which start silent."""
 
-    def __init__(self, settings: FrameVAESettings, vae: Any, channels: int = 1):
+    def __init__(self, settings: FrameVAESettings, vae: ConvolutionalVAE, channels: int = 1):
         super().__init__(settings, vae, channels)
         factor, latents, rim = settings.factor, settings.latent_channels, settings.factor // 2
         self.analysis = nn.Conv2d(channels, latents, 2 * factor, stride=factor, padding=rim)
@@ -105,8 +106,8 @@ class SmallFrameVAE(FrameVAE):
             self.analysis.weight.copy_(pad(basis / scale, [rim] * 4))  # the first latent is the mean of its pixels
             self.synthesis.weight.copy_(overlapping(basis) * scale)
         silent = [
-            self.analysis.bias,
-            self.synthesis.bias,
+            self.analysis.get_parameter("bias"),
+            self.synthesis.get_parameter("bias"),
             *vae.quant_conv.parameters(),
             *vae.decoder.conv_out.parameters(),
         ]
@@ -167,46 +168,48 @@ def build_frame_vae(settings: FrameVAESettings, pretrained: bool = True, channel
     Raises:
         InputError: when the pretrained VAE cannot be loaded, or is not as described.
     """
-    from diffusers import AutoencoderKL
-
-    if settings.pretrained is None:
-        return SmallFrameVAE(settings, AutoencoderKL(**_architecture(settings, channels)), channels)
-    vae: Any = _load(settings) if pretrained else AutoencoderKL(**_architecture(settings, 3))
+    own = settings.pretrained is None
+    colours = channels if own else 3
+    folded = colours * settings.fold**2
+    vae = ConvolutionalVAE(
+        folded, settings.latent_channels, settings.channels, settings.layers, groups=8 if own else 32, attention=not own
+    )
+    if own:
+        return SmallFrameVAE(settings, vae, channels)
+    if pretrained:
+        vae.load_state_dict(_pretrained(settings))
     return FrameVAE(settings, vae.requires_grad_(False), channels)
 
 
-def _architecture(settings: FrameVAESettings, colours: int) -> dict[str, Any]:
-    levels, own = len(settings.channels), settings.pretrained is None
-    folded = colours * settings.fold**2
-    return {
-        "in_channels": folded,
-        "out_channels": folded,
-        "down_block_types": ("DownEncoderBlock2D",) * levels,
-        "up_block_types": ("UpDecoderBlock2D",) * levels,
-        "block_out_channels": settings.channels,
-        "layers_per_block": settings.layers,
-        "latent_channels": settings.latent_channels,
-        "norm_num_groups": 8 if own else 32,
-        "mid_block_add_attention": not own,
-    }
-
-
-def _load(settings: FrameVAESettings) -> Any:
+def _pretrained(settings: FrameVAESettings) -> dict[str, Tensor]:
+    """The weights of the pretrained VAE, which is as the settings describe it."""
     from diffusers import AutoencoderKL
 
     name = str(settings.pretrained)
     try:
-        vae = AutoencoderKL.from_pretrained(name, use_safetensors=True)
+        vae: Any = AutoencoderKL.from_pretrained(name, use_safetensors=True)
     except (OSError, ValueError) as error:
         raise InputError(
             f"frame_vae.pretrained: no AutoencoderKL at {name!r}",
             expected="a folder with config.json and diffusion_pytorch_model.safetensors, or a hub id within reach",
             remedy="download both files from https://huggingface.co/stabilityai/sd-vae-ft-ema and give their folder",
         ) from error
-    for key, value in _architecture(settings, 3).items():
+    levels = len(settings.channels)
+    described = {
+        "in_channels": 3,
+        "out_channels": 3,
+        "down_block_types": ("DownEncoderBlock2D",) * levels,
+        "up_block_types": ("UpDecoderBlock2D",) * levels,
+        "block_out_channels": settings.channels,
+        "layers_per_block": settings.layers,
+        "latent_channels": settings.latent_channels,
+        "norm_num_groups": 32,
+        "mid_block_add_attention": True,
+    }
+    for key, value in described.items():
         found = vae.config[key]
         if (tuple(found) if isinstance(found, list) else found) != value:
             raise InputError(
                 f"frame_vae.pretrained {name!r} is not as the settings say: {key}", got=found, expected=value
             )
-    return vae
+    return vae.state_dict()

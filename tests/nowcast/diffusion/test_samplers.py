@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from diffusers import DDIMScheduler
 
 from nowcast.diffusion.objectives import OBJECTIVES, Betas, Epsilon
 from nowcast.diffusion.samplers import SAMPLERS, draw_noise, sample, sampling
@@ -72,6 +73,22 @@ def test_few_steps_of_ddpm_are_ddim_with_eta_one_by_hand():
         drawn = torch.randn(1, 6, generator=generator).double()
         z = next_alpha * x0 + (next_sigma**2 - added**2).sqrt() * noise + added * drawn
     torch.testing.assert_close(made.double(), z, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("steps", [1, 3, 50])
+@pytest.mark.parametrize("objective", ["epsilon", "v", "x0"])
+def test_ddim_is_that_of_diffusers(objective, steps):
+    betas = Betas(0.0015, 0.0195, power=2)
+    kind = {"epsilon": "epsilon", "v": "v_prediction", "x0": "sample"}[objective]
+    shape = {"beta_start": betas.first, "beta_end": betas.last, "beta_schedule": "scaled_linear"}
+    oracle = DDIMScheduler(**shape, prediction_type=kind, clip_sample=False, timestep_spacing="trailing")
+    oracle.set_timesteps(steps)
+    z = start = torch.randn(2, 3, generator=torch.Generator().manual_seed(0))
+    for t in oracle.timesteps:
+        z = oracle.step(0.5 * z.sin(), t, z).prev_sample
+    options = {"objective": objective, "sampler": "ddim", "steps": steps, "generators": generators(2), "betas": betas}
+    made = sample(lambda z, t: 0.5 * z.sin(), start, **options)
+    torch.testing.assert_close(made, z, atol=1e-4, rtol=1e-4)
 
 
 def test_euler_takes_equal_steps_from_noise_to_data():

@@ -1,5 +1,8 @@
 """The model that comes with the package, by its name."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -19,12 +22,21 @@ from pipelines.sevir.prepare import prepare
 from pipelines.simulation.storms import simulate_archive
 
 TEMPERATURE = [2.0, 1.1]  # chosen after training
+HEAVY = ("diffusers", "transformers", "accelerate", "scipy.stats", "matplotlib", "torch._dynamo")
 LEADS = (np.arange(1, 11) * 300).astype("timedelta64[s]")
 
 
 @pytest.fixture(scope="module")
 def predldm():
     return load_forecaster("predldm", device="cpu")[0]
+
+
+def test_it_is_loaded_without_libraries_that_it_does_not_use():
+    code = "from nowcast.models import checkpoint, trained; from nowcast.diffusion import samplers; "
+    code += "checkpoint.load_network('predldm'); samplers.SAMPLERS['v', 'ddim']('v', samplers.LINEAR, 1); "
+    code += f"import sys; print([name for name in {HEAVY} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 @pytest.fixture(scope="module")
