@@ -19,12 +19,11 @@ def published(model: str) -> "RunConfig | None":
 
 
 def outline(config: "RunConfig") -> "Network":
-    """The network of a configuration without memory for its numbers, to count them."""
-    import torch
-
+    """The network of a configuration without its weights, to count them."""
     from nowcast.models import build_network
+    from nowcast.models.initialisation import weightless
 
-    with torch.device("meta"):
+    with weightless():
         return build_network(config.model, config.network, pretrained=False)
 
 

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from nowcast.models import MODELS, build_network
+from nowcast.models.initialisation import Uninitialised
 from nowcast.models.network import Network
 from pipelines.errors import InputError
 from pipelines.store.whole import whole
@@ -123,7 +124,8 @@ def load_network(
     path = checkpoint_path(location)
     header = read_header(path)
     config = _with_sampling(header["config"], sampling)
-    network = build_network(config["model"], config["network"], pretrained=False)
+    with Uninitialised():
+        network = build_network(config["model"], config["network"], pretrained=False)
     load_weights(network, load_tensors(path), path)
     return network, config
 

@@ -107,7 +107,7 @@ class TemporalTransformer(nn.Module):
             nn.init.zeros_(parameter)
         nn.init.orthogonal_(self.project.weight)
         self.mean.weight.copy_(self.project.weight.T)
-        self.mean.bias.copy_(-self.project.weight.T @ self.project.bias)
+        self.mean.bias.copy_((self.project.bias[None] @ self.project.weight)[0]).mul_(-1)
         nn.init.zeros_(self.log_variance.weight)
         nn.init.constant_(self.log_variance.bias, -10.0)
 
