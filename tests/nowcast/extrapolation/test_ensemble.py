@@ -126,6 +126,15 @@ def test_echo_grows_by_less_than_four_pixels_a_frame():
     assert distance_transform_edt(case.last < 6)[fields[2] >= 6].max() > 4  # and on from where it was, each frame
 
 
+def test_echo_comes_to_three_pixels_from_echo_and_not_to_four():
+    last = np.zeros((16, 16), "float32")
+    last[8, 8] = 100
+    case = PerturbedGuess(last, last[None], np.ones_like(last, bool), *[last] * 6)
+    wanted = np.zeros((1, 16, 16))
+    wanted[0, 8, 11], wanted[0, 8, 12] = 10, 1e6
+    assert np.argwhere(case._as_was_seen(wanted)[0]).tolist() == [[8, 11]]
+
+
 def test_an_error_of_motion_moves_a_member_along_it(moving_storm):
     case = guess(moving_storm((12, 40), (2, -1), 8), 4)
     np.testing.assert_allclose(case.heading, np.array([2, -1]) / 5**0.5, atol=0.05)

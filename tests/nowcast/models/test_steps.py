@@ -3,7 +3,7 @@ import pytest
 import xarray as xr
 from scipy.ndimage import gaussian_filter
 
-from nowcast.models import model_class
+from nowcast.models import model_class, steps
 from nowcast.models.advection import Advection
 from nowcast.models.steps import Steps
 from pipelines.store.units import MAX_COUNT
@@ -38,6 +38,14 @@ def test_factors_of_noise_and_of_the_error_of_motion(history, lead_times):
     assert spread(0, 0) == pytest.approx(0, abs=1e-4)
     assert 0 < spread(0.5, 0) < spread(1, 0) < spread(1, 1)
     assert 0 < spread(0, 0.5) < spread(0, 1)
+
+
+def test_errors_of_motion_are_drawn_with_unit_variance(to_history, lead_times, monkeypatch):
+    drawn = []
+    made = np.zeros((4000, 1, 16, 16), "float32")
+    monkeypatch.setattr(steps, "draw_members", lambda draws: drawn.extend(draws) or made)
+    Steps().forecast(to_history(np.zeros((1, 6, 16, 16))), lead_times(1), 4000, 0)
+    np.testing.assert_allclose(np.var([off_course for _, _, off_course, _ in drawn], axis=0), 1, atol=0.15)
 
 
 def test_what_a_member_does_not_reach_repeats_a_frame_of_its_own(to_history, lead_times):

@@ -43,6 +43,14 @@ def test_folders_give_their_radar_files_and_files_are_taken_once(tmp_path):
         find_files([tmp_path / "nowhere"])
 
 
+def test_hidden_files_and_folders_are_left_out(tmp_path):
+    (tmp_path / ".cache").mkdir()
+    for name in ("a.nc", ".b.nc", ".cache/c.nc"):
+        (tmp_path / name).touch()
+    for source in (tmp_path, tmp_path / "*"):
+        assert find_files([source]) == [tmp_path / "a.nc"]
+
+
 def test_files_of_no_known_format_are_refused(tmp_path):
     (tmp_path / "a.txt").touch()
     with pytest.raises(InputError, match=r"its format is not known; got \.txt"):

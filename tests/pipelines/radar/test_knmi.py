@@ -57,6 +57,14 @@ def test_knmi_by_hand(tmp_path):
     np.testing.assert_allclose(read_values(path, 0), [[1.2, 24], [0, np.nan]], rtol=1e-6)  # 0.1 mm in five minutes
 
 
+def test_knmi_pixels_out_of_the_image_are_missing_too(tmp_path):
+    raw = np.array([[254, 80, 255]], np.uint8)
+    path = write_knmi(tmp_path / "k.h5", raw, "GEO = 0.5 * PV + -32.0", "REFLECTIVITY_[DBZ]", 255)
+    with h5py.File(path, "a") as file:
+        file["image1/calibration"].attrs["calibration_out_of_image"] = np.array([254])
+    np.testing.assert_array_equal(read_values(path, 0), [[np.nan, 8, np.nan]])
+
+
 def test_knmi_reflectivity(tmp_path):
     raw = np.array([[0, 80, 255]], np.uint8)
     path = write_knmi(tmp_path / "k.h5", raw, "GEO = 0.500000 * PV + -32.000000", "REFLECTIVITY_[DBZ]", 255)

@@ -58,6 +58,21 @@ def test_mrms_by_hand(tmp_path, packing):
     np.testing.assert_allclose(read_values(path, 0), [[1, -0.1], [0.1, 100], [np.nan, 0]], atol=1e-5)
 
 
+def test_negative_numbers_of_grib_have_a_sign_and_a_size(tmp_path):
+    """10.005 S to 10.025 S, and a binary scale of -1: the value is (raw / 2 - 30) / 10."""
+    content = grib2(np.array([[60, 62], [64, 66], [68, 70]], np.uint16))
+    for old, new in (
+        (struct.pack(">I", 54_995_000), struct.pack(">I", 2**31 + 10_005_000)),
+        (struct.pack(">I", 54_975_000), struct.pack(">I", 2**31 + 10_025_000)),
+        (struct.pack(">fHH", -30, 0, 1), struct.pack(">fHH", -30, 2**15 + 1, 1)),
+    ):
+        assert content.count(old) == 1
+        content = content.replace(old, new)
+    (tmp_path / "m.grib2").write_bytes(content)
+    assert read_header(tmp_path / "m.grib2").grid.south == pytest.approx(-10.03)
+    np.testing.assert_allclose(read_values(tmp_path / "m.grib2", 0), [[0.4, 0.5], [0.2, 0.3], [0, 0.1]], atol=1e-5)
+
+
 def test_mrms_gzipped_and_from_the_south(tmp_path):
     raw = np.array([[31, 32], [33, 34]], np.uint16)
     path = tmp_path / "MRMS_PrecipRate_00.00_20190610-000236.grib2.gz"

@@ -71,6 +71,7 @@ def test_a_store_of_radar(folder, tmp_path):
     assert store.attrs["source_files"][0].startswith("20210704150000.rate.h5 ")
     whole = rate_by_hand(sorted(folder.iterdir())[2])[1:257, 1:257]
     np.testing.assert_array_equal(store["vil"][3, 2], whole[128:, 128:])
+    np.testing.assert_array_equal(store["vil"][1, 2], whole[:128, 128:])
     assert np.isnan(store["vil"][3, 2, -19:]).all()
     assert store["missing_fraction"].values[3, 2] == pytest.approx(19 / 128)
     lat, lon = geo.lat_lon(PROJ, *(float(store[name][3]) for name in ("corner_x", "corner_y")), [500.0], [500.0])

@@ -66,6 +66,8 @@ def test_the_grid_of_900_kilometres_lies_where_dwd_says(tmp_path):
 def test_hourly_sums_and_the_grid_of_yw(tmp_path):
     hourly = radolan(tmp_path / "rw2407011200---bin", np.full((900, 900), 25), "RW", digits=1, minutes=60)
     assert read_values(hourly, 0)[5, 5] == pytest.approx(2.5)
+    daily = radolan(tmp_path / "rz2407011200---bin", np.full((900, 900), 24), "RZ", digits=0, minutes=2, more="U1")
+    assert read_values(daily, 0)[5, 5] == pytest.approx(0.5)  # 24 mm in two days
     adjusted = radolan(tmp_path / "yw2407011200---bin", np.full((1100, 900), 25), "YW")
     assert read_values(adjusted, 0)[5, 5] == pytest.approx(3.0)
     (south, west), (north, east) = corners(adjusted)

@@ -38,6 +38,7 @@ def test_the_square_of_a_picture_made_smaller_is_the_mean_over_area():
     picture[:, [0, 5]] = 255  # outside of the square
     small = squared(picture, 2, 3)
     np.testing.assert_array_equal(small, [[[4, 8], [1, 2]], [[10, 10], [10, 10]], [[0, 0], [0, 0]]])
+    np.testing.assert_array_equal(squared(picture.transpose(1, 0, 2), 2, 3), small.transpose(0, 2, 1))
 
 
 def test_grey_is_luma():
@@ -149,6 +150,13 @@ def test_any_folder_with_a_size_a_rate_and_splits(tmp_path, footage):
     video = open_store(tmp_path / "v.zarr")["video"]
     assert video.shape == (3, 20, 1, 16, 16)
     np.testing.assert_array_equal(video.values[0, :10], video.values[2, ::2])  # every second frame of 30 is each of 15
+
+
+def test_times_between_frames_are_microseconds_to_the_nearest(tmp_path, footage):
+    (tmp_path / "in").mkdir()
+    footage.video(tmp_path / "in" / "a.mkv", [np.zeros((16, 16, 3), np.uint8)] * 20, fps=24)
+    [clip] = plan_folder(tmp_path / "in", size=16, fps=24).events
+    assert clip.offsets[:3] == (0, 0.041667, 0.083334)  # 1 / 24 s = 41,666.7 microseconds, each step the same
 
 
 def test_percentages_of_the_videos_by_their_names(tmp_path):

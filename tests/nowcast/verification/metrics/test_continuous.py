@@ -22,6 +22,11 @@ def test_errors_of_the_mean_where_pixels_count() -> None:
     assert psnr(totals).item() == pytest.approx(10 * np.log10(255**2 / 5))
 
 
+def test_psnr_is_of_the_range_of_the_data() -> None:
+    pair = Pair(np.full((1, 1, 1), 3.0), np.ones((1, 1)), np.ones((1, 1), bool), (), data_range=20.0)
+    assert psnr(xr.Dataset(mean_errors(pair))).item() == pytest.approx(20)  # 10 log10(20^2 / 2^2)
+
+
 def test_errors_of_no_pixel_are_nan() -> None:
     pair = Pair(np.zeros((2, 1, 1), "float32"), np.full((1, 1), np.nan, "float32"), np.zeros((1, 1), bool), (74.0,))
     totals = xr.Dataset({**coverage(pair), **mean_errors(pair)})
