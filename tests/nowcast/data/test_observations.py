@@ -201,3 +201,9 @@ def test_a_gap_in_an_event_does_not_widen_how_far_a_truth_may_miss_its_time() ->
     store = store_of({"a": (np.ones((4, 30, 40)), 0, 0)}).assign_coords(valid_time=(("event", "frame"), times[None]))
     off = Case("a", START, START + np.array([10, 12]) * np.timedelta64(1, "m"))
     assert Observations.open(store).seen(off).tolist() == [True, False]
+
+
+def test_where_tiles_overlap_the_pixels_that_either_has_seen_are_known() -> None:
+    seen = np.ones((3, 30, 40))
+    for parts in ({"a": (seen, 0, 0), "b": (np.nan * seen, 0, 0)}, {"a": (np.nan * seen, 0, 0), "b": (seen, 0, 0)}):
+        np.testing.assert_array_equal(Observations.open(store_of(parts)).fields(case(WHOLE)), seen[:2])
