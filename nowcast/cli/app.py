@@ -253,16 +253,20 @@ def benchmark(
         str,
         typer.Argument(
             help="ensemble-cpu: seconds and peak memory of an ensemble of predldm, of steps and of pysteps. "
+            "national: the same over a whole composite, with CPU-seconds. "
             "models: those of a training step and of a forecast, of each trainable model at its published size."
         ),
     ],
-    ensemble: Annotated[int, typer.Option(min=2, help="Number of members, for ensemble-cpu.")] = 100,
+    ensemble: Annotated[int, typer.Option(min=2, help="Number of members, for ensemble-cpu and national.")] = 100,
+    source: Annotated[
+        Path | None, typer.Option("--input", help="File of radar, for national. By default simulated, 640 x 710 km.")
+    ] = None,
     device: Device = None,
 ) -> None:
     """Measure speed and memory of models on this machine."""
     from nowcast.cli.benchmark import run_benchmark
 
-    console.print(run_benchmark(name, ensemble, device))
+    console.print(run_benchmark(name, ensemble, device, source))
 
 
 app.command()(at)

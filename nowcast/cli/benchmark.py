@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.table import Table
 
 from nowcast.cli.benchmark_models import model_costs, published_configs
+from nowcast.cli.benchmark_national import national
 from nowcast.cli.console import bar
 from pipelines.errors import InputError
 
@@ -45,26 +46,30 @@ def models(device: str | None) -> Table:
         return model_costs(published_configs(), store, best_device(device))
 
 
-BENCHMARKS: dict[str, Callable[[int, str | None], Table]] = {
-    "ensemble-cpu": lambda members, device: ensemble_cpu(members),
-    "models": lambda members, device: models(device),
+BENCHMARKS: dict[str, Callable[[int, str | None, Path | None], Table]] = {
+    "ensemble-cpu": lambda members, device, source: ensemble_cpu(members),
+    "national": lambda members, device, source: national(_ENSEMBLES, members, source),
+    "models": lambda members, device, source: models(device),
 }
 
 
-def run_benchmark(name: str, members: int, device: str | None = None) -> Table:
+def run_benchmark(name: str, members: int, device: str | None = None, source: Path | None = None) -> Table:
     """Run a benchmark of the table.
 
     Args:
-        name: ensemble-cpu, or models.
-        members: Of ensemble-cpu.
+        name: ensemble-cpu, national or models.
+        members: Of ensemble-cpu and national.
         device: Of models: cpu, cuda, or None for the best there is.
+        source: Of national: a file of radar instead of simulated storms.
 
     Raises:
-        InputError: for an unknown name.
+        InputError: for an unknown name, and a file where the benchmark takes none.
     """
     if name not in BENCHMARKS:
         raise InputError(f"no benchmark {name!r}", expected=f"one of {', '.join(BENCHMARKS)}")
-    return BENCHMARKS[name](members, device)
+    if source and name != "national":
+        raise InputError(f"the benchmark {name} reads no file", got=source, remedy="say national")
+    return BENCHMARKS[name](members, device, source)
 
 
 def _simulated(folder: Path, events: int) -> Path:
