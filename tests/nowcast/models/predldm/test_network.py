@@ -153,6 +153,13 @@ def test_the_second_term_knows_the_history_alone(network):
     assert not torch.equal(before["forecast"], after["forecast"])
 
 
+def test_both_terms_are_of_the_same_times(network, monkeypatch):
+    times, forward = [], network.denoiser.forward
+    monkeypatch.setattr(network.denoiser, "forward", lambda z, t, *others: times.append(t) or forward(z, t, *others))
+    loss(network, "diffusion", batch())
+    assert torch.equal(*times) and times[0].any()
+
+
 def test_both_terms_pull_at_the_same_self_attention(network):
     weight = network.denoiser.blocks[0].self_attention.query.weight
     parts = loss(network, "diffusion", batch())
