@@ -81,7 +81,8 @@ def test_files_and_folders_stay_small() -> None:
 
 def test_tests_stand_in_the_folders_of_what_they_test() -> None:
     tests = [path.relative_to(ROOT / "tests") for path in (ROOT / "tests").rglob("test_*.py")]
-    assert len(tests) > 50 and not [test for test in tests if not (ROOT / test).parent.is_dir()]
+    ours = [test for test in tests if test.parts[0] != "faults"]  # the campaigns are of all rooms together
+    assert len(ours) > 50 and not [test for test in ours if not (ROOT / test).parent.is_dir()]
 
 
 @pytest.mark.parametrize("module", ["nowcast.cli.app", "nowcast.training.config"])

@@ -302,6 +302,8 @@ def _one_line(error: Exception) -> tuple[str, int]:
         context = getattr(error, "ctx", None)
         help_of = f"; see `{context.command_path} --help`" if context else ""
         return " ".join(error.format_message().split()).removesuffix(".") + help_of, 2
+    if isinstance(error, MemoryError):
+        return f"not enough memory: {error}", 2
     if isinstance(error, _UNUSABLE):
         return f"{type(error).__name__}: {error}", 2
     return f"{type(error).__name__}: {error} (run with --debug for the traceback)", 1

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-import zarr
 
 from nowcast.cli.info_radar import describe_radar
 from nowcast.data.conventions import ECHO
@@ -36,11 +35,9 @@ def describe(path: Path, *, everything: bool = False) -> str:
     """
     try:
         return _describe(path, everything)
-    except PermissionError:
+    except (InputError, PermissionError, MemoryError):
         raise
-    except (OSError, RuntimeError, KeyError, ValueError, zarr.errors.BaseZarrError) as error:
-        if isinstance(error, InputError):
-            raise
+    except Exception as error:  # the libraries have exceptions of their own for damaged files
         raise InputError(f"{path} is damaged, or nothing that nowcast made", got=_first_line(error)) from error
 
 

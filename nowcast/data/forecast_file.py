@@ -38,6 +38,12 @@ Put = Callable[[str, Any, np.ndarray], None]
 
 # Attributes of a variable, not of a file.
 _CF = {"units", "long_name", "standard_name", "grid_mapping", "cell_methods", "comment", "ancillary_variables"}
+_COORDINATES = {  # dims, and the kind of the dtype where it is told here
+    "event": (("case",), None),
+    "init_time": (("case",), "M"),
+    "lead_time": (("lead_time",), None),
+    "valid_time": (("case", "lead_time"), "M"),
+}
 _COMPRESSION = {"zlib": True, "complevel": 1}
 
 
@@ -63,7 +69,24 @@ def open_forecast(path: Path) -> xr.Dataset:
     counts = as_counts(forecast, path)
     if "lead_time" not in pixels(counts).dims:
         raise _no_forecast(forecast, path)
+    _check_coordinates(counts, path)
     return counts
+
+
+def _check_coordinates(forecast: xr.Dataset, path: Path) -> None:
+    """Refuse a forecast without any pixel, or whose coordinates are not those of `_COORDINATES`, where it has them.
+
+    Raises:
+        InputError: naming the first that is wrong.
+    """
+    if empty := [dim for dim, size in pixels(forecast).sizes.items() if not size]:
+        raise InputError(f"{path} is an empty forecast", got=f"no {empty[0]}")
+    for name, (dims, kind) in _COORDINATES.items():
+        one = forecast[name].variable if name in forecast.variables else None
+        if one is not None and (set(one.dims) != set(dims) or kind not in (None, one.dtype.kind)):
+            got = f"{one.dtype} with dims ({', '.join(map(str, one.dims))})"
+            expected = f"{'times with ' if kind else ''}dims ({', '.join(dims)})"
+            raise InputError(f"{path}: {name} is not that of a forecast", got=got, expected=expected)
 
 
 def as_counts(forecast: xr.DataArray | xr.Dataset, name: str | Path = "the forecast") -> xr.Dataset:

@@ -115,7 +115,7 @@ def read_areas(source: Path | Mapping[str, Any]) -> list[Place]:
         if not features:
             raise InputError(f"{name} has no area")
         return [_feature(feature, number, name) for number, feature in enumerate(features, 1)]
-    except (ValueError, TypeError, AttributeError, KeyError, shapely.errors.ShapelyError) as error:
+    except (ValueError, TypeError, AttributeError, LookupError, RecursionError, shapely.errors.ShapelyError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{name} is no GeoJSON", got=f"{type(error).__name__}: {error}") from error

@@ -56,8 +56,8 @@ def model_class(name: str) -> Any:
     Raises:
         InputError: for a name that is neither.
     """
-    if name not in MODELS:
-        if name in added_models():
+    if not isinstance(name, str) or name not in MODELS:
+        if isinstance(name, str) and name in added_models():
             return added_models()[name]
         expected = f"a run folder, a checkpoint or one of {', '.join(model_names())}"
         raise InputError(f"no model {name!r}", expected=expected)

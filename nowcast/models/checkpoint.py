@@ -48,7 +48,7 @@ def read_header(path: Path) -> dict[str, Any]:
     try:
         header = {key: json.loads(value) for key, value in metadata.items()}
         _ = header["config"]["model"], header["config"]["network"].items(), header["stages"]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(
             f"{path} is not a checkpoint of nowcast", expected="a header with its configuration"
         ) from error
@@ -124,9 +124,17 @@ def load_network(
     path = checkpoint_path(location)
     header = read_header(path)
     config = _with_sampling(header["config"], sampling)
+    tensors = load_tensors(path)
+    try:
+        with torch.device("meta"):  # settings of a stranger must fit before they take memory
+            _check_fit(build_network(config["model"], config["network"], pretrained=False), tensors, path)
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"{path} has settings of which no network can be made", got=error) from error
     with Uninitialised():
         network = build_network(config["model"], config["network"], pretrained=False)
-    load_weights(network, load_tensors(path), path)
+    network.load_state_dict(tensors)
     return network, config
 
 
@@ -136,6 +144,11 @@ def load_weights(network: torch.nn.Module, tensors: dict[str, Tensor], source: P
     Raises:
         InputError: when names or shapes differ: a checkpoint of another model.
     """
+    _check_fit(network, tensors, source)
+    network.load_state_dict(tensors)
+
+
+def _check_fit(network: torch.nn.Module, tensors: dict[str, Tensor], source: Path) -> None:
     own = network.state_dict()
     foreign = sorted(set(own) ^ set(tensors)) or sorted(n for n in own if own[n].shape != tensors[n].shape)
     if foreign:
@@ -144,7 +157,6 @@ def load_weights(network: torch.nn.Module, tensors: dict[str, Tensor], source: P
             got=f"{len(foreign)} tensors that do not fit, such as {foreign[0]}",
             expected=f"the {len(own)} tensors of {type(network).__name__}",
         )
-    network.load_state_dict(tensors)
 
 
 def load_finished_stages(network: Network, path: Path) -> list[str]:

@@ -187,7 +187,7 @@ def settings(models: Sequence[Model], origins: Sequence[dict[str, Any]]) -> list
 def _indented(text: str) -> str:
     try:
         return json.dumps(json.loads(text), indent=1)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 

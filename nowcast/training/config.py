@@ -5,11 +5,10 @@ Rooms above take from here how the files of configs/ are found and read.
 
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
 from pipelines.errors import InputError
-from pipelines.store.settings import config_names, describe, find_config, read_yaml
+from pipelines.store.settings import config_names, describe, find_config, parse_yaml, read_yaml
 
 __all__ = [
     "RunConfig",
@@ -138,5 +137,5 @@ def load_config(name: str, overrides: list[str] | None = None) -> RunConfig:
             section = section.setdefault(parent, {})
             if not isinstance(section, dict):
                 raise InputError(f"--set {override}: {parent} is a value, not a section")
-        section[last] = yaml.safe_load(value)
+        section[last] = parse_yaml(value, f"--set {override}")
     return parse_config(content, str(path))

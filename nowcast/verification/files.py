@@ -60,7 +60,9 @@ def _load_states(path: Path) -> list[xr.Dataset]:
     try:
         check_inside(path)
         groups = xr.load_datatree(path, decode_timedelta=True)
-    except (OSError, ValueError, KeyError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # the libraries have exceptions of their own for damaged files
         raise InputError(f"{path} cannot be read", got=error, expected="sums written by verify --sums") from error
     states = [groups[name].to_dataset() for role in roles(len(groups)) if (name := role.replace(" ", "_")) in groups]
     if not states or "case" not in states[0].coords:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from pydantic import ValidationError
 
 from nowcast.data.conventions import DURATION, THRESHOLDS, TIME, lead_times
 from nowcast.data.windows import evaluation_windows
@@ -22,6 +23,7 @@ from pipelines.errors import InputError
 from pipelines.store.amounts import quantity_of_threshold, threshold_in_counts
 from pipelines.store.kind import VIDEO, kind_of
 from pipelines.store.protocol import Protocol, load_protocol
+from pipelines.store.settings import describe
 from pipelines.store.units import COUNTS
 
 
@@ -174,7 +176,10 @@ def coverage(state: xr.Dataset) -> dict[str, str]:
     said = {"case_list_hash": hashlib.sha256("\n".join(cases).encode()).hexdigest()}
     if "protocol_settings" not in state.attrs:
         return said
-    protocol = Protocol.model_validate_json(state.attrs["protocol_settings"])
+    try:
+        protocol = Protocol.model_validate_json(state.attrs["protocol_settings"])
+    except ValidationError as error:
+        raise InputError("the protocol that the sums are of cannot be read", got=describe(error)) from error
     parts = []
     if "protocol_windows" in state.attrs:
         inside, whole = int(state["in_protocol"].sum()), int(state.attrs["protocol_windows"])

@@ -180,6 +180,7 @@ def read_header(path: Path) -> Header:
         found = _format(path).header(path)
         if not found.times:
             raise InputError("it holds no frame")
+        found.grid.check()
         return found
     except Exception as error:  # each library has its own exceptions for damaged files
         raise _unreadable(path, error) from error

@@ -18,6 +18,7 @@ from pipelines.store.units import MISSING
 
 _RADIUS = 6370997.0  # of SEVIR's sphere
 _SAME = 1e-3  # of a pixel, between two grids that are the same
+_MOST_PIXELS = 2**28  # a GiB as numbers of four bytes; the grid of MRMS has a tenth
 _SQUARE = 1e-2  # by how much the sides of a pixel that is taken as square may differ
 
 
@@ -47,6 +48,19 @@ class Grid:
     def is_lat_lon(self) -> bool:
         """Whether rows are latitudes and columns longitudes."""
         return "proj=longlat" in self.proj
+
+    def check(self) -> None:
+        """Refuse what no radar's grid is.
+
+        Raises:
+            InputError: for edges or steps that are no numbers, steps that are not above 0, no pixel, or too many.
+        """
+        told = f"{self.rows} x {self.columns} pixels of {self.height_m:g} x {self.width_m:g}"
+        numbers = self.west, self.south, self.width_m, self.height_m
+        if not np.isfinite(numbers).all() or min(self.width_m, self.height_m, self.rows, self.columns) <= 0:
+            raise InputError("its grid is none", got=f"{told} from {self.west:g}, {self.south:g}")
+        if self.rows * self.columns > _MOST_PIXELS:
+            raise InputError("its grid is too large", got=told, expected=f"at most {_MOST_PIXELS:,} pixels")
 
     def same_as(self, other: "Grid") -> bool:
         """Whether both are one grid, except for rounding."""
@@ -157,7 +171,7 @@ def square(grid: Grid) -> Grid:
     """The grid of square pixels for a grid: itself, or a local one for a latitude-longitude grid.
 
     Raises:
-        InputError: when the pixels of a projected grid are not square.
+        InputError: when the pixels of a projected grid are not square, or a local one cannot be laid.
     """
     if not grid.is_lat_lon:
         if abs(grid.width_m / grid.height_m - 1) > _SQUARE:
@@ -172,9 +186,13 @@ def square(grid: Grid) -> Grid:
     border = np.concatenate([np.c_[lons, np.full(200, side)] for side in (south, north)]
                             + [np.c_[np.full(200, side), lats] for side in (west, east)])  # fmt: skip
     x, y = projection(proj)(*border.T)
+    if not np.isfinite([x, y]).all():
+        raise InputError("its grid is not on the earth", got=f"{south:g} to {north:g} N, {west:g} to {east:g} E")
     left, bottom = np.floor(x.min() / pixel), np.floor(y.min() / pixel)
     rows, columns = int(np.ceil(y.max() / pixel) - bottom), int(np.ceil(x.max() / pixel) - left)
-    return Grid(proj, float(left * pixel), float(bottom * pixel), pixel, pixel, rows, columns)
+    laid = Grid(proj, float(left * pixel), float(bottom * pixel), pixel, pixel, rows, columns)
+    laid.check()
+    return laid
 
 
 _ALL = slice(None)

@@ -27,6 +27,7 @@ _PARAMETERS = {  # by discipline, category and number of MRMS's own table
     (209, 10, 0): (REFLECTIVITY, _DECIBELS),  # MergedReflectivityQCComposite
 }
 _SOUTHWARDS, _NORTHWARDS = 0b00000000, 0b01000000  # scanning modes: rows of eastward pixels
+_MOST = 2**29  # bytes of a file, unpacked
 _MICRO = 1e-6  # degrees
 
 Sections = dict[int, bytes]
@@ -58,7 +59,9 @@ def values(path: Path, number: int) -> np.ndarray:
 def _fields(path: Path) -> Iterator[Sections]:
     """The sections of each field, by their numbers: those of its message, up to the data of the field."""
     with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-        content = file.read()
+        content = file.read(_MOST + 1)
+    if len(content) > _MOST:
+        raise InputError(f"it unpacks to more than {_MOST:,} bytes")
     start = 0
     while start == 0 or content[start:].strip(b"\0\r\n"):
         message = content[start:]
@@ -121,7 +124,9 @@ def _raw(sections: Sections, pixels: int) -> np.ndarray:
         return packed.view(f">u{bits // 8}")
     if template != 41:
         raise InputError(f"packing template 5.{template} of {bits} bits, is not PNG, which MRMS uses")
-    image = cv2.imdecode(packed, cv2.IMREAD_UNCHANGED)
+    content = packed.tobytes()
+    told = unpack_from(">II", content, 16) if content.startswith(b"\x89PNG") and len(content) >= 24 else (0, 0)
+    image = cv2.imdecode(packed, cv2.IMREAD_UNCHANGED) if told[0] * told[1] == pixels else None
     if image is None:
         raise InputError("its PNG is damaged")
     if image.ndim == 3:  # 24 bits, as red, green and blue, which OpenCV gives in the reverse order

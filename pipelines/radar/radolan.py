@@ -11,8 +11,10 @@ any format, which takes seconds.
 import bz2
 import gzip
 import re
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +29,8 @@ _REFLECTIVITY = ("WN", "RX", "WX", "EX")
 _BYTES = ("RX", "WX", "EX")  # one a pixel
 _CODES = (249, 250, 255)  # of clutter and of no data, in one byte
 _FLAGS = 0x2000 | 0x8000  # no data, clutter; the other two say only how a value was found
-_OPENERS = {".gz": gzip.decompress, ".bz2": bz2.decompress}
+_OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open}
+_MOST = 2**26  # bytes of a composite, unpacked
 _PROJ = "+proj=stere +lat_0=90 +lat_ts=60 +lon_0=10 {} +units=m"
 _CENTRE = 9, 51  # degrees east and north, a corner of pixels of all grids
 _GRIDS = {  # metres of a pixel, and metres to the centre from the west and the south, by rows and columns
@@ -76,7 +79,10 @@ def _parts(path: Path) -> tuple[str, bytes]:
     Raises:
         InputError: when it is no RADOLAN file.
     """
-    content = _OPENERS.get(path.suffix, bytes)(path.read_bytes())
+    with _OPENERS.get(path.suffix, open)(path, "rb") as file:
+        content = file.read(_MOST + 1)
+    if len(content) > _MOST:
+        raise InputError(f"it unpacks to more than {_MOST:,} bytes")
     text, found, body = content.partition(b"\x03")
     if not found or not re.match(rb"[A-Z][A-Z0-9]\d{15}BY", text):
         raise InputError("it is no RADOLAN composite", got=repr(content[:20]))

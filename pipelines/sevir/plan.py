@@ -173,7 +173,9 @@ def _check_file(archive: Archive, name: str, events: Sequence[PlannedEvent], sid
     path = f"{archive.root}/{name}"
     try:
         ids, shape, dtype = archive.trying(look)
-    except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # HDF5 has many exceptions for damaged files
         raise InputError(
             f"{path} cannot be read", got=error, expected="HDF5 with id and vil", remedy="fetch it anew"
         ) from error

@@ -43,7 +43,9 @@ def read_events(archive: Archive, reducer: str, events: Sequence[PlannedEvent]) 
         members = [event for event in events if event.file == name]
         try:
             reduced |= archive.trying(partial(_read_file, archive, name, reducer, members))
-        except (OSError, KeyError, ValueError) as error:
+        except MemoryError:
+            raise
+        except Exception as error:  # HDF5 has many exceptions for damaged files
             path = f"{archive.root}/{name}"
             raise InputError(f"{path} cannot be read", got=error, remedy="fetch it anew and run again") from error
     return np.stack([reduced[event.id] for event in events])

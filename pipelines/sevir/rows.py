@@ -54,7 +54,7 @@ def with_offsets(rows: pd.DataFrame, cadence_minutes: float) -> pd.DataFrame:
 def _seconds(text: str) -> tuple[int, ...]:
     try:
         return tuple(round(60 * float(minutes)) for minutes in text.split(":"))
-    except ValueError:
+    except (ValueError, OverflowError):  # nan and inf
         return ()
 
 

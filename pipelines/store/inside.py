@@ -16,6 +16,7 @@ import h5py
 
 from pipelines.errors import InputError
 
+_LARGE, _DENSEST = 2**30, 2000  # bytes that always are read, and bytes per byte of a file above it: deflate makes 1030
 _PROJ_FILES = re.compile(r"(?<!\w)(init|file|catalog|\w*grids)\s*=\s*(?!@null(?!\S))", re.IGNORECASE)
 
 
@@ -31,7 +32,12 @@ def open_hdf5(source: Path | BinaryIO) -> Iterator[h5py.File]:
         OSError: when it cannot be read.
     """
     with h5py.File(source) as file:
-        _check_hdf5(file)
+        try:
+            _check_hdf5(file)
+        except (InputError, OSError):
+            raise
+        except Exception as error:  # HDF5 has many exceptions for damaged files
+            raise OSError(f"what it holds cannot be listed: {error}") from error
         yield file
 
 
@@ -74,6 +80,9 @@ def _check_hdf5(file: h5py.File) -> None:
         if elsewhere or isinstance(link, h5py.ExternalLink):
             what = f"its {name.decode(errors='replace')} lies in another file"
             raise InputError(what, expected="a file that holds all its data", remedy="repack it, such as by h5repack")
+        if isinstance(one, h5py.Dataset) and one.nbytes > max(_LARGE, _DENSEST * file.id.get_filesize()):
+            what = f"its {name.decode(errors='replace')} has {one.nbytes / 2**30:,.0f} GiB"
+            raise InputError(what, expected=f"what a file of {file.id.get_filesize():,} bytes can hold")
 
 
 def _entries(folder: str | Path) -> Iterator[os.DirEntry]:
@@ -88,7 +97,7 @@ def _entries(folder: str | Path) -> Iterator[os.DirEntry]:
 def _check_entry(entry: os.DirEntry, store: Path) -> None:
     name = os.path.relpath(entry.path, store)
     if entry.is_symlink():
-        if not Path(entry.path).resolve().is_relative_to(store.resolve()):
+        if not Path(os.path.realpath(entry.path)).is_relative_to(store.resolve()):  # `resolve` fails for a circle
             remedy = "put the data itself there"
             raise InputError(
                 f"{store}: the link {name} leaves the store", got=Path(entry.path).readlink(), remedy=remedy

@@ -27,8 +27,10 @@ def readable(path: str | Path) -> Iterator[None]:
     """
     try:
         yield
-    except (InputError, MemoryError):
+    except InputError:
         raise
+    except MemoryError as error:
+        raise InputError(f"{path} does not fit into memory", got=error) from error
     except Exception as error:  # codecs and formats have exceptions of their own
         got = f"{type(error).__name__}: {error}"
         remedy = DAMAGED if Path(path).is_dir() else _UNREADABLE

@@ -44,9 +44,16 @@ class PartlyReadError(InputError):
 
 
 def read_rejects(store: Path) -> list[Reject]:
-    """The rejects of a store, in the order of its events."""
+    """The rejects of a store, in the order of its events.
+
+    Raises:
+        InputError: when their file is damaged.
+    """
     path = store / FILE
-    return [Reject(**json.loads(line)) for line in path.read_text().splitlines()] if path.exists() else []
+    try:
+        return [Reject(**json.loads(line)) for line in path.read_text().splitlines()] if path.exists() else []
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise InputError(f"{path} is damaged", got=error, remedy="prepare the store again") from error
 
 
 def write_rejects(store: Path, rejects: Sequence[Reject]) -> None:

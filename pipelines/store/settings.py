@@ -1,6 +1,8 @@
 """Settings: YAML files found by name or path, read safely, and the words for those that are wrong."""
 
+from math import inf
 from pathlib import Path
+from typing import Any
 
 import yaml
 from pydantic import ValidationError
@@ -8,6 +10,7 @@ from pydantic import ValidationError
 from pipelines.errors import InputError
 
 _ROOT = Path(__file__).resolve().parents[2]
+_MOST = 100_000  # values of a file
 _CONFIG_FOLDERS = (_ROOT / "configs", _ROOT / "nowcast" / "configs")  # a checkout, an installed wheel
 
 
@@ -40,12 +43,43 @@ def read_yaml(path: Path) -> dict:
         InputError: when the file is not YAML or not a mapping.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        content = parse_yaml(path.read_text(encoding="utf-8"), str(path))
+    except UnicodeDecodeError as error:
         raise InputError(f"{path} is not valid YAML", got=error) from error
     if not isinstance(content, dict):
         raise InputError(f"{path} holds no settings", got=type(content).__name__, expected="a mapping of keys")
+    if others := [key for key in content if not isinstance(key, str)]:
+        raise InputError(f"{path} has a key that is no text", got=repr(others[0]))
     return content
+
+
+def parse_yaml(text: str, source: str) -> Any:
+    """The value that YAML says.
+
+    Args:
+        text: The YAML.
+        source: Its name in messages.
+
+    Raises:
+        InputError: when it is not YAML, or its aliases make it larger than any settings are.
+    """
+    try:
+        content = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise InputError(f"{source} is not valid YAML", got=error) from error
+    if _size(content, {}) > _MOST:
+        raise InputError(f"{source} holds too many values, by aliases of aliases", expected=f"at most {_MOST:,}")
+    return content
+
+
+def _size(value: Any, sizes: dict[int, float]) -> float:
+    """Number of values within a value, those that it shares counted each time; infinite where it holds itself."""
+    if not isinstance(value, dict | list):
+        return 1
+    if id(value) not in sizes:
+        sizes[id(value)] = inf  # until it is known
+        sizes[id(value)] = 1 + sum(_size(one, sizes) for one in (value.values() if isinstance(value, dict) else value))
+    return sizes[id(value)]
 
 
 def describe(error: ValidationError) -> str:
