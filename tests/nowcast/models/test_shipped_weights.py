@@ -1,4 +1,4 @@
-"""The model that comes with the package, by its name."""
+"""The weights that come with the package, by the names of their models."""
 
 import subprocess
 import sys
@@ -10,6 +10,7 @@ import xarray as xr
 
 from nowcast.cli.benchmark import run_benchmark
 from nowcast.forecasting.forecast import load_forecaster
+from nowcast.forecasting.trained_on import shipped_card
 from nowcast.models.checkpoint import SHIPPED, load_tensors, read_header
 from nowcast.models.device import multiplies_bf16
 from nowcast.models.persistence import Persistence
@@ -26,9 +27,14 @@ HEAVY = ("diffusers", "transformers", "accelerate", "scipy.stats", "matplotlib",
 LEADS = (np.arange(1, 11) * 300).astype("timedelta64[s]")
 
 
+@pytest.fixture(scope="module", params=["predldm", "corrector"])
+def name(request) -> str:
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def predldm():
-    return load_forecaster("predldm", device="cpu")[0]
+def shipped(name):
+    return load_forecaster(name, device="cpu")[0]
 
 
 def test_it_is_loaded_without_libraries_that_it_does_not_use():
@@ -64,55 +70,61 @@ def fair_crps(members: np.ndarray, obs: np.ndarray) -> float:
     return float(np.nanmean(np.abs(members - obs).mean(0) - fair))
 
 
-def test_the_file_is_small_and_says_what_it_is():
-    path = SHIPPED / "predldm.safetensors"
-    assert path.stat().st_size < 20e6
-    assert all(tensor.dtype == torch.float16 for tensor in load_tensors(path).values())
-    header = read_header(path)
+def test_the_files_are_small_and_have_a_card(name):
+    assert sum(path.stat().st_size for path in SHIPPED.glob("*.safetensors")) < 25e6
+    assert all(tensor.dtype == torch.float16 for tensor in load_tensors(SHIPPED / f"{name}.safetensors").values())
+    card = shipped_card(name)
+    assert card is not None and card.days
+    assert f"# {name}" in (SHIPPED / "MODEL_CARD.md").read_text()
+
+
+def test_predldm_says_how_it_was_trained():
+    header = read_header(SHIPPED / "predldm.safetensors")
     assert header["stages"] == ["autoencoder", "ensemble"]
     trained = load_config("predldm-refine")
     network = load_config("predldm").network | trained.network  # goes on from it
     network["sampling"]["temperature"] = TEMPERATURE
     assert parse_config(header["config"], "header") == trained.model_copy(update={"network": network})
-    assert (SHIPPED / "MODEL_CARD.md").is_file()
 
 
-def test_on_radar_it_has_not_seen_it_is_better_than_what_it_starts_from_and_steps(predldm, window):
-    history, obs = history_of(window[:10]), window[10:]
-    scores = {
-        name: fair_crps(model.forecast(history, LEADS, 10, 0)[0].values, obs)
-        for name, model in {
-            "predldm": predldm,
-            "persistence": Persistence(),
-            "sprog": Sprog(),
-            "pysteps": PySteps(),
-        }.items()
-    }
-    assert scores["predldm"] < min(scores["persistence"], scores["sprog"])
-    assert scores["predldm"] < 1.05 * scores["pysteps"]
+@pytest.fixture(scope="module")
+def score(window):
+    """The fair CRPS of a model on radar that no weights saw."""
+    return lambda model: fair_crps(model.forecast(history_of(window[:10]), LEADS, 10, 0)[0].values, window[10:])
 
 
-def test_a_dry_history_stays_dry_and_missing_stays_missing(predldm):
+@pytest.fixture(scope="module")
+def references(score) -> dict[str, float]:
+    return {model.__name__: score(model()) for model in (Persistence, Sprog, PySteps)}
+
+
+def test_on_radar_it_has_not_seen_it_is_better_than_what_it_starts_from_and_steps(shipped, score, references):
+    crps = score(shipped)
+    assert crps < min(references["Persistence"], references["Sprog"])
+    assert crps < 1.05 * references["PySteps"]
+
+
+def test_a_dry_history_stays_dry_and_missing_stays_missing(shipped):
     counts = np.zeros((10, 128, 128), "float32")
     counts[:, :, :20] = np.nan
-    forecast = predldm.forecast(history_of(counts), LEADS, 4, 0)[0]
+    forecast = shipped.forecast(history_of(counts), LEADS, 4, 0)[0]
     assert np.isnan(forecast.values[..., :20]).all() and np.isfinite(forecast.values[..., 20:]).all()
     assert not np.nan_to_num(forecast.values).any()
 
 
-def test_what_lies_just_below_the_least_echo_stays_dry(predldm):
+def test_what_lies_just_below_the_least_echo_stays_dry(shipped):
     """Blocks on their way: interpolation along the motion overshoots, and must make no echo of them."""
     row, column = np.mgrid[:128, :128]
     counts = np.stack([5.0 * (((row - frame) // 2 + (column - 2 * frame) // 2) % 5 == 0) for frame in range(10)])
-    forecast = predldm.forecast(history_of(counts.astype("float32")), LEADS, 4, 0)[0]
+    forecast = shipped.forecast(history_of(counts.astype("float32")), LEADS, 4, 0)[0]
     assert not forecast.values.any()
 
 
-def test_sixteen_bits_stay_within_a_tenth_of_the_spread(predldm, window):
+def test_sixteen_bits_stay_within_a_tenth_of_the_spread(name, window):
     history = history_of(window[:10])
     forecasts = []
     for bf16 in (True, False):
-        forecaster = load_forecaster("predldm", device="cpu")[0]
+        forecaster = load_forecaster(name, device="cpu")[0]
         assert forecaster.bf16 == multiplies_bf16("cpu")
         forecaster.bf16 = bf16
         forecasts.append(forecaster.forecast(history, LEADS, 2, 0)[0].values)
@@ -121,8 +133,8 @@ def test_sixteen_bits_stay_within_a_tenth_of_the_spread(predldm, window):
 
 
 @pytest.mark.parametrize(("bf16", "mean", "largest"), [(False, 1e-4, 0.02), (True, 0.1, None)])
-def test_members_are_the_same_in_any_company_but_for_rounding(window, bf16, mean, largest):
-    forecaster = load_forecaster("predldm", device="cpu")[0]
+def test_members_are_the_same_in_any_company_but_for_rounding(name, window, bf16, mean, largest):
+    forecaster = load_forecaster(name, device="cpu")[0]
     forecaster.bf16 = bf16
     history = history_of(window[:10])
     together, *apart = (
