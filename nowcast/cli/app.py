@@ -252,7 +252,7 @@ def benchmark(
     name: Annotated[
         str,
         typer.Argument(
-            help="ensemble-cpu: seconds and peak memory of an ensemble of predldm, of steps and of pysteps. "
+            help="ensemble-cpu: seconds and peak memory of an ensemble of the shipped models, steps and pysteps. "
             "national: the same over a whole composite, with CPU-seconds. "
             "models: those of a training step and of a forecast, of each trainable model at its published size."
         ),

@@ -16,12 +16,12 @@ from nowcast.cli.benchmark_national import national
 from nowcast.cli.console import bar
 from pipelines.errors import InputError
 
-_ENSEMBLES = ("predldm", "steps", "pysteps")
+_ENSEMBLES = ("corrector", "predldm", "steps", "pysteps")
 _RUNS = 3  # the fastest counts: other work on the machine can only add time
 
 
 def ensemble_cpu(members: int) -> Table:
-    """Seconds and peak memory of an ensemble of predldm, steps and pysteps: one case of 128 x 128, ten lead times.
+    """Seconds and peak memory of an ensemble of each model of `_ENSEMBLES`: one case of 128 x 128, ten lead times.
 
     Each runs in a process of its own and is timed from the history in memory to the members in memory. Loading the
     model and a first run are not counted.

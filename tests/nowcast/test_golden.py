@@ -19,7 +19,7 @@ import xarray as xr
 from nowcast.cli import app
 
 GOLDEN = Path(__file__).with_name("golden.npz")
-CASES = ("sevir-layout", "fmi-window", "live-256")
+CASES = ("sevir-layout", "fmi-window", "live-256", "corrector-256")  # of predldm, except for the last
 MEMBERS, CROP = 4, slice(40, 104)
 
 
@@ -48,7 +48,8 @@ def forecast(name: str, data: Path, folder: Path) -> np.ndarray:
     else:
         file = data / "radar" / "knmi_20100826.nc"
         source = cut(file, folder / "knmi.nc", slice(10, 20), slice(200, 456), slice(200, 456))
-    nowcast("forecast", "predldm", source, folder / f"{name}.nc", "--ensemble", MEMBERS, *options)
+    model = "corrector" if name == "corrector-256" else "predldm"
+    nowcast("forecast", model, source, folder / f"{name}.nc", "--ensemble", MEMBERS, *options)
     with xr.open_dataset(folder / f"{name}.nc") as file:
         return file["vil"].isel(case=0).values
 

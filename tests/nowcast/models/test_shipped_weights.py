@@ -145,9 +145,9 @@ def test_members_are_the_same_in_any_company_but_for_rounding(name, window, bf16
     assert largest is None or difference.max() < largest
 
 
-def test_the_benchmark_prints_both_models():
+def test_the_benchmark_prints_all_models():
     table = run_benchmark("ensemble-cpu", 2)
-    assert list(table.columns[0].cells) == ["predldm", "steps", "pysteps"]
+    assert list(table.columns[0].cells) == ["corrector", "predldm", "steps", "pysteps"]
     assert all(float(cell) > 0 for column in table.columns[1:] for cell in column.cells)
     with pytest.raises(InputError, match="ensemble-cpu"):
         run_benchmark("ensemble-gpu", 2)

@@ -32,6 +32,7 @@ def test_training_leaves_model_config_metrics_and_pictures(toy_config, small_sto
     records = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert [r["step"] for r in records if r["stage"] == "gain" and "loss" in r] == list(range(1, 21))
     assert [r["step"] for r in records if "val_loss" in r] == [10, 20, 10, 20]
+    assert len({r["noise"] for r in records if r["step"] == 1 and "noise" in r}) == 2  # each stage draws its own
     assert len(list((tmp_path / "run" / "samples").glob("*.png"))) == 4
     assert not (tmp_path / "run" / "state.safetensors").exists()
 
