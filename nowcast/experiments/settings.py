@@ -20,6 +20,7 @@ from pipelines.errors import InputError
 SCALES = ("tiny", "small", "paper")
 SHIPPED = "shipped"  # stands in rows and --models for the model that comes with the package
 _SHIPPED_MODEL = "predldm"
+_OUR_OWN = ("corrector",)  # networks that are in no table of the paper
 _FOLDER = "experiments"
 
 
@@ -31,7 +32,8 @@ class Row(_Settings):
     """One row of a table, or several alike.
 
     Attributes:
-        model: A name of the table of models; or references (all without training), shipped, trainable (all networks).
+        model: A name of the table of models; or references (all without training), shipped, trainable (all networks of
+            the paper).
         label: Name of the row, in which NAME stands for the model's; the model's by default.
         network: Settings of the network that replace those of the scale.
         later: The same, for settings that no first stage reads: rows that differ in these alone share that stage.
@@ -228,7 +230,7 @@ def expand(
 def _each_model(row: Row) -> Iterator[Row]:
     groups: dict[str, list[str]] = {
         "references": [name for name in MODELS if not is_trainable(model_class(name))],
-        "trainable": [name for name in MODELS if is_trainable(model_class(name))],
+        "trainable": [name for name in MODELS if is_trainable(model_class(name)) and name not in _OUR_OWN],
     }
     for name in groups.get(row.model, [row.model]):
         yield row.model_copy(update={"model": name, "label": row.label.replace("NAME", name)})

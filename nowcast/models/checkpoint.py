@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from nowcast.models import MODELS, build_network
-from nowcast.models.initialisation import Uninitialised
+from nowcast.models.initialisation import Uninitialised, weightless
 from nowcast.models.network import Network
 from pipelines.errors import InputError
 from pipelines.store.whole import whole
@@ -126,7 +126,7 @@ def load_network(
     config = _with_sampling(header["config"], sampling)
     tensors = load_tensors(path)
     try:
-        with torch.device("meta"):  # settings of a stranger must fit before they take memory
+        with weightless():  # settings of a stranger must fit before they take memory
             _check_fit(build_network(config["model"], config["network"], pretrained=False), tensors, path)
     except InputError:
         raise
