@@ -1,12 +1,10 @@
 """`nowcast benchmark`: seconds and memory of forecasts on this machine, beside those of pysteps in the same run."""
 
-import multiprocessing
 import os
 import resource
 import tempfile
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from rich.table import Table
@@ -26,9 +24,11 @@ def ensemble_cpu(members: int) -> Table:
     Each runs in a process of its own and is timed from the history in memory to the members in memory. Loading the
     model and a first run are not counted.
     """
+    from nowcast.forecasting.costs import alone
+
     with tempfile.TemporaryDirectory() as folder:
         store = _simulated(Path(folder), events=1)
-        costs = {name: _in_a_process(name, store, members) for name in bar("benchmark, models")(_ENSEMBLES)}
+        costs = {name: alone("cpu", _cost, name, store, members) for name in bar("benchmark, models")(_ENSEMBLES)}
     table = Table(title=f"{members} members of 128 x 128, ten lead times, {os.cpu_count()} cores")
     for heading in ("model", "seconds", "of pysteps", "peak MiB"):
         table.add_column(heading, justify="left" if heading == "model" else "right")
@@ -79,11 +79,6 @@ def _simulated(folder: Path, events: int) -> Path:
     archive = simulate_archive(folder / "archive", events=events, seed=0)
     prepare(archive, folder / "store.zarr", protocol="sevir-128-10-10", tell=lambda text: None)
     return folder / "store.zarr"
-
-
-def _in_a_process(name: str, store: Path, members: int) -> tuple[float, float]:
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
-        return process.submit(_cost, name, store, members).result()
 
 
 def _cost(name: str, store: Path, members: int) -> tuple[float, float]:

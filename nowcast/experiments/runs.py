@@ -91,8 +91,8 @@ class Runs:
         return self._finish(run, [run, begin] if later else [run], sum(s.steps for s in config.stages.values()))
 
     def _place(self, config: RunConfig, stage: str = "") -> Path:
-        newer = {"scenes"} if config.scenes is None else set()  # so that runs from before this setting keep their name
-        told = json.dumps([config.model_dump(mode="json", exclude=newer), self._data, self._budget], sort_keys=True)
+        settings = config.model_dump(mode="json", exclude_defaults=True)  # so that new settings leave a run its name
+        told = json.dumps([settings, self._data, self._budget], sort_keys=True)
         return self._folder / f"{config.model}{stage}-{hashlib.sha256(told.encode()).hexdigest()[:12]}"
 
     def _finish(self, run: Path, parts: Sequence[Path], steps: int) -> Trained:

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from nowcast.models import MODELS, build_network
-from nowcast.models.initialisation import Uninitialised, weightless
+from nowcast.models.initialisation import weightless
 from nowcast.models.network import Network
 from pipelines.errors import InputError
 from pipelines.store.whole import whole
@@ -124,17 +124,18 @@ def load_network(
     path = checkpoint_path(location)
     header = read_header(path)
     config = _with_sampling(header["config"], sampling)
-    tensors = load_tensors(path)
     try:
         with weightless():  # settings of a stranger must fit before they take memory
-            _check_fit(build_network(config["model"], config["network"], pretrained=False), tensors, path)
+            network = build_network(config["model"], config["network"], pretrained=False)
     except InputError:
         raise
     except Exception as error:
         raise InputError(f"{path} has settings of which no network can be made", got=error) from error
-    with Uninitialised():
-        network = build_network(config["model"], config["network"], pretrained=False)
-    network.load_state_dict(tensors)
+    tensors = load_tensors(path)
+    _check_fit(network, tensors, path)
+    own = network.state_dict().items()
+    filled = {name: torch.empty_like(shape, device="cpu").copy_(tensors[name]) for name, shape in own}
+    network.load_state_dict(filled, assign=True)
     return network, config
 
 

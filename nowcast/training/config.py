@@ -58,7 +58,6 @@ class SceneSettings(BaseModel):
             Scenes take these sides in turn. Of small ones fewer windows are cut, and as many more scenes are made.
         number: Scenes to train on, each with `windows` windows.
         windows: Windows cut out of a large scene.
-        members: Members drawn of a scene.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -66,7 +65,6 @@ class SceneSettings(BaseModel):
     sides: tuple[PositiveInt, ...] = Field(default=(640, 128), min_length=1)
     number: PositiveInt = 400
     windows: PositiveInt = 12
-    members: PositiveInt = 4
 
 
 class RunConfig(BaseModel):

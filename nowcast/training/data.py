@@ -13,6 +13,7 @@ from nowcast.data.seeds import integer_seed
 from nowcast.data.windows import Window
 from nowcast.models.frames import clip_of
 from nowcast.models.guess import OF_MEMBERS, Guess
+from nowcast.models.layers.crps import EnsembleSettings
 from nowcast.models.network import Batch, NetworkSettings
 from nowcast.training.config import RunConfig
 from nowcast.training.scenes import SceneWindows
@@ -93,7 +94,10 @@ class TrainingData:
     ) -> TrainingWindows | SceneWindows:
         settings, training = self._settings, split == "train"
         if config.scenes:
-            return SceneWindows(sources, settings, config.scenes, config, training=training, folder=run / "scenes")
+            members = getattr(settings, "ensemble", EnsembleSettings()).members
+            return SceneWindows(
+                sources, settings, config.scenes, config, members=members, training=training, folder=run / "scenes"
+            )
         return TrainingWindows(
             sources,
             settings.history,

@@ -78,6 +78,7 @@ class SceneWindows:
         scenes: SceneSettings,
         config: RunConfig,
         *,
+        members: int,
         training: bool,
         folder: Path,
     ):
@@ -89,12 +90,13 @@ class SceneWindows:
             settings: Of the network that is trained.
             scenes: Sizes.
             config: Of the run, for its seed and its augmentations.
+            members: Members that are drawn of a scene.
             training: Whether windows are turned, reversed and scaled, where the configuration says so; else there are a
                 twentieth of the scenes, to validate on.
             folder: Where they are kept.
         """
         sources = [(of, windows) for of, windows in sources if windows]
-        self._sources, self._settings, self._scenes = sources, settings, scenes
+        self._sources, self._settings, self._scenes, self._members = sources, settings, scenes, members
         self._seed = integer_seed(config.seed, "train" if training else "val")
         self._augment, self._reverse = config.augment and training, config.reverse and training
         self._liquid = config.liquid if training else 1.0
@@ -103,6 +105,7 @@ class SceneWindows:
         told = (
             [[of.store.attrs["event_list_hash"], len(windows)] for of, windows in sources],
             settings.history, settings.lead, settings.side, settings.first_guess, scenes.model_dump(exclude={"number"}),
+            members,
             self._seed, self._reverse, self._liquid,
         )  # fmt: skip
         self._folder, self._name = folder, hashlib.sha256(repr(told).encode()).hexdigest()[:12]
@@ -162,10 +165,10 @@ class SceneWindows:
         side, wanted = self._scenes.sides[scene % len(self._scenes.sides)], self._scenes.windows
         at_once = max(1, min(wanted, side**2 // (2 * self._settings.side**2)))
         kept: dict[str, Any] = {}
-        while (begun := len(kept) // (len(_ARRAYS) + 1)) < wanted:
+        size = self._settings.side
+        for begun in range(0, wanted, at_once):
             frames, grid, corners = self._found(side, min(at_once, wanted - begun), rng)
             arrays = self._guessed(frames, grid, [scene, begun])
-            size = self._settings.side
             for number, (y, x) in enumerate(corners, begun):
                 square = (..., slice(y, y + size), slice(x, x + size))
                 kept |= {f"{name}_{number}": array[square] for name, array in zip(_ARRAYS, arrays, strict=True)}
@@ -191,7 +194,7 @@ class SceneWindows:
         counts = np.where(seen, frames[:history], 0).astype("float32")
         guess = self._settings.guess(counts, seen, *grid)
         assert guess is not None
-        seeds = (integer_seed(self._seed, "scene", *keys, member) for member in range(self._scenes.members))
+        seeds = (integer_seed(self._seed, "scene", *keys, member) for member in range(self._members))
         members = guess.draw([[torch.Generator().manual_seed(seed) for seed in seeds]])
         scale = self._settings.frame_scale
         fields, drawn = (scale.to_values(x)[0, :, :, 0].round().byte().numpy() for x in (guess.fields, members))

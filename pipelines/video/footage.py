@@ -20,9 +20,6 @@ import numpy as np
 from pipelines.errors import InputError
 
 PICTURES = {".png", ".jpg", ".jpeg", ".bmp"}
-_CONTAINERS = (
-    "avi,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpeg,mpegvideo,mpegts,m4v"  # no playlists: they name other files
-)
 VIDEOS = {".avi", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".seq"}
 
 # By their names in FFmpeg; without playlists, which have it read other files.

@@ -28,6 +28,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import mutators as spoil
 import numpy as np
 import samples
+import xarray as xr
 
 CPU_S, WAIT_S, BYTES, BATCH = 10, 60, 2 * 2**30, 40
 
@@ -163,26 +164,21 @@ def _truth(folder: Path) -> Path:
 def _forecast(suffix: str) -> Callable[[Path], Path]:
     def make(folder: Path) -> Path:
         _truth(folder)
-        path = folder / f"forecast{suffix}"
-        if suffix == ".nc":
-            samples.forecast().to_netcdf(path)
-        else:
-            samples.forecast().to_zarr(path, consolidated=False)
-        return path
+        return _dataset(samples.forecast(), folder / f"forecast{suffix}")
 
     return make
 
 
 def _radar(suffix: str) -> Callable[[Path], Path]:
-    def make(folder: Path) -> Path:
-        path = folder / f"rate_20190701{suffix}"
-        if suffix == ".nc":
-            samples.cf_radar().to_netcdf(path)
-        else:
-            samples.cf_radar().to_zarr(path, consolidated=False)
-        return path
+    return lambda folder: _dataset(samples.cf_radar(), folder / f"rate_20190701{suffix}")
 
-    return make
+
+def _dataset(dataset: xr.Dataset, path: Path) -> Path:
+    if path.suffix == ".nc":
+        dataset.to_netcdf(path)
+    else:
+        dataset.to_zarr(path, consolidated=False)
+    return path
 
 
 def _sums(folder: Path) -> Path:

@@ -56,7 +56,7 @@ def config(**changes) -> RunConfig:
     content = {
         "model": "corrector",
         "protocol": "radar-train-128",
-        "scenes": {"sides": [100], "number": 3, "windows": 2, "members": 2},
+        "scenes": {"sides": [100], "number": 3, "windows": 2},
         "network": {
             "history": 5, "lead": 3, "side": 32, "case_widths": [4, 4], "case_blocks": 1, "member_widths": [4],
             "ensemble": {"members": 2, "blocks": [1, 4]},
@@ -70,7 +70,8 @@ def made(tiles: Path, folder: Path, **changes) -> SceneWindows:
     told = config(**changes)
     settings = CorrectorSettings(**told.network)
     sources = training_sources([TrainingStore(tiles)], history=5, lead=3, stride=1, split="train", least_echo=0.01)
-    windows = SceneWindows(sources, settings, told.scenes or SceneSettings(), told, training=True, folder=folder)
+    assert told.scenes is not None
+    windows = SceneWindows(sources, settings, told.scenes, told, members=2, training=True, folder=folder)
     windows.make(0, 1)
     return windows
 
@@ -129,7 +130,7 @@ def test_every_window_once_an_epoch(tiles, tmp_path):
 
 
 def test_sides_take_turns_and_a_tile_is_one_window(tiles, tmp_path):
-    scenes = {"sides": [100, 32], "number": 2, "windows": 3, "members": 2}
+    scenes = {"sides": [100, 32], "number": 2, "windows": 3}
     made(tiles, tmp_path, scenes=scenes)
     large, small = (np.load(file) for file in sorted(tmp_path.glob("*.npz")))
     whole = [TrainingStore(tiles).array[event, :] for event in range(8)]
@@ -142,7 +143,9 @@ def test_stores_without_echo_are_refused(tiles, tmp_path):
     sources = training_sources([TrainingStore(tiles)], history=5, lead=3, stride=1, split="train")
     dry = [(of, [window for window in found if window.event == 8]) for of, found in sources]
     told, scenes = config(), SceneSettings(sides=(100,), number=1)
-    windows = SceneWindows(dry, CorrectorSettings(**told.network), scenes, told, training=True, folder=tmp_path)
+    windows = SceneWindows(
+        dry, CorrectorSettings(**told.network), scenes, told, members=2, training=True, folder=tmp_path
+    )
     with pytest.raises(InputError, match="enough echo"):
         windows.make(0, 1)
 

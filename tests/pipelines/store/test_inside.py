@@ -2,7 +2,6 @@
 
 import json
 import os
-import pickle
 import shutil
 from pathlib import Path
 
@@ -141,16 +140,6 @@ def test_no_key_of_a_store_climbs_out_of_it(store, tmp_path):
         assert list(dataset.variables) == ["vil"] and not dataset["vil"].values.any()
 
 
-class Runs:
-    """Unpickled, it makes a folder."""
-
-    def __init__(self, mark: Path):
-        self.mark = mark
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.mark),)
-
-
 @pytest.mark.parametrize("place", ["filters", "compressor"])
 def test_no_codec_of_a_store_unpickles(tmp_path, place):
     path, mark = tmp_path / "theirs.zarr", tmp_path / "run"
@@ -161,7 +150,7 @@ def test_no_codec_of_a_store_unpickles(tmp_path, place):
     codecs |= {"filters": [{"id": "vlen-utf8"}], "compressor": {"id": "pickle"}} if place == "compressor" else {}
     array = {"zarr_format": 2, "shape": [1], "chunks": [1], "dtype": "|O", "fill_value": "", "order": "C", **codecs}
     (path / "vil/.zarray").write_text(json.dumps(array))
-    (path / "vil/0").write_bytes(pickle.dumps(Runs(mark)))
+    (path / "vil/0").write_bytes(f"cos\nmkdir\n(V{mark}\ntR.".encode())  # a pickle that calls os.mkdir
     with pytest.raises(Exception, match=r"[Pp]ickle"), open_dataset(path) as dataset:
         dataset.load()
     assert not mark.exists()
